@@ -1,0 +1,124 @@
+/** What streams need of Kafka. Drivers: kafkajs, and the in-memory broker. All times are epoch ms. */
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface KafkaRecord extends TopicPartition {
+  readonly offset: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: Readonly<Record<string, Uint8Array>> | null;
+  /** Stamped by the broker (topics are LogAppendTime). */
+  readonly appendTime: number;
+}
+
+export interface OutgoingRecord extends TopicPartition {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Records of one partition, in offset order, and where the partition ended when they were fetched. */
+export interface PartitionBatch extends TopicPartition {
+  readonly records: readonly KafkaRecord[];
+  /** Offset after the last record of the partition as the broker knew it at the fetch. */
+  readonly highWatermark: number;
+}
+
+/**
+ * Idempotent, in order per partition, acks from all replicas. After any failed `send` the producer is
+ * dead: every later `send` fails at once, and the caller makes a new one (a new producer id) and starts
+ * again from its committed position.
+ */
+export interface Producer {
+  /** Resolves once every record is acknowledged. Throws KafkaError. */
+  send(records: readonly OutgoingRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Where to start a partition: an offset, the log's start, or its end. An offset that the log no longer
+ * holds surfaces as a `cut` partition in the next poll, never as a silent reset.
+ */
+export type Position = number | 'earliest' | 'latest';
+
+export interface ConsumerOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /**
+   * Called with every new assignment, before any of its records is delivered; what was buffered of the
+   * assignment before is dropped. Must answer for every partition given.
+   */
+  readonly onAssigned: (assigned: readonly TopicPartition[]) => Promise<readonly Position[]>;
+  /** Most records a poll returns over all partitions. */
+  readonly maxPollRecords: number;
+  /** Most bytes buffered per partition before fetching pauses. */
+  readonly maxBufferedBytes?: number;
+}
+
+export interface Poll {
+  /** Grows with every assignment. Work of an older generation must not be committed. */
+  readonly generation: number;
+  /** Partitions that brought records; several at once where there are. Empty when the wait ended. */
+  readonly batches: readonly PartitionBatch[];
+  /** Partitions whose position has been deleted from the log, with the log's start. */
+  readonly cut: ReadonlyArray<TopicPartition & { readonly start: number }>;
+  /** Partitions held with nothing buffered and nothing left to fetch, as of this poll. */
+  readonly atEnd: readonly TopicPartition[];
+}
+
+/** A member of a consumer group. One caller at a time. */
+export interface Consumer {
+  /** Waits up to maxWaitMs for the first record, then takes what is buffered, merged over partitions. Throws KafkaError. */
+  poll(maxWaitMs: number): Promise<Poll>;
+  /** Drops what is buffered of the partition and goes on from `offset`. */
+  seek(partition: TopicPartition, offset: number): Promise<void>;
+  /** Stops handing out a partition (and, past its buffer bound, fetching it) until resumed. */
+  pause(partitions: readonly TopicPartition[]): void;
+  resume(partitions: readonly TopicPartition[]): void;
+  /** Kafka's committed offsets: next offset to read; only for lag. One request for all. */
+  commit(offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>): Promise<void>;
+  assignment(): readonly TopicPartition[];
+  close(): Promise<void>;
+}
+
+export interface TopicSpec {
+  readonly name: string;
+  readonly partitions: number;
+  /** ms; -1 keeps for ever. */
+  readonly retentionMs: number;
+  readonly compacted: boolean;
+}
+
+export interface Admin {
+  topics(): Promise<ReadonlyArray<{ readonly name: string; readonly partitions: number }>>;
+  /** Creates what is missing; answers with the names it created. Existing topics are left alone. */
+  createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>;
+  deleteTopics(names: readonly string[]): Promise<void>;
+  deleteGroups(names: readonly string[]): Promise<void>;
+  groups(): Promise<readonly string[]>;
+  /** Start and end (next) offset of every partition, by partition number. */
+  offsets(topic: string): Promise<ReadonlyArray<{ readonly start: number; readonly end: number }>>;
+  /** Deletes all records before `before` (DeleteRecords). */
+  deleteRecords(
+    topic: string,
+    before: ReadonlyArray<{ readonly partition: number; readonly offset: number }>,
+  ): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A reader without a group: explicit partitions from explicit positions. For subscribers, registries and reading ends back. */
+export interface Reader {
+  poll(maxWaitMs: number): Promise<readonly PartitionBatch[]>;
+  close(): Promise<void>;
+}
+
+export interface Kafka {
+  producer(): Promise<Producer>;
+  consumer(options: ConsumerOptions): Promise<Consumer>;
+  reader(positions: ReadonlyArray<TopicPartition & { readonly position: Position }>): Promise<Reader>;
+  admin(): Promise<Admin>;
+  close(): Promise<void>;
+}

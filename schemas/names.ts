@@ -1,0 +1,56 @@
+/**
+ * Every name that Millrace gives to a thing outside its process, made in one place.
+ * All carry the project's prefix, so that several projects share one cluster.
+ */
+
+export const topics = {
+  raw: (prefix: string, source: string) => `${prefix}.${source}.raw`,
+  validated: (prefix: string, source: string) => `${prefix}.${source}.validated`,
+  deadLetters: (prefix: string, source: string) => `${prefix}.${source}.dead-letters`,
+  view: (prefix: string, viewId: string) => `${prefix}.view.${viewId.replace('@', '.v')}`,
+  predictions: (prefix: string, model: string) => `${prefix}.predictions.${model}`,
+  models: (prefix: string) => `${prefix}.models`,
+  alerts: (prefix: string) => `${prefix}.alerts`,
+} as const;
+
+export const groups = {
+  ingest: (prefix: string) => `${prefix}.ingest`,
+  features: (prefix: string) => `${prefix}.features`,
+  inference: (prefix: string, model: string) => `${prefix}.inference.${model}`,
+  archive: (prefix: string) => `${prefix}.archive`,
+} as const;
+
+/** Keys of the online store. The part in braces is the Redis Cluster slot: one view partition, one slot. */
+export const keys = {
+  viewPartition: (prefix: string, viewId: string, partition: number) =>
+    `mr:{${prefix}.${viewId}:${partition}}`,
+  meta: (viewPartition: string) => `${viewPartition}:meta`,
+  log: (viewPartition: string, suffix: string, entity: string) => `${viewPartition}:${suffix}:${entity}`,
+  ingestProgress: (prefix: string, source: string, partition: number) =>
+    `mr:{${prefix}.ingest.${source}:${partition}}:progress`,
+} as const;
+
+/** Names of ClickHouse tables: the prefix with everything but letters, digits and _ folded to _. */
+const table = (prefix: string, name: string) => `${prefix}_${name}`.replace(/[^A-Za-z0-9_]/g, '_');
+export const tables = {
+  events: (prefix: string, source: string) => table(prefix, `events_${source}`),
+  predictions: (prefix: string, model: string) => table(prefix, `predictions_${model}`),
+  deadLetters: (prefix: string, source: string) => table(prefix, `dead_letters_${source}`),
+  imports: (prefix: string) => table(prefix, 'imports'),
+  vectors: (prefix: string, model: string) => table(prefix, `vectors_${model}`),
+  runs: (prefix: string) => table(prefix, 'runs'),
+} as const;
+
+/** Kafka headers that are ours. Values are UTF-8 text. */
+export const headers = {
+  /** A clock record: epoch ms. No value goes with it. */
+  clock: 'mr-clock',
+  /** Name of the replay a clock or record belongs to. */
+  replay: 'mr-replay',
+  /** `first`, `tick` or `end`; absent in a live producer's clock. */
+  clockKind: 'mr-clock-kind',
+  /** Place of a replayed record in its source: an ascending integer. */
+  place: 'mr-place',
+  /** Producer's send time, epoch ms, carried through for latency. */
+  sentAt: 'mr-sent-at',
+} as const;

@@ -1,0 +1,171 @@
+import type { EventExpression, FieldType, Scalar } from './event.ts';
+import type { View } from './view.ts';
+
+export interface Field {
+  readonly name: string;
+  readonly type: FieldType;
+}
+
+export interface Rule {
+  readonly name: string;
+  /** Sentence for the dead letter when the rule fails. */
+  readonly message: string;
+  /** True where the event passes. A null operand fails the rule. */
+  readonly passes: EventExpression<boolean>;
+}
+
+export interface EventType {
+  readonly name: string;
+  /** Fields that may not be null in this type. */
+  readonly required: readonly string[];
+  readonly rules: readonly Rule[];
+}
+
+/** How a raw record becomes an event. */
+export type SourceFormat =
+  | { readonly kind: 'avro' }
+  | { readonly kind: 'registry'; readonly subject: string; readonly mapping: EventMapping }
+  | { readonly kind: 'json'; readonly mapping: EventMapping };
+
+/** Dotted paths into a team's own record. `type` may be a constant instead. */
+export interface EventMapping {
+  readonly id: string;
+  readonly type: { readonly path: string } | { readonly constant: string };
+  readonly time: { readonly path: string; readonly unit: 'ms' | 's' | 'iso' };
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+export interface Source {
+  readonly name: string;
+  readonly partitions: number;
+  readonly format: SourceFormat;
+  readonly fields: readonly Field[];
+  readonly events: readonly EventType[];
+  /** The field whose value keys the raw topic. */
+  readonly key: string;
+  /** ms. Watermark = running maximum - outOfOrderness. */
+  readonly outOfOrderness: number;
+  /** An event later than its append time by more than this is refused. ms; null switches the check off (replays of old data never trip it). */
+  readonly maxFuture: number | null;
+}
+
+/** A read of a view by a model: the request's fields that make the key, and the prefix of its features' names. */
+export interface ViewRead {
+  /** Name of this read: features are `<name>.<feature>`. */
+  readonly name: string;
+  readonly view: string;
+  /** Fields of the request, in the order of the view's entity (so that a reverse route is a read of `route`). */
+  readonly key: readonly string[];
+  /** Field of the request that holds an IANA zone, for periodic features; null = UTC. */
+  readonly zone: string | null;
+}
+
+/** Where a feature of a model's vector comes from. */
+export type ModelFeature =
+  | {
+      readonly kind: 'stored';
+      readonly name: string;
+      readonly read: number /** Index into the view's features. */;
+      readonly feature: number;
+    }
+  | {
+      readonly kind: 'on_demand';
+      readonly name: string;
+      /** `stored` holds the request's stored features by read and feature name; null where empty. */
+      readonly evaluate: (request: EventScope) => number | null;
+    };
+
+/** What an on-demand expression sees: the request's fields and one object a read. */
+export type EventScope = Readonly<Record<string, Scalar | Readonly<Record<string, number | null>>>>;
+
+export interface Label {
+  readonly source: string;
+  readonly eventType: string;
+  /** Equal fields that join the label event to its request. */
+  readonly join: ReadonlyArray<{ readonly label: string; readonly request: string }>;
+  /** 1, 0, or null where the event tells nothing. */
+  readonly evaluate: EventExpression<boolean>;
+  /** ms after the label event's time. */
+  readonly maturity: number;
+}
+
+export const TRAINERS = ['dense'] as const;
+export type TrainerName = (typeof TRAINERS)[number];
+
+export interface Model {
+  readonly name: string;
+  readonly task: 'binary';
+  readonly request: { readonly source: string; readonly eventType: string };
+  readonly reads: readonly ViewRead[];
+  readonly features: readonly ModelFeature[];
+  readonly layoutHash: string;
+  readonly label: Label;
+  readonly trainer: {
+    readonly name: TrainerName;
+    readonly parameters: Readonly<Record<string, number | string | readonly number[]>>;
+  };
+  readonly sample: { readonly maxRows: number; readonly seed: number };
+  /** Score at or above which the decision is true. */
+  readonly threshold: number;
+  /** How long inference waits for the frontier, live. ms. */
+  readonly gate: { readonly maxWait: number };
+  /** Training set bounds by request time, epoch ms, and the names a report uses. Null = all there is. */
+  readonly training: { readonly from: number | null; readonly to: number | null };
+}
+
+export interface Connections {
+  readonly kafka: {
+    readonly brokers: readonly string[];
+    readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | boolean;
+    readonly sasl: {
+      readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+      readonly username: string;
+      readonly password: string;
+    } | null;
+  };
+  readonly redis: { readonly url: string };
+  readonly registry: { readonly url: string; readonly username?: string; readonly password?: string };
+  readonly clickhouse: {
+    readonly url: string;
+    readonly database: string;
+    readonly username?: string;
+    readonly password?: string;
+  };
+}
+
+export interface Retention {
+  /** ms. */
+  readonly raw: number;
+  readonly validated: number;
+  readonly predictions: number;
+  readonly deadLetters: number;
+  /** Kept for the longest window of the view and this much more. */
+  readonly viewExtra: number;
+  /** Wall time that state is kept beyond the longest window. */
+  readonly stateExtra: number;
+}
+
+/** Readers that `import` and `replay` know. */
+export const READERS = ['flights', 'events'] as const;
+
+/** How a file becomes events: `flights` reads the flights of vega-datasets, `events` any Parquet or JSON lines with the source's columns. */
+export interface History {
+  readonly reader: (typeof READERS)[number];
+  readonly source: string;
+}
+
+/** A whole project: checked, cross-referenced, compiled, frozen. */
+export interface Project {
+  readonly name: string;
+  /** First part of every topic, group, key and table: `<name>` or what a run chose instead. */
+  readonly prefix: string;
+  readonly directory: string;
+  readonly sources: readonly Source[];
+  readonly views: readonly View[];
+  readonly models: readonly Model[];
+  readonly history: History | null;
+  readonly connections: Connections;
+  readonly retention: Retention;
+  /** Hash of the declarations, for manifests. */
+  readonly hash: string;
+}

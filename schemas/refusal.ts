@@ -1,0 +1,47 @@
+/** The closed list of reasons a record is not taken, by the stage that refuses it. */
+export const REFUSAL_CODES = {
+  decode: [
+    'null_value',
+    'bad_wire_format',
+    'unknown_schema',
+    'bad_avro',
+    'bad_json',
+    'bad_envelope',
+    'bad_clock',
+  ],
+  validate: ['unknown_type', 'missing_field', 'wrong_type', 'rule_failed'],
+  lateness: ['late', 'future_time'],
+  features: ['late_for_view', 'too_old'],
+} as const;
+
+export type Stage = keyof typeof REFUSAL_CODES;
+export type RefusalCode = (typeof REFUSAL_CODES)[Stage][number];
+
+/** A refused event is a value, never an exception. `detail` is one sentence for a person. */
+export interface Rejected {
+  readonly stage: Stage;
+  readonly code: RefusalCode;
+  readonly detail: string;
+}
+
+/** Why a prediction was refused; published under the request's id with status `refused`. */
+export const PREDICTION_REFUSALS = [
+  'behind',
+  'no_frontier',
+  'torn',
+  'no_model',
+  'layout_mismatch',
+  'missing_key',
+] as const;
+export type PredictionRefusal = (typeof PREDICTION_REFUSALS)[number];
+
+/** Base of every failure of the world: `retriable` says whether the same call may succeed later. */
+export abstract class MillraceError extends Error {
+  abstract readonly code: string;
+  abstract readonly retriable: boolean;
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
