@@ -1,0 +1,48 @@
+# Everything runs on the Node 24 that npm installs into node_modules, whatever Node started it.
+SHELL := /bin/sh
+NODE := node_modules/.bin/node
+# Tools with a `#!/usr/bin/env node` line must find that Node first.
+WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
+MILLRACE := $(NODE) cli/millrace.ts
+
+.PHONY: help install demo up down status test check bench clean
+
+help:
+	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
+	@echo "make demo EMBEDDED=1   the same in one process, without Java and Docker"
+	@echo "make up | down | status   the local stack: Kafka, Valkey, schema registry, ClickHouse"
+	@echo "make test              every test"
+	@echo "make check             format, lint, types, then every test"
+	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
+	@echo "make clean             stops the stack and removes what was installed and stored here"
+
+# npm ci deletes node_modules first, so it runs only where the lock file says something else than is installed.
+install:
+	@node .ci/installed.mjs || npm ci --no-fund --no-audit --loglevel=error
+
+demo: install
+	@$(MILLRACE) demo $(if $(EMBEDDED),--embedded) $(if $(EXIT),--exit) $(ARGS)
+
+up: install
+	@$(MILLRACE) up
+
+down: install
+	@$(MILLRACE) down
+
+status: install
+	@$(MILLRACE) status
+
+test: install
+	@$(WITH_NODE) $(NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=./tests/reporter.ts $(ARGS)
+
+check: install
+	@$(WITH_NODE) biome ci --diagnostic-level=error .
+	@$(WITH_NODE) tsc --noEmit
+	@$(MAKE) --no-print-directory test
+
+bench: install
+	@$(NODE) tests/benchmarks/bench.ts $(ARGS)
+
+clean:
+	@if [ -x $(NODE) ]; then $(MILLRACE) down || true; fi
+	rm -rf node_modules data
