@@ -1,0 +1,40 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+
+export const root = join(import.meta.dirname, '../..');
+
+/** Paths of all TypeScript files under `directory`, relative to the root, with `/`. */
+export function sourceFiles(directory: string): string[] {
+  return readdirSync(join(root, directory), { recursive: true, encoding: 'utf8' })
+    .map((file) => posix.join(directory, file.replaceAll('\\', '/')))
+    .filter((file) => file.endsWith('.ts') && !file.includes('node_modules/'))
+    .sort();
+}
+
+export function read(file: string): string {
+  return readFileSync(join(root, file), 'utf8');
+}
+
+/** The code without comments, and with the text of strings kept: enough for finding imports and names. */
+export function withoutComments(code: string): string {
+  // A string or template is matched first, so that `//` inside one (a URL) is not taken for a comment.
+  return code.replace(
+    /('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_match, text: string | undefined) => text ?? ' ',
+  );
+}
+
+const IMPORT =
+  /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire(?:\.resolve)?\s*\(\s*|\bimport\.meta\.resolve\s*\(\s*)['"`]([^'"`]+)['"`]/g;
+
+/** What a file imports: paths relative to the root for our own files, the specifier for the rest. */
+export function importsOf(
+  file: string,
+  code = read(file),
+): Array<{ readonly own: boolean; readonly target: string }> {
+  return [...withoutComments(code).matchAll(IMPORT)].map(([, specifier = '']) =>
+    specifier.startsWith('.')
+      ? { own: true, target: posix.join(posix.dirname(file), specifier) }
+      : { own: false, target: specifier },
+  );
+}

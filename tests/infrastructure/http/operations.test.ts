@@ -1,0 +1,32 @@
+import { afterEach, expect, it } from 'vitest';
+import {
+  type Health,
+  type OperationsServer,
+  serveOperations,
+} from '../../../infrastructure/http/operations.ts';
+
+let server: OperationsServer | undefined;
+afterEach(() => server?.close());
+
+it('serves metrics and the health of the streams on a free port', async () => {
+  let health: Health = { healthy: true, streams: { ingest: 'running' } };
+  server = await serveOperations({ metrics: async () => 'a 1\n', health: () => health });
+  const { url } = server;
+  expect(await (await fetch(`${url}/metrics`)).text()).toBe('a 1\n');
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  health = { healthy: false, streams: { ingest: 'restarting' } };
+  const ill = await fetch(`${url}/health`);
+  expect(ill.status).toBe(503);
+  expect(await ill.json()).toEqual(health);
+  expect((await fetch(`${url}/nothing`)).status).toBe(404);
+  expect((await fetch(`${url}/health`, { method: 'POST' })).status).toBe(405);
+});
+
+it('answers 500 when the metrics cannot be made, and lives on', async () => {
+  server = await serveOperations({
+    metrics: () => Promise.reject(new Error('no metrics')),
+    health: () => ({ healthy: true, streams: {} }),
+  });
+  expect((await fetch(`${server.url}/metrics`)).status).toBe(500);
+  expect((await fetch(`${server.url}/health`)).status).toBe(200);
+});

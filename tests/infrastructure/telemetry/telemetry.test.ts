@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { labelBound } from '../../../infrastructure/telemetry/bound.ts';
+import { createLogger, silentLogger } from '../../../infrastructure/telemetry/logger.ts';
+import { silentTelemetry } from '../../../infrastructure/telemetry/silent.ts';
+import { createTelemetry } from '../../../infrastructure/telemetry/telemetry.ts';
+
+function memoryLogger() {
+  const lines: Array<Record<string, unknown>> = [];
+  const logger = createLogger(
+    { process: 'test', level: 'debug' },
+    { write: (line) => void lines.push(JSON.parse(line)) },
+  );
+  return { lines, logger };
+}
+
+describe('telemetry', () => {
+  it('counts rejects by reason and tells one line of a burst', async () => {
+    const { lines, logger } = memoryLogger();
+    const telemetry = createTelemetry({ process: 'ingest', logger, processMetrics: false });
+    for (let i = 0; i < 5; i++) telemetry.rejected('flights', 'lateness', 'late', 2);
+    expect(await telemetry.metrics()).toContain(
+      'millrace_rejected_total{source="flights",stage="lateness",code="late",process="ingest"} 10',
+    );
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ event: 'rejected', code: 'late', level: 'debug' });
+  });
+
+  it('keeps the series bounded whatever reasons arrive', async () => {
+    const telemetry = createTelemetry({ process: 'x', logger: silentLogger, processMetrics: false });
+    for (let i = 0; i < 1_000; i++) telemetry.refused('m', `reason ${i}`, 1);
+    const series = (await telemetry.metrics())
+      .split('\n')
+      .filter((line) => line.startsWith('millrace_refusals_total{'));
+    expect(series).toHaveLength(101);
+    expect(series.find((line) => line.includes('"other"'))).toMatch(/ 900$/);
+  });
+
+  it('says what CPU and memory the process takes', async () => {
+    const text = await createTelemetry({ process: 'x', logger: silentLogger }).metrics();
+    expect(text).toContain('process_cpu_seconds_total');
+  });
+
+  it('has a silent twin with every event', () => {
+    const real = createTelemetry({ process: 'x', logger: silentLogger, processMetrics: false });
+    expect(Object.keys(silentTelemetry).sort()).toEqual(Object.keys(real).sort());
+  });
+});
+
+describe('labelBound', () => {
+  it('knows a value for ever once it let it through', () => {
+    const bound = labelBound(2);
+    expect(['a', 'b', 'c', 'a', 'c', 'b'].map(bound)).toEqual(['a', 'b', 'other', 'a', 'other', 'b']);
+  });
+});
+
+describe('logger', () => {
+  it('writes one JSON object a line, with the cause of an error', () => {
+    const { lines, logger } = memoryLogger();
+    logger.error({ error: new Error('outer', { cause: new Error('inner') }) }, 'it broke');
+    expect(lines[0]).toMatchObject({ level: 'error', process: 'test', msg: 'it broke' });
+    expect(JSON.stringify(lines[0])).toContain('inner');
+  });
+});
