@@ -1,0 +1,40 @@
+import { asBuffer } from './avro.ts';
+import { DecodeFailure } from './codec.ts';
+import type { EventRecord } from './event.ts';
+import { createEventMapper } from './event-mapping.ts';
+import type { EventMapping, Source } from './project.ts';
+
+/** Kafka's own default for the largest record. V8 parses without recursion, so depth needs no bound of its own. */
+export const MAX_JSON_BYTES = 1_048_576;
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Decoder of a source of JSON records. */
+export function createJsonDecoder(
+  source: Source,
+  mapping: EventMapping,
+  maxBytes: number = MAX_JSON_BYTES,
+): (bytes: Uint8Array) => EventRecord | DecodeFailure {
+  const map = createEventMapper(source, mapping);
+  return function decodeJson(bytes) {
+    if (bytes.length > maxBytes) {
+      return new DecodeFailure('bad_json', `the record has ${bytes.length} bytes; ${maxBytes} are allowed`);
+    }
+    let record: unknown;
+    try {
+      record = JSON.parse(textOf(bytes));
+    } catch (error) {
+      return new DecodeFailure(
+        'bad_json',
+        `the record is no JSON: ${(error as Error).message.slice(0, 200)}`,
+      );
+    }
+    return map(record);
+  };
+}
+
+/** Buffer's own decoder is faster, but puts U+FFFD for what is no UTF-8: only then ask the strict one, which throws. */
+function textOf(bytes: Uint8Array): string {
+  const text = asBuffer(bytes).toString('utf8');
+  return text.includes('\uFFFD') ? utf8.decode(bytes) : text;
+}
