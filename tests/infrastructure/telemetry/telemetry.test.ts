@@ -14,15 +14,15 @@ function memoryLogger() {
 }
 
 describe('telemetry', () => {
-  it('counts rejects by reason and tells one line of a burst', async () => {
+  it('counts what is refused by reason and tells one line of a burst', async () => {
     const { lines, logger } = memoryLogger();
     const telemetry = createTelemetry({ process: 'ingest', logger, processMetrics: false });
-    for (let i = 0; i < 5; i++) telemetry.rejected('flights', 'lateness', 'late', 2);
+    for (let i = 0; i < 5; i++) telemetry.refused('ingest', 'late', 2);
     expect(await telemetry.metrics()).toContain(
-      'millrace_rejected_total{source="flights",stage="lateness",code="late",process="ingest"} 10',
+      'millrace_refused_total{stream="ingest",code="late",process="ingest"} 10',
     );
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({ event: 'rejected', code: 'late', level: 'debug' });
+    expect(lines[0]).toMatchObject({ event: 'refused', code: 'late', level: 'debug' });
   });
 
   it('keeps the series bounded whatever reasons arrive', async () => {
@@ -30,7 +30,7 @@ describe('telemetry', () => {
     for (let i = 0; i < 1_000; i++) telemetry.refused('m', `reason ${i}`, 1);
     const series = (await telemetry.metrics())
       .split('\n')
-      .filter((line) => line.startsWith('millrace_refusals_total{'));
+      .filter((line) => line.startsWith('millrace_refused_total{'));
     expect(series).toHaveLength(101);
     expect(series.find((line) => line.includes('"other"'))).toMatch(/ 900$/);
   });

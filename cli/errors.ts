@@ -1,0 +1,63 @@
+import { MillraceError } from '../schemas/refusal.ts';
+
+/** Exit codes of every command. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** The command was called wrongly, or the configuration is wrong: nothing was tried. */
+export class UsageError extends Error {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'UsageError';
+  }
+}
+
+/** The command ran and its answer is no: what it would say has been said already. */
+export class FailedResult extends Error {
+  constructor(message = '') {
+    super(message);
+    this.name = 'FailedResult';
+  }
+}
+
+/** Errors that speak about what a person wrote, not about the world. */
+const isConfiguration = (error: Error) =>
+  error instanceof UsageError || (error instanceof MillraceError && error.code === 'bad_configuration');
+
+export interface Failure {
+  readonly exitCode: number;
+  /** Empty where everything is said already. */
+  readonly message: string;
+  /** What `--json` prints. */
+  readonly code: string;
+}
+
+/** Turns whatever was thrown into one sentence and an exit code. `debug` adds the stack and the causes. */
+export function describeFailure(error: unknown, debug: boolean): Failure {
+  if (!(error instanceof Error)) return { exitCode: EXIT.failed, message: String(error), code: 'unknown' };
+  if (error instanceof FailedResult) return { exitCode: EXIT.failed, message: error.message, code: 'failed' };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  const exitCode = isConfiguration(error)
+    ? EXIT.usage
+    : error.name === 'AbortError'
+      ? EXIT.interrupted
+      : EXIT.failed;
+  if (debug) return { exitCode, message: stackOf(error), code };
+  if (isExpected(error)) return { exitCode, message: error.message, code };
+  return {
+    exitCode,
+    message: `${error.message || error.name} (this is not a failure that Millrace knows: set MILLRACE_DEBUG=1 to see where it comes from)`,
+    code,
+  };
+}
+
+/** Errors with a `retriable` of their own were written to be read. */
+const isExpected = (error: Error) =>
+  isConfiguration(error) ||
+  'retriable' in error ||
+  error.name === 'AbortError' ||
+  error.name === 'StackError';
+
+function stackOf(error: Error): string {
+  const own = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
+}
