@@ -1,0 +1,35 @@
+import { MillraceError } from '../../schemas/refusal.ts';
+
+export const KAFKA_ERROR_CODES = [
+  /** No broker answers at the given addresses. */
+  'unreachable',
+  /** The broker does not let us in: TLS, SASL or access rules. */
+  'not_allowed',
+  'unknown_topic',
+  /** A send failed; whether its records were stored is not known. */
+  'send_failed',
+  /** The producer had failed before: make a new one. */
+  'producer_dead',
+  /** The group has moved on, so an offset of an older generation was not committed. */
+  'stale_generation',
+  /** The consumer stopped by itself: make a new one. */
+  'consumer_stopped',
+  /** A reader's position is not in the log (any more). */
+  'position_deleted',
+  /** Any other refusal of a request. */
+  'request_failed',
+  /** The client has been closed. */
+  'closed',
+] as const;
+export type KafkaErrorCode = (typeof KAFKA_ERROR_CODES)[number];
+
+export class KafkaError extends MillraceError {
+  readonly code: KafkaErrorCode;
+  readonly retriable: boolean;
+
+  constructor(code: KafkaErrorCode, message: string, options: { retriable: boolean; cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.retriable = options.retriable;
+  }
+}

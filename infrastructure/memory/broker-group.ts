@@ -1,0 +1,207 @@
+import { KafkaError } from '../kafka/errors.ts';
+import { fairShare } from '../kafka/fair-share.ts';
+import type { Consumer, ConsumerOptions, PartitionBatch, Poll, TopicPartition } from '../kafka/port.ts';
+import type { Logs, PartitionLog } from './broker-log.ts';
+
+/** A consumer group: eager rebalances, round-robin over its members in the order in which they joined. */
+export class Group {
+  generation = 0;
+  readonly members: GroupMember[] = [];
+  readonly committed = new Map<string, number>();
+
+  join(member: GroupMember): void {
+    this.members.push(member);
+    this.#rebalance();
+  }
+
+  leave(member: GroupMember): void {
+    const at = this.members.indexOf(member);
+    if (at < 0) return;
+    this.members.splice(at, 1);
+    this.#rebalance();
+  }
+
+  #rebalance(): void {
+    this.generation++;
+    const partitions = new Set<PartitionLog>();
+    for (const member of this.members) for (const log of member.subscribed()) partitions.add(log);
+    const shares = this.members.map((): PartitionLog[] => []);
+    let next = 0;
+    for (const log of partitions) {
+      for (let tries = 0; tries < this.members.length; tries++) {
+        const at = next++ % this.members.length;
+        if (this.members[at]?.subscribed().includes(log) !== true) continue;
+        shares[at]?.push(log);
+        break;
+      }
+    }
+    for (const [i, member] of this.members.entries())
+      member.told = { generation: this.generation, logs: shares[i] ?? [] };
+  }
+}
+
+interface Held {
+  readonly log: PartitionLog;
+  position: number;
+  paused: boolean;
+}
+
+const keyOf = (at: TopicPartition) => `${at.topic}:${at.partition}`;
+const placeOf = (held: Held): TopicPartition => ({ topic: held.log.topic, partition: held.log.partition });
+
+export class GroupMember implements Consumer {
+  /** What the group has decided for this member; taken up by its next poll. */
+  told: { readonly generation: number; readonly logs: readonly PartitionLog[] } = { generation: 0, logs: [] };
+  readonly #logs: Logs;
+  readonly #group: Group;
+  readonly #options: ConsumerOptions;
+  readonly #step: () => Promise<void>;
+  #generation = 0;
+  #held = new Map<string, Held>();
+  #first = 0;
+  /** Ends of the logs when this member was thrown out without noticing: it sees nothing after them. */
+  #zombie: Map<PartitionLog, number> | null = null;
+  #closed = false;
+
+  constructor(logs: Logs, group: Group, options: ConsumerOptions, step: () => Promise<void>) {
+    this.#logs = logs;
+    this.#group = group;
+    this.#options = options;
+    this.#step = step;
+    this.subscribed();
+    group.join(this);
+    logs.wake();
+  }
+
+  subscribed(): readonly PartitionLog[] {
+    return [...this.#options.topics].sort().flatMap((topic) => this.#logs.topic(topic));
+  }
+
+  async poll(maxWaitMs: number): Promise<Poll> {
+    await this.#step();
+    const deadline = this.#logs.clock.now() + maxWaitMs;
+    for (;;) {
+      this.#check();
+      if (this.#zombie === null && this.told.generation !== this.#generation) await this.#takeUp();
+      const poll = this.#collect();
+      if (poll.batches.length > 0 || poll.cut.length > 0 || this.#logs.clock.now() >= deadline) return poll;
+      await this.#logs.wait(deadline);
+    }
+  }
+
+  /** Takes up the newest assignment; while it asks for positions the group may move on again. */
+  async #takeUp(): Promise<void> {
+    while (this.told.generation !== this.#generation) {
+      const { generation, logs } = this.told;
+      this.#held = new Map();
+      this.#generation = generation;
+      const places = logs.map(({ topic, partition }) => ({ topic, partition }));
+      const positions = await this.#options.onAssigned(places).catch((error: unknown) => {
+        this.#generation = 0; // Ask again at the next poll.
+        throw error;
+      });
+      if (positions.length !== logs.length)
+        throw new TypeError('onAssigned must answer for every partition given');
+      this.#held = new Map(
+        logs.map((log, i) => {
+          const position = log.resolve(positions[i] ?? 'earliest');
+          return [keyOf(log), { log, position, paused: false }];
+        }),
+      );
+    }
+  }
+
+  #collect(): Poll {
+    const all = [...this.#held.values()];
+    // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
+    const first = all.length === 0 ? 0 : this.#first++ % all.length;
+    const order = [...all.slice(first), ...all.slice(0, first)];
+    const cut: Array<TopicPartition & { start: number }> = [];
+    const available = order.map((held) => {
+      if (!held.log.holds(held.position)) {
+        cut.push({ ...placeOf(held), start: held.log.start });
+        return 0;
+      }
+      return held.paused ? 0 : this.#endOf(held.log) - held.position;
+    });
+    const shares = fairShare(available, this.#options.maxPollRecords);
+    const batches: PartitionBatch[] = [];
+    const atEnd: TopicPartition[] = [];
+    for (const [i, held] of order.entries()) {
+      const count = shares[i] ?? 0;
+      if (count > 0) {
+        const records = held.log.slice(held.position, count);
+        batches.push({ ...placeOf(held), records, highWatermark: this.#endOf(held.log) });
+        held.position += count;
+      }
+      if (held.position === this.#endOf(held.log)) atEnd.push(placeOf(held));
+    }
+    return { generation: this.#generation, batches, cut, atEnd };
+  }
+
+  #endOf(log: PartitionLog): number {
+    return this.#zombie?.get(log) ?? log.end;
+  }
+
+  async seek(partition: TopicPartition, offset: number): Promise<void> {
+    this.#check();
+    const held = this.#held.get(keyOf(partition));
+    if (held !== undefined) held.position = offset;
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    this.#setPaused(partitions, true);
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    this.#setPaused(partitions, false);
+    this.#logs.wake();
+  }
+
+  #setPaused(partitions: readonly TopicPartition[], paused: boolean): void {
+    for (const partition of partitions) {
+      const held = this.#held.get(keyOf(partition));
+      if (held !== undefined) held.paused = paused;
+    }
+  }
+
+  async commit(offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>): Promise<void> {
+    await this.#step();
+    this.#check();
+    if (this.#zombie !== null || this.#generation !== this.#group.generation) {
+      const message = `the group ${this.#options.group} has moved on, so nothing was committed; poll again`;
+      throw new KafkaError('stale_generation', message, { retriable: true });
+    }
+    for (const at of offsets) this.#group.committed.set(keyOf(at), at.offset);
+  }
+
+  assignment(): readonly TopicPartition[] {
+    return [...this.#held.values()].map(placeOf);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#group.leave(this);
+    this.#logs.wake();
+  }
+
+  /** The group gives its partitions away; this member does not notice, and goes on with what there was. */
+  zombify(): void {
+    this.#zombie = new Map([...this.#held.values()].map((held) => [held.log, held.log.end]));
+    this.#group.leave(this);
+    this.#logs.wake();
+  }
+
+  /** A zombie notices, and joins again. */
+  revive(): void {
+    if (this.#zombie === null) return;
+    this.#zombie = null;
+    this.#group.join(this);
+    this.#logs.wake();
+  }
+
+  #check(): void {
+    if (this.#closed) throw new KafkaError('closed', 'the consumer has been closed', { retriable: false });
+  }
+}

@@ -1,0 +1,222 @@
+import type { Clock } from '../../schemas/clock.ts';
+import { KafkaError } from '../kafka/errors.ts';
+import type {
+  Admin,
+  Consumer,
+  Kafka,
+  OutgoingRecord,
+  PartitionBatch,
+  Producer,
+  Reader,
+} from '../kafka/port.ts';
+import { Group, GroupMember } from './broker-group.ts';
+import { Logs } from './broker-log.ts';
+
+/**
+ * Kafka in memory, for any number of clients, groups and members in one process, in whatever time the clock tells.
+ * Left out: retention and compaction (use `truncate`), quotas, and size limits.
+ */
+export interface MemoryBroker {
+  /** The connection of one process. */
+  kafka(): Kafka;
+  /**
+   * The next send of anybody fails: `before` anything is stored, `after` all of it is, or with the `partial`
+   * outcome that the first half of its partitions is. The caller cannot tell which.
+   */
+  failNextSend(kind: 'before' | 'after' | 'partial'): void;
+  /** The log begins at `start` from now on, as after retention. */
+  truncate(topic: string, partition: number, start: number): void;
+  /** The member loses its partitions without noticing, and goes on with what had been appended by then. */
+  zombify(consumer: Consumer): void;
+  /** The zombie notices, and joins its group again. */
+  revive(consumer: Consumer): void;
+  /** A process dies: nothing of it takes effect any more, and its members leave their groups. */
+  kill(kafka: Kafka): void;
+}
+
+export interface MemoryBrokerOptions {
+  /** Awaited before each operation takes effect and before it is answered: a place for a simulation to interleave. */
+  readonly step?: (operation: 'send' | 'poll' | 'commit') => Promise<void>;
+}
+
+export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = {}): MemoryBroker {
+  const logs = new Logs(clock);
+  const groups = new Map<string, Group>();
+  const failures: Array<'before' | 'after' | 'partial'> = [];
+  const killed = new WeakMap<Kafka, () => void>();
+  const step = options.step ?? (async () => {});
+
+  function connect(): Kafka {
+    let alive = true;
+    const members = new Set<GroupMember>();
+    const check = () => {
+      if (!alive)
+        throw new KafkaError('closed', 'this connection to Kafka has been closed', { retriable: false });
+    };
+    const stepOf = (operation: 'poll' | 'commit') => async () => {
+      check();
+      await step(operation);
+      check();
+    };
+
+    function producer(): Producer {
+      let dead = false;
+      return {
+        async send(records) {
+          check();
+          if (dead) {
+            throw new KafkaError('producer_dead', 'this producer failed before; make a new one', {
+              retriable: true,
+            });
+          }
+          try {
+            await step('send');
+            check();
+            const failure = failures.shift();
+            if (failure === undefined || failure === 'after') logs.append(records);
+            else if (failure === 'partial') logs.append(firstHalf(records));
+            if (failure !== undefined) {
+              throw new KafkaError('send_failed', `the send failed (simulated, ${failure})`, {
+                retriable: true,
+              });
+            }
+            await step('send');
+            check();
+          } catch (error) {
+            dead = true;
+            throw error;
+          }
+        },
+        async close() {
+          dead = true;
+        },
+      };
+    }
+
+    const kafka: Kafka = {
+      async producer() {
+        check();
+        return producer();
+      },
+      async consumer(consumerOptions) {
+        check();
+        const name = consumerOptions.group;
+        const group = groups.get(name) ?? new Group();
+        const stepPoll = stepOf('poll');
+        const member = new GroupMember(logs, group, consumerOptions, stepPoll);
+        groups.set(name, group);
+        members.add(member);
+        return member;
+      },
+      async reader(positions) {
+        check();
+        return createReader(logs, positions, stepOf('poll'));
+      },
+      async admin() {
+        check();
+        return createAdmin(logs, groups);
+      },
+      async close() {
+        alive = false;
+        for (const member of members) await member.close();
+      },
+    };
+    killed.set(kafka, () => {
+      alive = false;
+      for (const member of members) void member.close();
+    });
+    return kafka;
+  }
+
+  return {
+    kafka: connect,
+    failNextSend: (kind) => void failures.push(kind),
+    truncate(topic, partition, start) {
+      logs.partition(topic, partition).truncate(start);
+      logs.wake();
+    },
+    zombify: (consumer) => asMember(consumer).zombify(),
+    revive: (consumer) => asMember(consumer).revive(),
+    kill: (kafka) => killed.get(kafka)?.(),
+  };
+}
+
+function asMember(consumer: Consumer): GroupMember {
+  if (consumer instanceof GroupMember) return consumer;
+  throw new TypeError('this consumer is not one of the memory broker');
+}
+
+function firstHalf(records: readonly OutgoingRecord[]): OutgoingRecord[] {
+  const places = [...new Set(records.map((record) => `${record.topic}:${record.partition}`))];
+  const stored = new Set(places.slice(0, Math.ceil(places.length / 2)));
+  return records.filter((record) => stored.has(`${record.topic}:${record.partition}`));
+}
+
+function createReader(
+  logs: Logs,
+  positions: Parameters<Kafka['reader']>[0],
+  step: () => Promise<void>,
+): Reader {
+  const held = positions.map(({ topic, partition, position }) => {
+    const log = logs.partition(topic, partition);
+    return { log, position: log.resolve(position) };
+  });
+  let closed = false;
+  return {
+    async poll(maxWaitMs) {
+      await step();
+      const deadline = logs.clock.now() + maxWaitMs;
+      for (;;) {
+        if (closed) throw new KafkaError('closed', 'the reader has been closed', { retriable: false });
+        const batches: PartitionBatch[] = [];
+        for (const at of held) {
+          const { topic, partition, start, end } = at.log;
+          if (!at.log.holds(at.position)) {
+            throw new KafkaError(
+              'position_deleted',
+              `the log of ${topic}:${partition} does not hold offset ${at.position}: it goes from ${start} to ${end}`,
+              { retriable: false },
+            );
+          }
+          if (at.position === end) continue;
+          const records = at.log.slice(at.position, end - at.position);
+          batches.push({ topic, partition, records, highWatermark: end });
+          at.position = end;
+        }
+        if (batches.length > 0 || logs.clock.now() >= deadline) return batches;
+        await logs.wait(deadline);
+      }
+    },
+    async close() {
+      closed = true;
+      logs.wake();
+    },
+  };
+}
+
+function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
+  return {
+    topics: async () => logs.topics(),
+    createTopics: async (specs) => specs.filter((spec) => logs.create(spec)).map((spec) => spec.name),
+    async deleteTopics(names) {
+      for (const name of names) logs.remove(name);
+    },
+    async deleteGroups(names) {
+      for (const name of names) {
+        if ((groups.get(name)?.members.length ?? 0) > 0) {
+          throw new KafkaError('request_failed', `the group ${name} has members; stop them first`, {
+            retriable: true,
+          });
+        }
+        groups.delete(name);
+      }
+    },
+    groups: async () => [...groups.keys()],
+    offsets: async (topic) => logs.topic(topic).map(({ start, end }) => ({ start, end })),
+    async deleteRecords(topic, before) {
+      for (const { partition, offset } of before) logs.partition(topic, partition).truncate(offset);
+      logs.wake();
+    },
+    async close() {},
+  };
+}
