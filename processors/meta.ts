@@ -1,0 +1,157 @@
+import type { Section } from '../schemas/records.ts';
+import { MillraceError } from '../schemas/refusal.ts';
+import { floorTo } from '../schemas/time.ts';
+import type { View } from '../schemas/view.ts';
+
+/** What the log of a view partition has said of one source partition. */
+export interface SourceState {
+  /** Number of partitions of its topic. */
+  readonly partitions: number;
+  /** Last source offset applied: a contribution at or below it is a repeat. */
+  readonly mark: number;
+  readonly runningMax: number | null;
+  readonly watermark: number | null;
+  readonly byClock: boolean;
+  readonly idle: boolean;
+  readonly clockOpen: boolean;
+}
+
+/** All that the owner of a view partition and its readers must agree on. Event times in epoch ms, null for minus infinity. */
+export interface ViewMeta {
+  /** `clearing` while logs of an older life are being deleted: no frontier, nothing is read. */
+  readonly status: 'ready' | 'clearing';
+  /** Changes with every life of the state, so that no clearing is taken for another. */
+  readonly life: string;
+  /** Next offset of the view topic. */
+  readonly next: number;
+  /** By `topic:partition` of the source. */
+  readonly sources: Readonly<Record<string, SourceState>>;
+  /** Below it no tile changes any more. */
+  readonly frontier: number | null;
+  /** Windows that reach below it are not known. */
+  readonly base: number | null;
+  /** True while `base` still rises with the first header of each source partition (the log was cut). */
+  readonly baseOpen: boolean;
+  /** Heads below it cannot be read. */
+  readonly oldestExactHead: number | null;
+  /** What a backfill built this state from; null where Kafka alone is all. */
+  readonly history: { readonly imports: readonly string[]; readonly until: number } | null;
+}
+
+export class UnknownMetaFormat extends MillraceError {
+  readonly code = 'unknown_meta_format';
+  readonly retriable = false;
+}
+
+const FORMAT = 1;
+
+export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
+  return {
+    status: 'ready',
+    life,
+    next,
+    sources: {},
+    frontier: null,
+    base: null,
+    baseOpen: cut,
+    oldestExactHead: null,
+    history: null,
+  };
+}
+
+/** Text, so that a person can read it; the same meta always gives the same bytes. */
+export function encodeMeta(meta: ViewMeta): Uint8Array {
+  return Buffer.from(JSON.stringify({ format: FORMAT, ...meta }));
+}
+
+export function decodeMeta(bytes: Uint8Array): ViewMeta {
+  let parsed: { format?: unknown } & ViewMeta;
+  try {
+    parsed = JSON.parse(
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(),
+    ) as typeof parsed;
+  } catch (cause) {
+    throw new UnknownMetaFormat(
+      'The meta of a view partition is not one of ours; remove the state and rebuild it.',
+      { cause },
+    );
+  }
+  const { format, ...meta } = parsed;
+  if (format !== FORMAT)
+    throw new UnknownMetaFormat(
+      `The meta of a view partition has format ${String(format)}; this version of Millrace reads format ${FORMAT}. Run the version that wrote it, or remove the state and rebuild it.`,
+    );
+  return meta;
+}
+
+/**
+ * Takes in what a section's header says. A header below the mark changes nothing; one at the mark may
+ * (a marker of a partition that fell idle or met a clock). The frontier never falls.
+ */
+export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section): ViewMeta {
+  const key = `${section.topic}:${section.partition}`;
+  const known = meta.sources[key];
+  if (known !== undefined && section.to < known.mark) return meta;
+  const sources = {
+    ...meta.sources,
+    [key]: {
+      partitions: section.partitions,
+      mark: Math.max(section.to, known?.mark ?? -1),
+      runningMax: section.runningMax,
+      watermark: section.watermark,
+      byClock: section.byClock,
+      idle: section.idle,
+      clockOpen: section.clockOpen,
+    },
+  };
+  const base = meta.baseOpen && known === undefined ? later(meta.base, section.runningMax) : meta.base;
+  return { ...meta, sources, base, frontier: later(meta.frontier, frontierOf(view, sources)) };
+}
+
+/** The raw topics a view listens to. */
+export interface ViewTopics {
+  readonly topics: readonly string[];
+}
+
+/**
+ * The minimum of the watermarks over all partitions of all sources, idle ones left out. A partition never
+ * heard of holds it at minus infinity (null). When all are idle it is the largest running maximum; of one
+ * that a clock set, its watermark.
+ */
+export function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
+  let least: number | null = null;
+  let allIdle = true;
+  let largest: number | null = null;
+  for (const topic of view.topics) {
+    const partitions = sources[`${topic}:0`]?.partitions ?? anyPartitions(topic, sources);
+    if (partitions === 0) return null;
+    for (let partition = 0; partition < partitions; partition += 1) {
+      const source = sources[`${topic}:${partition}`];
+      if (source === undefined) return null;
+      if (source.idle) {
+        largest = later(largest, source.byClock ? source.watermark : source.runningMax);
+        continue;
+      }
+      allIdle = false;
+      if (source.watermark === null) return null;
+      least = least === null ? source.watermark : Math.min(least, source.watermark);
+    }
+  }
+  return allIdle ? largest : least;
+}
+
+function anyPartitions(topic: string, sources: ViewMeta['sources']): number {
+  for (const [key, source] of Object.entries(sources))
+    if (key.startsWith(`${topic}:`)) return source.partitions;
+  return 0;
+}
+
+function later(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.max(a, b);
+}
+
+/** The head below which this state may not be compacted away: floor(frontier - slack, g); null before a frontier. */
+export function exactHeadOf(view: View, meta: ViewMeta, resolution: number = view.resolution): number | null {
+  return meta.frontier === null ? null : floorTo(meta.frontier - view.slack, resolution);
+}

@@ -1,0 +1,115 @@
+import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
+import type { Source } from '../schemas/project.ts';
+import type { Contribution } from '../schemas/records.ts';
+import type { Rejected } from '../schemas/refusal.ts';
+import type { View } from '../schemas/view.ts';
+import { contributionOf } from './contribute.ts';
+import { afterClock, afterEvent, type ClockMark, checkClock, checkTime, type Progress } from './lateness.ts';
+import type { Validator } from './validate.ts';
+
+/** A raw record with its value decoded: exactly one of the three is not null. */
+export interface DecodedRecord<Raw> {
+  readonly raw: Raw;
+  readonly offset: number;
+  readonly appendTime: number;
+  readonly event: EventRecord | null;
+  readonly clock: ClockMark | null;
+  readonly rejected: Rejected | null;
+}
+
+/** A record that was not taken, with what is known of its event. */
+export interface Refusal<Raw> {
+  readonly raw: Raw;
+  readonly rejected: Rejected;
+  readonly event: EventRecord | null;
+}
+
+/** What one view gets from a segment, with the partition of the view each contribution belongs to. */
+export interface Routed {
+  readonly view: View;
+  readonly contributions: ReadonlyArray<Contribution>;
+  readonly partitions: readonly number[];
+}
+
+/**
+ * A stretch of one source partition, worked: at most one clock, and that the last record. What it contributes
+ * is a pure function of the partition's log, however the log was cut into batches.
+ */
+export interface Segment<Raw> {
+  readonly from: number;
+  /** Last offset covered. */
+  readonly to: number;
+  readonly accepted: readonly ValidatedEvent[];
+  readonly refused: ReadonlyArray<Refusal<Raw>>;
+  readonly routed: readonly Routed[];
+  readonly clock: (ClockMark & { readonly offset: number }) | null;
+  readonly progress: Progress;
+}
+
+export interface SegmentPlan {
+  readonly source: Source;
+  readonly views: readonly View[];
+  readonly validate: Validator;
+  readonly partitionOf: (entity: string, partitions: number) => number;
+}
+
+/** Works the records of one source partition up to and including the first clock. `records` may not be empty. */
+export function workSegment<Raw>(
+  plan: SegmentPlan,
+  start: Progress,
+  records: ReadonlyArray<DecodedRecord<Raw>>,
+): { readonly segment: Segment<Raw>; readonly taken: number } {
+  const accepted: ValidatedEvent[] = [];
+  const refused: Refusal<Raw>[] = [];
+  const routed = plan.views.map((view) => ({
+    view,
+    contributions: [] as Contribution[],
+    partitions: [] as number[],
+  }));
+  let progress = start;
+  let clock: Segment<Raw>['clock'] = null;
+  let taken = 0;
+  let to = start.next - 1;
+
+  for (const record of records) {
+    taken += 1;
+    to = record.offset;
+    const { raw, offset, appendTime, event } = record;
+    if (record.clock !== null) {
+      const rejected = checkClock(plan.source, record.clock, appendTime);
+      if (rejected !== null) {
+        refused.push({ raw, rejected, event: null });
+        continue;
+      }
+      progress = afterClock(progress, record.clock);
+      clock = { ...record.clock, offset };
+      break;
+    }
+    const rejected =
+      record.rejected ??
+      (event === null ? null : (plan.validate(event) ?? checkTime(plan.source, progress, event, appendTime)));
+    if (event === null || rejected !== null) {
+      if (rejected !== null) refused.push({ raw, rejected, event });
+      continue;
+    }
+    progress = afterEvent(progress, event.time);
+    accepted.push({ event, offset, appendTime });
+    for (const route of routed) {
+      const contribution = contributionOf(route.view, plan.source.name, event, offset);
+      if (contribution === null) continue;
+      route.contributions.push(contribution);
+      route.partitions.push(plan.partitionOf(contribution.entity, route.view.partitions));
+    }
+  }
+
+  const segment = {
+    from: start.next,
+    to,
+    accepted,
+    refused,
+    routed,
+    clock,
+    progress: { ...progress, next: to + 1 },
+  };
+  return { segment, taken };
+}

@@ -1,0 +1,43 @@
+import type { EventRecord } from '../schemas/event.ts';
+import type { EventType, Source } from '../schemas/project.ts';
+import type { Rejected } from '../schemas/refusal.ts';
+
+export type Validator = (event: EventRecord) => Rejected | null;
+
+const FITS: Record<Source['fields'][number]['type'], (value: unknown) => boolean> = {
+  string: (value) => typeof value === 'string',
+  int: (value) => Number.isSafeInteger(value),
+  double: (value) => typeof value === 'number' && Number.isFinite(value),
+  bool: (value) => typeof value === 'boolean',
+  timestamp: (value) => Number.isSafeInteger(value),
+};
+
+/** Checks an event against its source's declaration: known type, required fields, types, rules, in this order. */
+export function createValidator(source: Source): Validator {
+  const types = new Map<string, EventType>(source.events.map((type) => [type.name, type]));
+  const names = source.events.map((type) => type.name).join(', ');
+  const reject = (code: Rejected['code'], detail: string): Rejected => ({ stage: 'validate', code, detail });
+
+  return function validate(event) {
+    const type = types.get(event.type);
+    if (type === undefined)
+      return reject(
+        'unknown_type',
+        `Event type '${event.type}' is not declared in source '${source.name}' (it has ${names}).`,
+      );
+    for (const name of type.required)
+      if (event[name] === null || event[name] === undefined)
+        return reject('missing_field', `Field '${name}' is missing; '${event.type}' requires it.`);
+    for (const field of source.fields) {
+      const value = event[field.name];
+      if (value !== null && value !== undefined && !FITS[field.type](value))
+        return reject(
+          'wrong_type',
+          `Field '${field.name}' is ${JSON.stringify(value)}, which is not a ${field.type}.`,
+        );
+    }
+    for (const rule of type.rules)
+      if (rule.passes(event) !== true) return reject('rule_failed', `Rule '${rule.name}': ${rule.message}`);
+    return null;
+  };
+}

@@ -1,0 +1,356 @@
+import type {
+  Kafka,
+  KafkaRecord,
+  OutgoingRecord,
+  Position,
+  TopicPartition,
+} from '../infrastructure/kafka/port.ts';
+import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/port.ts';
+import { isTooOld } from '../processors/contribute.ts';
+import { Folder } from '../processors/fold.ts';
+import { applyHeader, decodeMeta, encodeMeta, type ViewMeta } from '../processors/meta.ts';
+import type { Clock } from '../schemas/clock.ts';
+import { groups, keys, topics } from '../schemas/names.ts';
+import type { Project } from '../schemas/project.ts';
+import type { Contribution, Section } from '../schemas/records.ts';
+import { MillraceError, type RefusalCode } from '../schemas/refusal.ts';
+import type { View } from '../schemas/view.ts';
+import { Checkpoint } from './checkpoint.ts';
+import type { Codecs } from './codecs.ts';
+import { type Compactions, compactGrown } from './compaction.ts';
+import { beginLife } from './life.ts';
+import { liveOn, type Stream } from './stream.ts';
+import type { Telemetry } from './telemetry.ts';
+
+export interface FeaturesDeps {
+  readonly project: Project;
+  readonly kafka: Kafka;
+  readonly store: OnlineStore;
+  readonly codecs: Codecs;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
+/** The log of a view partition says that a backfill wrote part of its state, and the state does not know of it. */
+export class StateNeedsBackfill extends MillraceError {
+  readonly code = 'state_needs_backfill';
+  readonly retriable = true;
+}
+
+/** A commit blocks every reader of the store while it lasts, so it is cut at this many entities. */
+const MAX_ENTITIES = 400;
+const MAX_POLL_RECORDS = 2_000;
+const IDLE_POLL_MS = 1_000;
+
+/** A view partition that this process owns. */
+export interface HeldView extends TopicPartition {
+  readonly view: View;
+  /** Raw topics of the view's sources. */
+  readonly topics: readonly string[];
+  /** Prefix of its keys in the online store. */
+  readonly key: string;
+  /** The meta as the store has it, byte for byte. */
+  expected: Uint8Array | null;
+  meta: ViewMeta;
+  readonly compactions: Compactions;
+}
+
+interface Refused {
+  readonly section: Section;
+  readonly contribution: Contribution;
+  readonly code: RefusalCode;
+  readonly detail: string;
+}
+
+/** View topics -> tiles in the online store. */
+export function createFeatures(deps: FeaturesDeps): Stream {
+  const { project, kafka, store, codecs, clock, telemetry } = deps;
+  const { prefix, retention } = project;
+  const views = new Map<string, View>(project.views.map((view) => [topics.view(prefix, view.id), view]));
+  const sourceOfTopic = new Map<string, string>(
+    project.sources.map(({ name }) => [topics.raw(prefix, name), name]),
+  );
+
+  async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
+    const checkpoint = new Checkpoint(kafka, store);
+    let held = new Map<string, HeldView>();
+
+    async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
+      const next = new Map<string, HeldView>();
+      for (const { topic, partition } of assigned) {
+        const view = views.get(topic);
+        if (view === undefined)
+          throw new Error(
+            `features was assigned ${topic}, which is no view topic of project ${project.name}`,
+          );
+        next.set(`${topic}:${partition}`, {
+          view,
+          topic,
+          partition,
+          topics: view.sources.map((source) => topics.raw(prefix, source)),
+          key: keys.viewPartition(prefix, view.id, partition),
+          expected: null,
+          meta: EMPTY,
+          compactions: new Map(),
+        });
+      }
+      await reread([...next.values()]);
+      held = next;
+      return [...next.values()].map(({ meta }) => (meta.next === 0 ? 'earliest' : meta.next));
+    }
+
+    /** Takes the metas as the store has them; begins a new life where there is none that can be gone on with. */
+    async function reread(states: readonly HeldView[]): Promise<void> {
+      const found = await store.read(states.map(({ key }) => [keys.meta(key)]));
+      for (const [i, state] of states.entries()) {
+        const bytes = found[i]?.[0] ?? null;
+        const alive = await beginLife(deps, state, bytes);
+        state.expected = alive.bytes;
+        state.meta = alive.meta;
+        state.compactions.clear();
+      }
+    }
+
+    const consumer = await kafka.consumer({
+      group: groups.features(prefix),
+      topics: [...views.keys()],
+      onAssigned,
+      maxPollRecords: MAX_POLL_RECORDS,
+    });
+
+    async function recover(states: readonly HeldView[]): Promise<void> {
+      await reread(states);
+      for (const state of states) await consumer.seek(state, state.meta.next);
+    }
+
+    /** Folds records of one view partition, in order, until the commit is large enough. */
+    function fold(
+      state: HeldView,
+      records: readonly KafkaRecord[],
+      from: number,
+      refused: Refused[],
+    ): { taken: number; commit: Commit; meta: ViewMeta } {
+      const folder = new Folder(state.view);
+      let meta = state.meta;
+      let index = from;
+      while (index < records.length && folder.entities < MAX_ENTITIES) {
+        const record = records[index];
+        index += 1;
+        if (record === undefined || record.value === null) continue;
+        meta = {
+          ...applyBlock(state, meta, codecs.blocks.decode(record.value).sections, folder, refused),
+          next: record.offset + 1,
+        };
+      }
+      const appends = folder.drain().map(({ set, entity, bytes }) => {
+        const suffix = state.view.sets[set]?.suffix ?? 'w';
+        return [keys.log(state.key, suffix, entity), bytes] as const;
+      });
+      return { taken: index - from, meta, commit: commitOf(state, meta, appends) };
+    }
+
+    function commitOf(state: HeldView, meta: ViewMeta, appends: Commit['appends']): Commit {
+      return {
+        metaKey: keys.meta(state.key),
+        expected: state.expected,
+        next: encodeMeta(meta),
+        sets: [],
+        appends,
+        deletes: [],
+        logTtlMs: reachOf(state.view) + retention.stateExtra,
+        metaTtlMs: retention.stateExtra,
+      };
+    }
+
+    async function work(
+      batches: ReadonlyArray<{ state: HeldView; records: readonly KafkaRecord[] }>,
+    ): Promise<void> {
+      let queues = batches.map((batch) => ({ ...batch, at: 0 }));
+      while (queues.length > 0) {
+        const started = performance.now();
+        const refused = queues.map((): Refused[] => []);
+        const folded = queues.map(({ state, records, at }, i) => fold(state, records, at, refused[i] ?? []));
+        const worked = performance.now();
+        await checkpoint.send(
+          queues.flatMap(({ state }, i) => (refused[i] ?? []).map((one) => deadLetter(state, one))),
+        );
+        const results = await checkpoint.commit(folded.map(({ commit }) => commit));
+        const done = performance.now();
+        const offsets: Array<TopicPartition & { offset: number }> = [];
+        const conflicts: HeldView[] = [];
+        const grown: Array<{
+          state: HeldView;
+          commit: Commit;
+          result: CommitResult & { status: 'committed' };
+        }> = [];
+        let contributions = 0;
+        for (const [i, queue] of queues.entries()) {
+          const { state } = queue;
+          const fold = folded[i];
+          const result = results[i];
+          if (fold === undefined || result?.status !== 'committed') {
+            if (result?.status === 'torn')
+              telemetry.note('features', 'torn', {
+                view: state.view.id,
+                partition: state.partition,
+                detail: result.detail,
+              });
+            conflicts.push(state);
+            queue.at = queue.records.length;
+            continue;
+          }
+          queue.at += fold.taken;
+          state.expected = fold.commit.next;
+          state.meta = fold.meta;
+          contributions += fold.commit.appends.length;
+          for (const { code } of refused[i] ?? []) telemetry.refused('features', code, 1);
+          if (fold.meta.frontier !== null)
+            telemetry.frontier(state.view.id, state.partition, fold.meta.frontier);
+          grown.push({ state, commit: fold.commit, result });
+          offsets.push({ topic: state.topic, partition: state.partition, offset: fold.meta.next });
+        }
+        telemetry.step('features', 'fold', worked - started, contributions);
+        telemetry.step('features', 'commit', done - worked, contributions);
+        for (const state of await compactGrown(store, grown)) conflicts.push(state);
+        telemetry.step('features', 'compact', performance.now() - done, contributions);
+        await checkpoint.report(consumer, offsets);
+        if (conflicts.length > 0) await recover([...new Set(conflicts)]);
+        queues = queues.filter(({ at, records }) => at < records.length);
+      }
+    }
+
+    function deadLetter(state: HeldView, { section, contribution, code, detail }: Refused): OutgoingRecord {
+      const source = sourceOfTopic.get(section.topic) ?? '';
+      return {
+        topic: topics.deadLetters(prefix, source),
+        partition: section.partition,
+        key: null,
+        value: codecs.deadLetters.encode({
+          format: 1,
+          stage: 'features',
+          code,
+          detail,
+          sourceTopic: section.topic,
+          sourcePartition: section.partition,
+          sourceOffset: contribution.offset,
+          appendTime: 0,
+          eventId: null,
+          eventTime: contribution.time,
+          writer: `${state.view.id}:${state.partition}`,
+          key: null,
+          value: null,
+        }),
+      };
+    }
+
+    let checkedAt = 0;
+    try {
+      while (!signal.aborted) {
+        const poll = await consumer.poll(IDLE_POLL_MS);
+        const states = held;
+        for (const { topic, partition, start } of poll.cut) {
+          const state = states.get(`${topic}:${partition}`);
+          if (state === undefined) continue;
+          const alive = await beginLife(deps, state, state.expected, { cutAt: start });
+          state.expected = alive.bytes;
+          state.meta = alive.meta;
+          await consumer.seek(state, start);
+        }
+        const batches: Array<{ state: HeldView; records: readonly KafkaRecord[] }> = [];
+        for (const { topic, partition, records, highWatermark } of poll.batches) {
+          const state = states.get(`${topic}:${partition}`);
+          if (state === undefined) continue;
+          telemetry.lag('features', topic, partition, highWatermark - (records.at(-1)?.offset ?? 0) - 1);
+          batches.push({ state, records: records.filter(({ offset }) => offset >= state.meta.next) });
+        }
+        await work(batches.filter(({ records }) => records.length > 0));
+        if (poll.batches.length === 0 && clock.now() - checkedAt >= IDLE_POLL_MS) {
+          checkedAt = clock.now();
+          await recoverMoved([...states.values()]);
+        }
+        healthy();
+      }
+    } finally {
+      await consumer.close().catch(() => {});
+      await checkpoint.close();
+    }
+
+    /** With nothing to commit, a rolled-back or lost store shows only to who looks. */
+    async function recoverMoved(states: readonly HeldView[]): Promise<void> {
+      const found = await store.read(states.map(({ key }) => [keys.meta(key)]));
+      const moved = states.filter((state, i) => {
+        const bytes = found[i]?.[0] ?? null;
+        return state.expected === null || bytes === null || Buffer.compare(bytes, state.expected) !== 0;
+      });
+      if (moved.length > 0) await recover(moved);
+    }
+  }
+
+  return {
+    name: 'features',
+    run: (signal) => liveOn('features', clock, telemetry, signal, (healthy) => life(signal, healthy)),
+  };
+}
+
+/**
+ * Applies the sections of one block, one by one, in order. A contribution at or below its source's mark is a
+ * repeat. One below the frontier as it stood before the block comes too late for tiles that readers have
+ * already seen: it is refused.
+ */
+export function applyBlock(
+  state: Pick<HeldView, 'view' | 'topics'>,
+  start: ViewMeta,
+  sections: readonly Section[],
+  folder: Pick<Folder, 'add'>,
+  refused: Refused[],
+): ViewMeta {
+  const before = start.frontier ?? Number.NEGATIVE_INFINITY;
+  let meta = start;
+  for (const section of sections) {
+    if (section.history !== null) {
+      if (meta.history === null)
+        throw new StateNeedsBackfill(
+          `View ${state.view.id} was built from imported history, and its state in the online store is gone or not yet written. Run 'millrace backfill state --to ${new Date(section.history.until).toISOString()}'.`,
+        );
+      continue;
+    }
+    const mark = meta.sources[`${section.topic}:${section.partition}`]?.mark ?? -1;
+    for (const contribution of section.contributions) {
+      if (contribution.offset <= mark) continue;
+      if (contribution.time < before)
+        refused.push({
+          section,
+          contribution,
+          code: 'late_for_view',
+          detail: `Event time ${contribution.time} is below the frontier ${before} of ${state.view.id}: its partition was idle and woke with older events.`,
+        });
+      else if (isTooOld(state.view, contribution))
+        refused.push({
+          section,
+          contribution,
+          code: 'too_old',
+          detail: `The event came ${contribution.time - (contribution.at ?? 0)} ms after its ${state.view.at?.field}; ${state.view.id} waits ${state.view.at?.maxDelay} ms at most.`,
+        });
+      else folder.add(contribution);
+    }
+    meta = applyHeader(state, meta, section);
+  }
+  return meta;
+}
+
+/** How far back any read of a view can reach, ms. */
+export function reachOf(view: View): number {
+  return view.sets.reduce((most, set) => Math.max(most, set.reach), 0);
+}
+
+const EMPTY: ViewMeta = {
+  status: 'clearing',
+  life: '',
+  next: 0,
+  sources: {},
+  frontier: null,
+  base: null,
+  baseOpen: false,
+  oldestExactHead: null,
+  history: null,
+};

@@ -1,0 +1,35 @@
+/**
+ * What a stream tells of itself. Every label comes from a closed list or from the project's declarations,
+ * so that the number of time series is bounded.
+ */
+export interface Telemetry {
+  /** One step of a batch took `ms` for `records`. */
+  step(stream: string, step: string, ms: number, records: number): void;
+  /** Events (or contributions) refused. */
+  refused(stream: string, code: string, count: number): void;
+  /** Wall time minus watermark of a source partition, ms. */
+  watermark(source: string, partition: number, delayMs: number): void;
+  /** Frontier of a view partition, epoch ms of event time. */
+  frontier(view: string, partition: number, time: number): void;
+  /** Records behind the end of a partition. */
+  lag(stream: string, topic: string, partition: number, records: number): void;
+  /** Request time minus as-of, ms. */
+  featureAge(view: string, ms: number): void;
+  score(model: string, score: number): void;
+  /** A failure of the world that the stream recovers from by itself. */
+  failure(stream: string, error: Error): void;
+  /** Something that happens seldom and that an operator wants to read: assignment, rebuild, new model. */
+  note(stream: string, message: string, details?: Readonly<Record<string, string | number>>): void;
+}
+
+export const SILENT: Telemetry = {
+  step: () => {},
+  refused: () => {},
+  watermark: () => {},
+  frontier: () => {},
+  lag: () => {},
+  featureAge: () => {},
+  score: () => {},
+  failure: () => {},
+  note: () => {},
+};
