@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cacheDirectory } from '../../../infrastructure/local/install.ts';
+import { freePort } from '../../../infrastructure/local/ports.ts';
+import { valkey } from '../../../infrastructure/local/valkey.ts';
+
+/** A Valkey of one test file, to be killed, stopped and flushed at will; it keeps nothing on disk. */
+export interface TestServer {
+  readonly url: string;
+  start(): Promise<void>;
+  kill(): Promise<void>;
+  /** SIGSTOP: connections stay open, no answer comes. */
+  freeze(): void;
+  thaw(): void;
+  stop(): Promise<void>;
+}
+
+export async function testServer(extra: readonly string[] = []): Promise<TestServer> {
+  const program = await valkey.install({
+    cacheDir: cacheDirectory(),
+    report: () => undefined,
+    signal: new AbortController().signal,
+  });
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-valkey-'));
+  const port = await freePort([], new Set());
+  const url = `redis://127.0.0.1:${port}`;
+  let child: ChildProcess | undefined;
+
+  const server: TestServer = {
+    url,
+    async start() {
+      const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''];
+      child = spawn(program, [...args, '--appendonly', 'no', ...extra], { stdio: 'ignore' });
+      for (let tries = 0; tries < 200; tries++) {
+        if (await valkey.ready({ main: port }).catch(() => false)) return;
+        await sleep(20);
+      }
+      throw new Error(`Valkey did not start on port ${port}`);
+    },
+    async kill() {
+      const dying = child;
+      if (dying === undefined || dying.exitCode !== null || dying.signalCode !== null) return;
+      const gone = new Promise((resolve) => dying.once('exit', resolve));
+      dying.kill('SIGKILL');
+      await gone;
+    },
+    freeze() {
+      child?.kill('SIGSTOP');
+    },
+    thaw() {
+      child?.kill('SIGCONT');
+    },
+    async stop() {
+      await server.kill();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  await server.start();
+  return server;
+}
