@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { bytes, count, duration, instant, parseInstant, percent, table } from '../../cli/format.ts';
+
+describe('numbers as a person reads them', () => {
+  it('counts, bytes, shares', () => {
+    expect(count(1_234_567.4)).toBe('1,234,567');
+    expect([0, 999, 1_000, 22_000, 1_234_567, 5e9].map(bytes)).toEqual([
+      '0 B',
+      '999 B',
+      '1.00 kB',
+      '22.0 kB',
+      '1.23 MB',
+      '5.00 GB',
+    ]);
+    expect(percent(0.0421)).toBe('4.2 %');
+  });
+
+  it('durations in the unit that fits', () => {
+    expect([0.42, 12.3, 4_200, 151_000, 3_720_000].map(duration)).toEqual([
+      '0.4 ms',
+      '12 ms',
+      '4.2 s',
+      '2 min 31 s',
+      '1 h 2 min',
+    ]);
+    expect(duration(3_599_700)).toBe('1 h 0 min');
+  });
+});
+
+describe('instants', () => {
+  it('are read as UTC where no zone is given, and written back', () => {
+    for (const [text, written] of [
+      ['2001-04-01', '2001-04-01T00:00:00Z'],
+      ['2001-04-01T15:00Z', '2001-04-01T15:00:00Z'],
+      ['2001-04-01 15:00:30', '2001-04-01T15:00:30Z'],
+      ['2001-04-01T15:00+02:00', '2001-04-01T13:00:00Z'],
+      ['986137200000', '2001-04-01T15:00:00Z'],
+    ] as const)
+      expect(instant(parseInstant(text) ?? Number.NaN)).toBe(written);
+  });
+
+  it('refuses what is none', () => {
+    expect(['yesterday', '2001-13-01', '2001-4-1', ''].map(parseInstant)).toEqual([null, null, null, null]);
+  });
+});
+
+it('tables line up, colours or not', () => {
+  const lines = table(
+    [{ title: 'name' }, { title: 'rows', align: 'right' }],
+    [
+      ['\u001b[32mlong name\u001b[39m', '7'],
+      ['x', '1,234'],
+    ],
+  );
+  expect(lines).toEqual(['name        rows', '\u001b[32mlong name\u001b[39m      7', 'x          1,234']);
+});

@@ -1,0 +1,58 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { expect, it } from 'vitest';
+import { createProgram } from '../../cli/program.ts';
+import { root } from '../architecture/sources.ts';
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function millrace(...parameters: string[]): Promise<Ended> {
+  const data = mkdtempSync(join(tmpdir(), 'millrace-cli-'));
+  return new Promise((done) => {
+    execFile(
+      join(root, 'millrace'),
+      parameters,
+      { env: { ...process.env, MILLRACE_DATA: data, NO_COLOR: '1' } },
+      (error, out, err) => done({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
+    );
+  });
+}
+
+const leaves = (command: Command, path: readonly string[] = []): Array<readonly [string, Command]> =>
+  command.commands.length === 0
+    ? [[path.join(' '), command]]
+    : command.commands.flatMap((child) => leaves(child, [...path, child.name()]));
+
+it('every command explains itself with examples', () => {
+  for (const [name, command] of leaves(createProgram(() => async () => {}))) {
+    const parts: string[] = [];
+    command.configureOutput({ writeOut: (text) => void parts.push(text) });
+    command.outputHelp();
+    const help = parts.join('');
+    expect(help, name).toContain(`$ millrace ${name.split(' ')[0]}`);
+    expect(command.description(), name).not.toBe('');
+  }
+});
+
+it('help is exit code 0, a wrong command is 2 and comes with the nearest name', async () => {
+  expect((await millrace('--help')).code).toBe(0);
+  const wrong = await millrace('staus');
+  expect(wrong.code).toBe(2);
+  expect(wrong.err).toContain('Did you mean status?');
+  expect((await millrace('down', '--wype')).code).toBe(2);
+});
+
+it('status of a stack that is not there is a true answer with exit code 1, as JSON too', async () => {
+  const { code, out, err } = await millrace('status', '--json');
+  expect(code).toBe(1);
+  expect(err).toBe('');
+  const { services } = JSON.parse(out) as { services: Array<{ state: string }> };
+  expect(services.map(({ state }) => state)).toEqual(['stopped', 'stopped', 'stopped', 'stopped']);
+});
