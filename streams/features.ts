@@ -8,7 +8,7 @@ import type {
 import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/port.ts';
 import { isTooOld } from '../processors/contribute.ts';
 import { Folder } from '../processors/fold.ts';
-import { applyHeader, decodeMeta, encodeMeta, type ViewMeta } from '../processors/meta.ts';
+import { applyHeader, encodeMeta, type ViewMeta } from '../processors/meta.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { groups, keys, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';

@@ -1,0 +1,375 @@
+import type { Kafka, OutgoingRecord, Position, TopicPartition } from '../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../infrastructure/redis/port.ts';
+import type { Clock } from '../schemas/clock.ts';
+import type { ValidatedEvent } from '../schemas/event.ts';
+import { groups, headers, topics } from '../schemas/names.ts';
+import type { Model, Project } from '../schemas/project.ts';
+import type { Prediction } from '../schemas/records.ts';
+import { MillraceError } from '../schemas/refusal.ts';
+import { Checkpoint } from './checkpoint.ts';
+import type { Codecs } from './codecs.ts';
+import { Gate } from './gate.ts';
+import { RequestQueue, textOf, type Waiting } from './requests.ts';
+import { SnapshotReader } from './snapshot.ts';
+import { liveOn, type Stream } from './stream.ts';
+import { readTails } from './tail.ts';
+import type { Telemetry } from './telemetry.ts';
+import { type Target, type Vector, VectorReader } from './vector.ts';
+
+/** What scores: the champion of the moment, or null while there is none. Swapped between two batches. */
+export interface Champion {
+  readonly version: number;
+  /** SHA-256. */
+  readonly artefact: string;
+  readonly layoutHash: string;
+  readonly threshold: number;
+  score(vector: Float64Array): number;
+}
+
+export interface InferenceDeps {
+  readonly project: Project;
+  readonly model: Model;
+  readonly kafka: Kafka;
+  readonly store: OnlineStore;
+  readonly codecs: Codecs;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  /** Follows the registry; `current` costs nothing. */
+  readonly champion: { current(): Champion | null };
+  /** How long a replayed request may wait at the gate, ms. */
+  readonly replayGateLimitMs?: number;
+}
+
+/** The state went back or was lost between the gate and the read; a replay waits until it is there again. */
+export class StateWentBack extends MillraceError {
+  readonly code = 'state_went_back';
+  readonly retriable = true;
+}
+
+/** A replayed request has waited longer than its operator allows. */
+export class GateTimeout extends MillraceError {
+  readonly code = 'gate_timeout';
+  readonly retriable = false;
+}
+
+const MAX_BATCH = 500;
+const MAX_POLL_RECORDS = 2_000;
+/** Waiting records of a partition above which no more are taken from it. */
+const MAX_WAITING = 4_000;
+const LOOK_EVERY_MS = 2;
+const IDLE_POLL_MS = 200;
+const READ_BACK = 1_000;
+
+/** Offset in the validated topic that comes after this prediction; on the last record of every send. */
+const NEXT_HEADER = 'mr-next';
+/** Present on that record while a replay is open in its partition. */
+const OPEN_HEADER = 'mr-open';
+
+type Ready = Waiting & { readonly queue: RequestQueue };
+type Request = NonNullable<Waiting['request']>;
+
+/** Validated topic + online store -> predictions topic. */
+export function createInference(deps: InferenceDeps): Stream {
+  const { project, model, kafka, store, codecs, clock, telemetry } = deps;
+  const { prefix } = project;
+  const source = model.request.source;
+  const validatedTopic = topics.validated(prefix, source);
+  const predictionsTopic = topics.predictions(prefix, model.name);
+  const rawTopic = topics.raw(prefix, source);
+  const codec = codecs.validated(source);
+  const name = `inference ${model.name}`;
+
+  async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
+    const checkpoint = new Checkpoint(kafka, null);
+    const snapshots = new SnapshotReader(store);
+    const vectors = new VectorReader(project, model, snapshots);
+    const gate = new Gate(snapshots, vectors.partitions);
+    let queues = new Map<number, RequestQueue>();
+
+    /** The last answers say where to go on: nothing else has to be remembered. */
+    async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
+      const tails = assigned.length === 0 ? [] : await readTails(kafka, predictionsTopic, READ_BACK);
+      const next = new Map<number, RequestQueue>();
+      const positions: Position[] = [];
+      for (const tp of assigned) {
+        let from = 0;
+        let answered = -1;
+        let replayed = false;
+        for (const record of tails[tp.partition] ?? []) {
+          const after = textOf(record, NEXT_HEADER);
+          if (after !== null) {
+            from = Number(after);
+            replayed = textOf(record, OPEN_HEADER) !== null;
+          }
+          if (record.value !== null) answered = codecs.predictions.decode(record.value).sourceOffset;
+        }
+        next.set(tp.partition, new RequestQueue(tp, { next: from, answered, replayed }));
+        positions.push(from === 0 ? 'earliest' : from);
+        telemetry.note(name, 'assigned', { partition: tp.partition, next: from });
+      }
+      queues = next;
+      return positions;
+    }
+
+    const consumer = await kafka.consumer({
+      group: groups.inference(prefix, model.name),
+      topics: [validatedTopic],
+      onAssigned,
+      maxPollRecords: MAX_POLL_RECORDS,
+    });
+
+    function targetsOf({ event }: ValidatedEvent): readonly Target[] | null | 'not a request' {
+      return event.type === model.request.eventType ? vectors.targets(event) : 'not a request';
+    }
+
+    /** Whether the record at a head may go now; notes since when it could not. */
+    function mayGo(waiting: Waiting, now: number): boolean {
+      const { request } = waiting;
+      if (request === null || request.targets === null || gate.open(request.targets)) return true;
+      if (waiting.blockedAt === 0) waiting.blockedAt = now;
+      const waited = now - waiting.blockedAt;
+      if (!waiting.replayed) return waited >= model.gate.maxWait;
+      if (waited > (deps.replayGateLimitMs ?? Number.POSITIVE_INFINITY))
+        throw new GateTimeout(
+          `Request ${request.event.id} has waited ${Math.round(waited)} ms for its features (${gate.missing(request.targets)}). Is the features stream running?`,
+        );
+      return false;
+    }
+
+    /** Takes what may go, the earliest event of all partitions first, in order within each. */
+    function takeReady(held: readonly RequestQueue[]): { ready: Ready[]; blocked: boolean } {
+      const ready: Ready[] = [];
+      const open = held.filter(({ size }) => size > 0);
+      const now = performance.now();
+      let blocked = false;
+      while (open.length > 0 && ready.length < MAX_BATCH) {
+        let first = 0;
+        for (let i = 1; i < open.length; i += 1)
+          if ((open[i]?.head()?.time ?? 0) < (open[first]?.head()?.time ?? 0)) first = i;
+        const queue = open[first];
+        const waiting = queue?.head();
+        if (queue === undefined || waiting === undefined) break;
+        if (!mayGo(waiting, now)) {
+          blocked = true;
+          open.splice(first, 1);
+          continue;
+        }
+        queue.take();
+        ready.push(Object.assign(waiting, { queue }));
+        if (queue.size === 0) open.splice(first, 1);
+      }
+      return { ready, blocked };
+    }
+
+    async function answer(ready: readonly Ready[]): Promise<void> {
+      const started = performance.now();
+      const requests = ready.filter((item): item is Ready & { request: Request } => item.request !== null);
+      const readable = requests.filter(({ request }) => request.targets !== null);
+      const read =
+        readable.length === 0
+          ? []
+          : await vectors.read(
+              readable.map(({ request }) => ({ event: request.event, targets: request.targets ?? [] })),
+            );
+      const vectorOf = new Map<Ready, Vector>(readable.map((item, i) => [item, read[i] ?? NO_KEY]));
+      for (const item of readable)
+        if (item.replayed) mustBeExact(item.request.event.id, vectorOf.get(item) ?? NO_KEY);
+      const readAt = performance.now();
+      const champion = deps.champion.current();
+      const drafts = requests.map((item) => ({
+        item,
+        prediction: predict(item, vectorOf.get(item) ?? NO_KEY, champion, started),
+      }));
+      const scoredAt = performance.now();
+      const encoded = new Map<Ready, Uint8Array>(
+        drafts.map(({ item, prediction }) => [
+          item,
+          codecs.predictions.encode({ ...prediction, readMs: readAt - started, scoreMs: scoredAt - readAt }),
+        ]),
+      );
+      await checkpoint.send(outputs(ready, encoded));
+      await checkpoint.report(consumer, positions(ready));
+      const sentAt = performance.now();
+      telemetry.step(name, 'read', readAt - started, requests.length);
+      telemetry.step(name, 'score', scoredAt - readAt, requests.length);
+      telemetry.step(name, 'send', sentAt - scoredAt, requests.length);
+    }
+
+    function predict(
+      { request, blockedAt, queue }: Ready & { request: Request },
+      vector: Vector,
+      champion: Champion | null,
+      now: number,
+    ): Prediction {
+      const { event, offset, appendTime } = request;
+      const draft = {
+        format: 1,
+        id: `${event.id}:${model.name}`,
+        requestId: event.id,
+        requestTime: event.time,
+        model: model.name,
+        modelVersion: champion?.version ?? 0,
+        artefact: champion?.artefact ?? '',
+        layout: model.layoutHash,
+        reads: [...vector.reads],
+        sourceTopic: rawTopic,
+        sourcePartition: queue.partition,
+        sourceOffset: offset,
+        rawAppendTime: appendTime,
+        waitMs: blockedAt === 0 ? 0 : now - blockedAt,
+        readMs: 0,
+        scoreMs: 0,
+      };
+      for (const { view, ageMs } of vector.reads) telemetry.featureAge(view, ageMs);
+      const values = vector.status === 'read' ? vector.values : NO_VALUES;
+      const refusal =
+        vector.status === 'refused'
+          ? vector.reason
+          : champion === null
+            ? 'no_model'
+            : champion.layoutHash === model.layoutHash
+              ? null
+              : 'layout_mismatch';
+      if (refusal !== null || champion === null) {
+        telemetry.refused(name, refusal ?? 'no_model', 1);
+        return {
+          ...draft,
+          status: 'refused',
+          reason: refusal,
+          score: null,
+          decision: null,
+          vector: Array.from(values),
+        };
+      }
+      const score = champion.score(values);
+      telemetry.score(model.name, score);
+      return {
+        ...draft,
+        status: 'scored',
+        reason: null,
+        score,
+        decision: score >= champion.threshold,
+        vector: Array.from(values),
+      };
+    }
+
+    function outputs(ready: readonly Ready[], encoded: ReadonlyMap<Ready, Uint8Array>): OutgoingRecord[] {
+      const records: OutgoingRecord[] = [];
+      const lastOf = new Map<RequestQueue, number>();
+      const nextOf = new Map<RequestQueue, number>();
+      for (const item of ready) {
+        const { queue, clock: mark, request } = item;
+        nextOf.set(queue, item.offset + 1);
+        if (mark === null && request === null) continue;
+        lastOf.set(queue, records.length);
+        const value = encoded.get(item) ?? null;
+        const { partition } = queue;
+        if (mark !== null)
+          records.push({
+            topic: predictionsTopic,
+            partition,
+            key: null,
+            value: null,
+            headers: clockHeaders(mark),
+          });
+        else
+          records.push({
+            topic: predictionsTopic,
+            partition,
+            key: Buffer.from(request?.event.id ?? ''),
+            value,
+          });
+      }
+      for (const [queue, index] of lastOf) {
+        const last = records[index];
+        if (last === undefined) continue;
+        const next = {
+          [NEXT_HEADER]: String(nextOf.get(queue)),
+          ...(openAfter(ready, queue) ? { [OPEN_HEADER]: '1' } : {}),
+        };
+        records[index] = { ...last, headers: { ...last.headers, ...next } };
+      }
+      return records;
+    }
+
+    function positions(ready: readonly Ready[]): Array<TopicPartition & { offset: number }> {
+      const next = new Map<RequestQueue, number>();
+      for (const { queue, offset } of ready) next.set(queue, offset + 1);
+      return [...next].map(([queue, offset]) => ({
+        topic: validatedTopic,
+        partition: queue.partition,
+        offset,
+      }));
+    }
+
+    /** Records wait here only up to a bound; past it, fetching waits too. */
+    function balance(held: readonly RequestQueue[]): void {
+      const full = held.filter(({ size }) => size >= MAX_WAITING);
+      const free = held.filter(({ size }) => size < MAX_WAITING);
+      if (full.length > 0) consumer.pause(full);
+      if (free.length > 0) consumer.resume(free);
+    }
+
+    try {
+      while (!signal.aborted) {
+        const waiting = [...queues.values()].some(({ size }) => size > 0);
+        const poll = await consumer.poll(waiting ? LOOK_EVERY_MS : IDLE_POLL_MS);
+        const held = [...queues.values()];
+        for (const batch of poll.batches) {
+          telemetry.lag(
+            name,
+            batch.topic,
+            batch.partition,
+            batch.highWatermark - (batch.records.at(-1)?.offset ?? 0) - 1,
+          );
+          queues.get(batch.partition)?.add(batch, codec, targetsOf);
+        }
+        for (let more = true; more; ) {
+          let taken = takeReady(held);
+          if (taken.blocked && taken.ready.length < MAX_BATCH / 2) {
+            await gate.look();
+            const again = takeReady(held);
+            taken = { ready: [...taken.ready, ...again.ready], blocked: again.blocked };
+          }
+          if (taken.ready.length > 0) await answer(taken.ready);
+          more = taken.ready.length >= MAX_BATCH && !signal.aborted;
+        }
+        balance(held);
+        healthy();
+      }
+    } finally {
+      await consumer.close().catch(() => {});
+      await checkpoint.close();
+    }
+  }
+
+  return {
+    name,
+    run: (signal) => liveOn(name, clock, telemetry, signal, (healthy) => life(signal, healthy)),
+  };
+}
+
+/** A replay never answers from an older head: whoever finds one waits. */
+function mustBeExact(request: string, vector: Vector): void {
+  const lost = vector.status === 'refused' && vector.reason !== 'behind' && vector.reason !== 'missing_key';
+  if (lost || vector.reads.some(({ asOf, head }) => asOf < head))
+    throw new StateWentBack(
+      `The features of request ${request} were there and are gone; waiting until they are rebuilt.`,
+    );
+}
+
+const NO_VALUES = new Float64Array(0);
+const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
+
+function openAfter(ready: readonly Ready[], queue: RequestQueue): boolean {
+  const last = ready.findLast((item) => item.queue === queue);
+  return last?.replayed ?? false;
+}
+
+function clockHeaders({ time, kind, replay }: NonNullable<Waiting['clock']>): Record<string, string> {
+  return {
+    [headers.clock]: String(time),
+    [headers.clockKind]: kind,
+    ...(replay === null ? {} : { [headers.replay]: replay }),
+  };
+}

@@ -1,0 +1,116 @@
+import type { KafkaRecord, PartitionBatch, TopicPartition } from '../infrastructure/kafka/port.ts';
+import type { ClockMark } from '../processors/lateness.ts';
+import type { ValidatedEvent } from '../schemas/event.ts';
+import { headers } from '../schemas/names.ts';
+import type { Codec } from './codecs.ts';
+import type { Target } from './vector.ts';
+
+/** A record of the validated topic, waiting for its turn. `request` is null for a clock, and for an event that asks for nothing. */
+export interface Waiting {
+  /** Offset in the validated topic. */
+  readonly offset: number;
+  /** Event time, or the clock's. */
+  readonly time: number;
+  readonly clock: ClockMark | null;
+  readonly request: (ValidatedEvent & { readonly targets: readonly Target[] | null }) | null;
+  /** A replay is open here: the gate waits without limit. */
+  readonly replayed: boolean;
+  /** When it came to the head of its queue and found the gate shut; monotonic ms, 0 before. */
+  blockedAt: number;
+}
+
+/** The waiting records of one partition, in order. */
+export class RequestQueue {
+  readonly topic: string;
+  readonly partition: number;
+  #items: Waiting[] = [];
+  #at = 0;
+  #replayed: boolean;
+  #next: number;
+  /** Source offset of the last answer: what is at or below it has been answered. */
+  readonly #answered: number;
+
+  constructor(
+    { topic, partition }: TopicPartition,
+    start: { readonly next: number; readonly answered: number; readonly replayed: boolean },
+  ) {
+    this.topic = topic;
+    this.partition = partition;
+    this.#next = start.next;
+    this.#answered = start.answered;
+    this.#replayed = start.replayed;
+  }
+
+  get size(): number {
+    return this.#items.length - this.#at;
+  }
+
+  get replayed(): boolean {
+    return this.#replayed;
+  }
+
+  head(): Waiting | undefined {
+    return this.#items[this.#at];
+  }
+
+  take(): void {
+    this.#at += 1;
+    if (this.#at > 1_024 && this.#at * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#at);
+      this.#at = 0;
+    }
+  }
+
+  add(
+    batch: PartitionBatch,
+    codec: Codec<ValidatedEvent>,
+    targetsOf: (event: ValidatedEvent) => readonly Target[] | null | 'not a request',
+  ): void {
+    for (const record of batch.records) {
+      if (record.offset < this.#next) continue;
+      this.#next = record.offset + 1;
+      const clock = clockOf(record);
+      if (clock !== null) {
+        if (clock.replay !== null) this.#replayed = clock.kind !== 'end';
+        this.#items.push({
+          offset: record.offset,
+          time: clock.time,
+          clock,
+          request: null,
+          replayed: this.#replayed,
+          blockedAt: 0,
+        });
+        continue;
+      }
+      if (record.value === null) continue;
+      const event = codec.decode(record.value);
+      const targets = event.offset <= this.#answered ? 'not a request' : targetsOf(event);
+      const request = targets === 'not a request' ? null : { ...event, targets };
+      this.#items.push({
+        offset: record.offset,
+        time: event.event.time,
+        clock: null,
+        request,
+        replayed: this.#replayed,
+        blockedAt: 0,
+      });
+    }
+  }
+}
+
+/** The clock that a record of ours carries in its headers, or null. */
+export function clockOf(record: KafkaRecord): ClockMark | null {
+  const time = record.headers?.[headers.clock];
+  if (time === undefined || record.value !== null) return null;
+  const kind = textOf(record, headers.clockKind);
+  return {
+    time: Number(Buffer.from(time).toString()),
+    replay: textOf(record, headers.replay),
+    kind: kind === 'first' || kind === 'end' ? kind : 'tick',
+  };
+}
+
+export function textOf(record: KafkaRecord, header: string): string | null {
+  const bytes = record.headers?.[header];
+  return bytes === undefined ? null : Buffer.from(bytes).toString();
+}
