@@ -3,7 +3,7 @@ SHELL := /bin/sh
 NODE := node_modules/.bin/node
 # Tools with a `#!/usr/bin/env node` line must find that Node first.
 WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
-MILLRACE := $(NODE) cli/millrace.ts
+MILLRACE := ./millrace
 
 .PHONY: help install demo up down status test check bench clean
 
