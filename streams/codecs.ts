@@ -1,7 +1,24 @@
+import type { Schema } from 'avsc';
 import type { KafkaRecord } from '../infrastructure/kafka/port.ts';
 import type { DecodedRecord } from '../processors/segment.ts';
-import type { ValidatedEvent } from '../schemas/event.ts';
-import type { Block, DeadLetter, ModelVersion, Prediction } from '../schemas/records.ts';
+import { createCodec, DecodeFailure, type Codec as WireCodec } from '../schemas/codec.ts';
+import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
+import { createEventDecoder } from '../schemas/event-decoder.ts';
+import { rawSchema, validatedSchema } from '../schemas/event-schema.ts';
+import { topics } from '../schemas/names.ts';
+import type { Project, Source } from '../schemas/project.ts';
+import {
+  type Block,
+  blockSchema,
+  type DeadLetter,
+  deadLetterSchema,
+  type ModelVersion,
+  modelVersionSchema,
+  type Prediction,
+  predictionSchema,
+} from '../schemas/records.ts';
+import { MillraceError, type Rejected } from '../schemas/refusal.ts';
+import { readClock } from './requests.ts';
 
 /** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
 export interface Codec<T> {
@@ -24,5 +41,150 @@ export interface Codecs {
   readonly deadLetters: Codec<DeadLetter>;
   readonly models: Codec<ModelVersion>;
   raw(source: string): RawDecoder;
+  /** Bytes of an event as its producer would send it. Only for sources whose format is Avro of ours. */
+  encodeRaw(source: string, event: EventRecord): Uint8Array;
   validated(source: string): Codec<ValidatedEvent>;
+}
+
+/** A record on one of our own topics is not in a form this version reads. */
+export class UnreadableRecord extends MillraceError {
+  readonly code = 'unreadable_record';
+  readonly retriable = false;
+}
+
+/** What codecs need of the registry. */
+export interface SchemaIds {
+  /** Id of the schema under the subject; the same one again where it is there already. */
+  register(subject: string, schema: Schema): Promise<number>;
+  /** Text of a schema, or null where the registry does not know the id. */
+  schemaById(id: number): Promise<string | null>;
+}
+
+/** Every subject of a project with its schema, as `apply` registers them. */
+export function subjectsOf(
+  project: Project,
+): ReadonlyArray<{ readonly subject: string; readonly schema: Schema }> {
+  const { prefix } = project;
+  const subject = (topic: string, schema: Schema) => ({ subject: `${topic}-value`, schema });
+  return [
+    ...project.sources.flatMap((source) => [
+      ...(source.format.kind === 'avro'
+        ? [subject(topics.raw(prefix, source.name), rawSchema(source, prefix))]
+        : []),
+      subject(topics.validated(prefix, source.name), validatedSchema(source, prefix)),
+      subject(topics.deadLetters(prefix, source.name), deadLetterSchema),
+    ]),
+    ...project.views.map((view) => subject(topics.view(prefix, view.id), blockSchema)),
+    ...project.models.map(({ name }) => subject(topics.predictions(prefix, name), predictionSchema)),
+    subject(topics.models(prefix), modelVersionSchema),
+  ];
+}
+
+/** Registers what is missing and opens all codecs of a project. Throws RegistryError. */
+export async function openCodecs(project: Project, registry: SchemaIds): Promise<Codecs> {
+  const subjects = subjectsOf(project);
+  const ids = new Map<string, number>();
+  await Promise.all(
+    subjects.map(async ({ subject, schema }) => ids.set(subject, await registry.register(subject, schema))),
+  );
+  const codec = <T extends object>(schema: Schema, kind: string): Codec<T> => {
+    const known = new Set(
+      subjects.filter((entry) => entry.schema === schema).map(({ subject }) => ids.get(subject) ?? 0),
+    );
+    return ours(createCodec<T>(schema, [...known][0] ?? 0), [...known], schema, kind);
+  };
+  const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
+  const validated = new Map<string, Codec<ValidatedEvent>>();
+  for (const source of project.sources) {
+    const id = ids.get(`${topics.raw(project.prefix, source.name)}-value`) ?? 0;
+    const raw = createCodec<EventRecord>(rawSchema(source, project.prefix), id);
+    raws.set(source.name, {
+      decoder: rawDecoder(source, project.prefix, registry),
+      encode: (event) => raw.encode(event),
+    });
+    const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
+    const schema = validatedSchema(source, project.prefix);
+    validated.set(
+      source.name,
+      ours(createCodec<ValidatedEvent>(schema, validatedId), [], schema, 'validated event'),
+    );
+  }
+  const of = <T>(map: ReadonlyMap<string, T>, source: string): T => {
+    const found = map.get(source);
+    if (found === undefined) throw new Error(`project ${project.name} has no source ${source}`);
+    return found;
+  };
+  return {
+    blocks: codec<Block>(blockSchema, 'block'),
+    predictions: codec<Prediction>(predictionSchema, 'prediction'),
+    deadLetters: codec<DeadLetter>(deadLetterSchema, 'dead letter'),
+    models: codec<ModelVersion>(modelVersionSchema, 'model version'),
+    raw: (source) => of(raws, source).decoder,
+    encodeRaw: (source, event) => of(raws, source).encode(event),
+    validated: (source) => of(validated, source),
+  };
+}
+
+/** The same schema may have another id under another subject; all of them are ours. */
+function ours<T extends object>(
+  codec: WireCodec<T>,
+  ids: readonly number[],
+  schema: Schema,
+  kind: string,
+): Codec<T> {
+  for (const id of ids) if (id !== codec.id) codec.accept(id, schema);
+  return {
+    encode: (value) => codec.encode(value),
+    decode(bytes) {
+      const value = codec.decode(bytes);
+      if (value instanceof DecodeFailure)
+        throw new UnreadableRecord(`A ${kind} on one of our topics cannot be read: ${value.detail}.`);
+      const { format } = value as { format?: number };
+      if (format !== undefined && format !== 1)
+        throw new UnreadableRecord(
+          `A ${kind} has format ${format}; this version of Millrace reads format 1. Run the version that wrote it.`,
+        );
+      return value;
+    },
+  };
+}
+
+function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDecoder {
+  const decoder = createEventDecoder(source, prefix);
+  return {
+    async prepare(records) {
+      const unknown = decoder.unknownIds(records.map(({ value }) => value));
+      await Promise.all(
+        unknown.map(async (id) => {
+          const schema = await registry.schemaById(id);
+          if (schema !== null) decoder.learn(id, schema);
+        }),
+      );
+    },
+    decode(record) {
+      const clock = readClock(record);
+      const { offset, appendTime } = record;
+      if (clock !== null) {
+        const rejected: Rejected | null = Number.isSafeInteger(clock.time)
+          ? null
+          : {
+              stage: 'decode',
+              code: 'bad_clock',
+              detail: 'The clock record carries no whole number of milliseconds.',
+            };
+        return {
+          raw: record,
+          offset,
+          appendTime,
+          event: null,
+          clock: rejected === null ? clock : null,
+          rejected,
+        };
+      }
+      const decoded = decoder.decode(record.value);
+      if (decoded instanceof DecodeFailure)
+        return { raw: record, offset, appendTime, event: null, clock: null, rejected: decoded };
+      return { raw: record, offset, appendTime, event: decoded, clock: null, rejected: null };
+    },
+  };
 }

@@ -69,7 +69,7 @@ export class RequestQueue {
     for (const record of batch.records) {
       if (record.offset < this.#next) continue;
       this.#next = record.offset + 1;
-      const clock = clockOf(record);
+      const clock = readClock(record);
       if (clock !== null) {
         if (clock.replay !== null) this.#replayed = clock.kind !== 'end';
         this.#items.push({
@@ -99,7 +99,7 @@ export class RequestQueue {
 }
 
 /** The clock that a record of ours carries in its headers, or null. */
-export function clockOf(record: KafkaRecord): ClockMark | null {
+export function readClock(record: KafkaRecord): ClockMark | null {
   const time = record.headers?.[headers.clock];
   if (time === undefined || record.value !== null) return null;
   const kind = textOf(record, headers.clockKind);
