@@ -1,0 +1,172 @@
+import type { Connections } from '../schemas/project.ts';
+import { type ConnectionsDeclaration, connectionsSchema } from './declarations.ts';
+import type { ConfigDocument, Path } from './document.ts';
+import { problemsOf } from './issues.ts';
+import { listOf } from './lists.ts';
+import { placeOf, type Reporter } from './reporter.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+type Section = keyof Connections;
+const SECTIONS: readonly Section[] = ['kafka', 'redis', 'registry', 'clickhouse'];
+
+/** What a project without `connections.yaml` connects to. */
+export const DEFAULT_CONNECTIONS = `kafka:
+  brokers: \${env:KAFKA_BROKERS:-localhost:9092}
+redis:
+  url: \${env:REDIS_URL:-redis://localhost:6379}
+registry:
+  url: \${env:REGISTRY_URL:-http://localhost:8081}
+clickhouse:
+  url: \${env:CLICKHOUSE_URL:-http://localhost:8123}
+`;
+
+const REFERENCE = /\$\{(env|file):([^}]*?)(?::-([^}]*))?\}/g;
+const ONE_ENV = /^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$/;
+
+const isSecret = (path: Path) => path.at(-1) === 'password';
+const isPrivateKey = (path: Path) => path.join('.') === 'kafka.tls.key';
+
+/** Replaces references in every text under `value`; secrets written out are refused. */
+function substitute(
+  value: unknown,
+  path: Path,
+  document: ConfigDocument,
+  environment: Environment,
+  readFile: (path: string) => string | null,
+  reporter: Reporter,
+): unknown {
+  if (Array.isArray(value))
+    return value.map((one, index) =>
+      substitute(one, [...path, index], document, environment, readFile, reporter),
+    );
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(
+      Object.entries(value).map(([key, one]) => [
+        key,
+        substitute(one, [...path, key], document, environment, readFile, reporter),
+      ]),
+    );
+  const place = placeOf(document, path);
+  const name = String(path.at(-1));
+  if (isSecret(path) && !(typeof value === 'string' && ONE_ENV.test(value))) {
+    reporter.report(
+      place,
+      `The secret '${name}' is written out in the file.`,
+      `Put it into the environment and write '\${env:${path.slice(0, 1).join('').toUpperCase()}_PASSWORD}'.`,
+    );
+    return '';
+  }
+  if (typeof value !== 'string') return value;
+  if (/:\/\/[^/@\s]*:[^/@\s]+@/.test(value.replace(REFERENCE, ''))) {
+    reporter.report(
+      place,
+      `The '${name}' holds a password that is written out.`,
+      "Put the whole URL into the environment and write '${env:NAME}'.",
+    );
+    return '';
+  }
+  if (isPrivateKey(path) && !value.startsWith('${')) {
+    reporter.report(
+      place,
+      'The private key is written out in the file.',
+      "Write '${file:PATH}' or '${env:NAME}'.",
+    );
+    return '';
+  }
+  const replaced = value.replace(REFERENCE, (_, kind: string, what: string, fallback: string | undefined) => {
+    const found = kind === 'env' ? environment[what] || fallback : (readFile(what) ?? fallback);
+    if (found !== undefined) return found;
+    if (kind === 'env')
+      reporter.report(
+        place,
+        `The environment variable ${what} is not set.`,
+        `Set it, or write a default: \${env:${what}:-…}.`,
+      );
+    else
+      reporter.report(
+        place,
+        `The file '${what}' cannot be read.`,
+        'Give a path relative to the project directory.',
+      );
+    return '';
+  });
+  if (replaced !== value && name === 'tls' && (replaced === 'true' || replaced === 'false'))
+    return replaced === 'true';
+  return replaced;
+}
+
+const optional = <K extends string>(key: K, value: string | undefined) =>
+  value === undefined || value === '' ? {} : { [key]: value };
+
+function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections> {
+  const { kafka, redis, registry, clickhouse } = declared;
+  const tlsOf = (tls: ConnectionsDeclaration['kafka']['tls']) =>
+    typeof tls === 'boolean'
+      ? tls
+      : { ...optional('ca', tls.ca), ...optional('cert', tls.cert), ...optional('key', tls.key) };
+  return {
+    ...(kafka === undefined
+      ? {}
+      : {
+          kafka: {
+            brokers: listOf(kafka.brokers)
+              .flatMap((one) => one.split(','))
+              .map((one) => one.trim())
+              .filter((one) => one !== ''),
+            tls: tlsOf(kafka.tls),
+            sasl: kafka.sasl ?? null,
+          },
+        }),
+    ...(redis === undefined ? {} : { redis }),
+    ...(registry === undefined
+      ? {}
+      : {
+          registry: {
+            url: registry.url,
+            ...optional('username', registry.username),
+            ...optional('password', registry.password),
+          },
+        }),
+    ...(clickhouse === undefined
+      ? {}
+      : {
+          clickhouse: {
+            url: clickhouse.url,
+            database: clickhouse.database,
+            ...optional('username', clickhouse.username),
+            ...optional('password', clickhouse.password),
+          },
+        }),
+  };
+}
+
+/** Connections of a project; null where something is wrong, which is then reported. A section in `overrides` is taken whole. */
+export function compileConnections(
+  document: ConfigDocument,
+  environment: Environment,
+  overrides: Partial<Connections>,
+  readFile: (path: string) => string | null,
+  reporter: Reporter,
+): Connections | null {
+  const before = reporter.problems.length;
+  const given: Record<string, unknown> =
+    typeof document.value === 'object' && document.value !== null ? { ...document.value } : {};
+  const mask: Partial<Record<Section, true>> = {};
+  for (const section of SECTIONS)
+    if (overrides[section] !== undefined) {
+      delete given[section];
+      mask[section] = true;
+    }
+  const value = substitute(given, [], document, environment, readFile, reporter);
+  const parsed = connectionsSchema.partial(mask as { kafka?: true }).safeParse(value);
+  if (!parsed.success) {
+    // A place that was reported as a missing reference is empty now: one sentence is enough.
+    const reported = reporter.problems.slice(before);
+    for (const problem of problemsOf(document, connectionsSchema, parsed.error))
+      if (!reported.some((one) => one.line === problem.line && one.column === problem.column))
+        reporter.add(problem);
+    return null;
+  }
+  if (reporter.problems.length > before) return null;
+  return { ...finish(parsed.data as Partial<ConnectionsDeclaration>), ...overrides } as Connections;
+}

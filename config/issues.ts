@@ -1,0 +1,180 @@
+import type { z } from 'zod';
+import type { ConfigDocument, Path } from './document.ts';
+import { mendOfUnknown } from './nearest.ts';
+import type { Problem } from './problems.ts';
+
+/** Turns what the schema says into sentences that name the place and the mend. */
+
+const FORMATS: Readonly<Record<string, { readonly message: string; readonly mend: string }>> = {
+  duration: { message: 'is not a duration.', mend: 'Write it as 90s, 5m, 6h, 7d or 13h15m.' },
+  name: { message: 'is not a name.', mend: 'Use small letters, digits and _, starting with a letter.' },
+  'event name': { message: 'is not the name of an event type.', mend: 'Write it as flight.departed.' },
+  'project name': {
+    message: 'is not a project name.',
+    mend: 'Use small letters, digits and -, starting with a letter.',
+  },
+};
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list of two',
+  object: 'a block of keys',
+  record: 'a block of keys',
+};
+
+interface SchemaDef {
+  readonly type: string;
+  readonly shape?: Readonly<Record<string, z.ZodType>>;
+  readonly element?: z.ZodType;
+  readonly innerType?: z.ZodType;
+  readonly valueType?: z.ZodType;
+  readonly options?: readonly z.ZodType[];
+  readonly items?: readonly z.ZodType[];
+}
+
+const defOf = (schema: z.ZodType) => schema.def as unknown as SchemaDef;
+
+/** Keys that a block may have at a path of a schema. */
+export function keysAt(schema: z.ZodType, path: Path): string[] {
+  const def = defOf(schema);
+  if (def.innerType !== undefined) return keysAt(def.innerType, path);
+  if (def.options !== undefined) return [...new Set(def.options.flatMap((option) => keysAt(option, path)))];
+  const [head, ...rest] = path;
+  if (head === undefined) return def.shape === undefined ? [] : Object.keys(def.shape);
+  const next = def.shape?.[String(head)] ?? def.element ?? def.valueType ?? def.items?.[Number(head)];
+  return next === undefined ? [] : keysAt(next, rest);
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let at = value;
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null) return undefined;
+    at = (at as Record<string | number, unknown>)[key];
+  }
+  return at;
+}
+
+const shown = (value: unknown) => {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing');
+  return `'${text.length > 60 ? `${text.slice(0, 57)}...` : text}'`;
+};
+const quoted = (names: readonly unknown[]) => names.map((name) => `'${String(name)}'`).join(', ');
+
+export function problemsOf(document: ConfigDocument, schema: z.ZodType, error: z.ZodError): Problem[] {
+  return error.issues.flatMap((issue) => problemsOfIssue(document, schema, issue, []));
+}
+
+function problemsOfIssue(
+  document: ConfigDocument,
+  schema: z.ZodType,
+  issue: z.core.$ZodIssue,
+  above: Path,
+): Problem[] {
+  const path = [...above, ...issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key))];
+  const value = valueAt(document.value, path);
+  const last = path.at(-1);
+  const at = (message: string, mend: string) => [document.problemAt(path, message, mend)];
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => {
+        const known = keysAt(schema, path).filter((one) => one !== key);
+        return document.problemAt([...path, key], `Unknown key '${key}'.`, mendOfUnknown(key, known), {
+          key: true,
+        });
+      });
+    case 'invalid_key':
+      return issue.issues.slice(0, 1).flatMap((inner) => {
+        const format = FORMATS[inner.message] ?? { message: 'is not a name.', mend: 'Correct it.' };
+        return [document.problemAt(path, `'${String(last)}' ${format.message}`, format.mend, { key: true })];
+      });
+    case 'invalid_type': {
+      const kind = KINDS[issue.expected] ?? `a ${issue.expected}`;
+      if (value === undefined) {
+        const parent = path.slice(0, -1);
+        return [
+          document.problemAt(
+            parent,
+            `The key '${String(last)}' is missing.`,
+            `Add '${String(last)}:' with ${kind}.`,
+          ),
+        ];
+      }
+      return at(
+        `${last === undefined ? 'The file' : `'${String(last)}'`} is ${shown(value)}, which is not ${kind}.`,
+        `Write ${kind}.`,
+      );
+    }
+    case 'invalid_value':
+      if (value === undefined)
+        return at(`The key '${String(last)}' is missing.`, `Choose one of ${quoted(issue.values)}.`);
+      return at(`${shown(value)} is not known here.`, mendOfUnknown(String(value), issue.values.map(String)));
+    case 'invalid_format': {
+      const format = FORMATS[issue.message] ?? {
+        message: 'is not written as it should be.',
+        mend: issue.message,
+      };
+      return at(`${shown(value)} ${format.message}`, format.mend);
+    }
+    case 'too_small':
+    case 'too_big': {
+      const small = issue.code === 'too_small';
+      const limit = issue.code === 'too_small' ? issue.minimum : issue.maximum;
+      if (issue.origin === 'array')
+        return at(`'${String(last)}' is an empty list.`, `Give at least ${String(limit)}.`);
+      if (issue.origin === 'string') return at(`'${String(last)}' is empty.`, 'Write a text.');
+      return at(
+        `'${String(last)}' is ${shown(value)}, which is too ${small ? 'small' : 'large'}.`,
+        `Choose ${small ? 'at least' : 'at most'} ${String(limit)}.`,
+      );
+    }
+    case 'invalid_union':
+      return problemsOfUnion(document, schema, issue, path, value);
+    default:
+      return at(`${shown(value)} is wrong: ${issue.message}.`, 'Correct it.');
+  }
+}
+
+/** Of several forms, the one that was most likely meant is the one that fails deepest. */
+function problemsOfUnion(
+  document: ConfigDocument,
+  schema: z.ZodType,
+  issue: z.core.$ZodIssueInvalidUnion,
+  path: Path,
+  value: unknown,
+): Problem[] {
+  const score = (branch: readonly z.core.$ZodIssue[]) =>
+    branch.some(
+      (one) => one.path.length === 0 && (one.code === 'invalid_type' || one.code === 'invalid_value'),
+    )
+      ? 1000
+      : branch.length +
+        (branch.some((one) => one.code === 'unrecognized_keys' && one.path.length === 0) ? 100 : 0);
+  const [best] = [...issue.errors].sort((a, b) => score(a) - score(b));
+  if (best !== undefined && score(best) < 1000)
+    return best.flatMap((inner) => problemsOfIssue(document, schema, inner, path));
+  const literals = issue.errors
+    .flat()
+    .flatMap((one) => (one.code === 'invalid_value' ? one.values.map(String) : []));
+  if (typeof value === 'string' && literals.length > 0)
+    return [document.problemAt(path, `${shown(value)} is not known here.`, mendOfUnknown(value, literals))];
+  if (value === undefined) {
+    const key = String(path.at(-1));
+    return [document.problemAt(path.slice(0, -1), `The key '${key}' is missing.`, `Add '${key}:'.`)];
+  }
+  const kinds = new Set(
+    issue.errors
+      .flat()
+      .flatMap((one) => (one.code === 'invalid_type' ? [KINDS[one.expected] ?? one.expected] : [])),
+  );
+  return [
+    document.problemAt(
+      path,
+      `${path.length === 0 ? 'The file' : `'${String(path.at(-1))}'`} is ${shown(value)}, which cannot be read here.`,
+      `Write ${[...kinds].join(' or ')}.`,
+    ),
+  ];
+}

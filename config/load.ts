@@ -1,0 +1,294 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { z } from 'zod';
+import type { Connections, History, Model, Project, Retention, Source } from '../schemas/project.ts';
+import type { View } from '../schemas/view.ts';
+import { compileConnections, DEFAULT_CONNECTIONS, type Environment } from './connections.ts';
+import {
+  type ModelDeclaration,
+  modelSchema,
+  type ProjectDeclaration,
+  projectSchema,
+  type SourceDeclaration,
+  sourceSchema,
+  type ViewDeclaration,
+  viewSchema,
+} from './declarations.ts';
+import { type ConfigDocument, type Place, parseConfig } from './document.ts';
+import { parseDuration } from './durations.ts';
+import { hashOf } from './hash.ts';
+import { problemsOf } from './issues.ts';
+import { compileModel } from './model.ts';
+import { mendOfUnknown } from './nearest.ts';
+import { planView } from './plan.ts';
+import { ConfigError } from './problems.ts';
+import { createReporter, inside, placeOf, type Reporter } from './reporter.ts';
+import { compileSource } from './source.ts';
+
+export { ConfigError, type Problem } from './problems.ts';
+
+export interface LoadOptions {
+  /** Values of \`\${env:NAME}\`. The loader itself reads no environment. */
+  readonly environment: Environment;
+  /** In place of the project's prefix: a run of its own beside others. */
+  readonly prefix?: string;
+  /** Sections that replace those of `connections.yaml`, whole. */
+  readonly connections?: Partial<Connections>;
+  /** Partitions of every raw topic, and of the views that do not say their own. */
+  readonly partitions?: number;
+}
+
+const FOLDERS = ['sources', 'views', 'features', 'models'] as const;
+const ROOT_FILES = ['project.yaml', 'connections.yaml'] as const;
+
+function listYaml(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+      .filter((name) => /\.ya?ml$/.test(name))
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+interface Loaded<T> {
+  readonly document: ConfigDocument;
+  readonly place: Place;
+  /** Null where the declaration has another shape than it should, which is reported. */
+  readonly declaration: T | null;
+  /** The declared name, known even of a broken declaration. */
+  readonly name: string | null;
+}
+
+function check<S extends z.ZodType>(
+  document: ConfigDocument,
+  schema: S,
+  reporter: Reporter,
+  nameKey: string,
+): Loaded<z.output<S>> {
+  const raw = document.value;
+  const name =
+    typeof raw === 'object' && raw !== null ? (raw as Record<string, unknown>)[nameKey] : undefined;
+  const base = { document, place: placeOf(document), name: typeof name === 'string' ? name : null };
+  if (raw === undefined) return { ...base, declaration: null };
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return { ...base, declaration: parsed.data };
+  for (const problem of problemsOf(document, schema, parsed.error)) reporter.add(problem);
+  return { ...base, declaration: null };
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const one of Object.values(value)) freeze(one);
+  }
+  return value;
+}
+
+/** Reads the files of a directory; every file that is not part of a project is a problem. */
+function readDocuments(directory: string, reporter: Reporter): Map<string, ConfigDocument> {
+  const documents = new Map<string, ConfigDocument>();
+  const read = (file: string) => {
+    const text = readText(join(directory, file));
+    if (text === null) return;
+    const { document, problems } = parseConfig(file, text);
+    for (const problem of problems) reporter.add(problem);
+    documents.set(file, document);
+  };
+  for (const name of listYaml(directory)) {
+    if ((ROOT_FILES as readonly string[]).includes(name)) read(name);
+    else
+      reporter.add({
+        file: name,
+        line: 1,
+        column: 1,
+        message: `A project has no file '${name}'.`,
+        mend: mendOfUnknown(name, [...ROOT_FILES, ...FOLDERS.map((folder) => `${folder}/*.yaml`)]),
+      });
+  }
+  for (const folder of FOLDERS)
+    for (const name of listYaml(join(directory, folder))) {
+      if (name.endsWith('.yaml')) read(`${folder}/${name}`);
+      else
+        reporter.add({
+          file: `${folder}/${name}`,
+          line: 1,
+          column: 1,
+          message: `'${name}' does not end in .yaml.`,
+          mend: 'Rename it.',
+        });
+    }
+  return documents;
+}
+
+function reportTwins(
+  loaded: ReadonlyArray<Loaded<unknown>>,
+  what: string,
+  key: string,
+  reporter: Reporter,
+): void {
+  const first = new Map<string, Loaded<unknown>>();
+  for (const one of loaded) {
+    if (one.name === null) continue;
+    const other = first.get(one.name);
+    if (other === undefined) first.set(one.name, one);
+    else
+      reporter.report(
+        inside(one.place, key),
+        `There are two ${what}s '${one.name}'; the other is in ${other.document.file}.`,
+        'Give one another name, or remove it.',
+      );
+  }
+}
+
+function retentionOf(declared: ProjectDeclaration['retention']): Retention {
+  const ms = (text: string) => parseDuration(text) ?? 0;
+  return {
+    raw: ms(declared.raw),
+    validated: ms(declared.validated),
+    predictions: ms(declared.predictions),
+    deadLetters: ms(declared.dead_letters),
+    viewExtra: ms(declared.view_extra),
+    stateExtra: ms(declared.state_extra),
+  };
+}
+
+/**
+ * Loads the project in a directory: every file read, checked, cross-referenced and compiled.
+ * Pure apart from reading those files. The result is frozen all the way down.
+ *
+ * @throws ConfigError with every problem that was found, each with its place and its mend.
+ */
+export function loadProject(directory: string, options: LoadOptions): Project {
+  const reporter = createReporter();
+  const root = resolve(directory);
+  const documents = readDocuments(root, reporter);
+  const inFolder = (...folders: string[]) =>
+    [...documents].flatMap(([file, document]) =>
+      folders.includes(file.split('/')[0] ?? '') && file.includes('/') ? [document] : [],
+    );
+
+  const projectDocument = documents.get('project.yaml');
+  if (projectDocument === undefined) {
+    throw new ConfigError([
+      {
+        file: 'project.yaml',
+        line: 1,
+        column: 1,
+        message: `There is no 'project.yaml' in ${root}.`,
+        mend: "Create it with 'name:', or name another directory with --project.",
+      },
+      ...reporter.problems,
+    ]);
+  }
+  const project = check(projectDocument, projectSchema, reporter, 'name');
+
+  const inline = (project.declaration?.sources ?? []).map(
+    (declaration, index): Loaded<SourceDeclaration> => ({
+      document: projectDocument,
+      place: placeOf(projectDocument, ['sources', index]),
+      declaration,
+      name: declaration.source,
+    }),
+  );
+  const loadedSources = [
+    ...inline,
+    ...inFolder('sources').map((document) => check(document, sourceSchema, reporter, 'source')),
+  ];
+  const loadedViews: Loaded<ViewDeclaration>[] = inFolder('views', 'features').map((document) =>
+    check(document, viewSchema, reporter, 'view'),
+  );
+  const loadedModels: Loaded<ModelDeclaration>[] = inFolder('models').map((document) =>
+    check(document, modelSchema, reporter, 'model'),
+  );
+  reportTwins(loadedSources, 'source', 'source', reporter);
+  reportTwins(loadedViews, 'view', 'view', reporter);
+  reportTwins(loadedModels, 'model', 'model', reporter);
+
+  const sources = new Map<string, Source>();
+  for (const { declaration, place } of loadedSources) {
+    if (declaration === null) continue;
+    const before = reporter.problems.length;
+    const source = compileSource(declaration, place, reporter, options.partitions);
+    // A broken rule leaves a source that views can still be checked against.
+    if (reporter.problems.length === before || !sources.has(source.name)) sources.set(source.name, source);
+  }
+  const sourceNames = new Set(loadedSources.flatMap((one) => one.name ?? []));
+  const sourcesBroken = project.declaration === null || loadedSources.some((one) => one.declaration === null);
+  if (sourceNames.size === 0 && !sourcesBroken)
+    reporter.report(
+      placeOf(projectDocument),
+      'The project has no sources.',
+      "Declare one under 'sources:' or in a file 'sources/NAME.yaml'.",
+    );
+
+  const views = new Map<string, View>();
+  for (const { declaration, place } of loadedViews) {
+    if (declaration === null || (sourcesBroken && sources.size === 0)) continue;
+    const view = planView(declaration, place, { sources, sourceNames }, reporter, options.partitions);
+    if (view !== null) views.set(view.name, view);
+  }
+  const viewNames = new Set(loadedViews.flatMap((one) => one.name ?? []));
+  const models: Model[] = loadedModels.flatMap(({ declaration, place }) => {
+    if (declaration === null) return [];
+    const model = compileModel(
+      declaration,
+      place,
+      { sources: [...sources.values()], views, viewNames, sourcesBroken },
+      reporter,
+    );
+    return model === null ? [] : [model];
+  });
+
+  const history = project.declaration?.history;
+  if (history !== undefined && !sourceNames.has(history.source))
+    reporter.report(
+      placeOf(projectDocument, ['history', 'source']),
+      `There is no source '${history.source}'.`,
+      mendOfUnknown(history.source, sourceNames),
+    );
+
+  const connectionsDocument =
+    documents.get('connections.yaml') ?? parseConfig('connections.yaml', DEFAULT_CONNECTIONS).document;
+  const connections = compileConnections(
+    connectionsDocument,
+    options.environment,
+    options.connections ?? {},
+    (path) => readText(resolve(root, path)),
+    reporter,
+  );
+
+  if (reporter.problems.length > 0 || project.declaration === null || connections === null)
+    throw new ConfigError(sorted(reporter));
+  const declared = project.declaration;
+  const texts = [...documents]
+    .filter(([file]) => file !== 'connections.yaml')
+    .map(([file, document]) => [file, document.value]);
+  return freeze({
+    name: declared.name,
+    prefix: options.prefix ?? declared.prefix ?? declared.name,
+    directory: root,
+    sources: [...sources.values()],
+    views: [...views.values()],
+    models,
+    history:
+      history === undefined ? null : ({ reader: history.reader, source: history.source } satisfies History),
+    connections,
+    retention: retentionOf(declared.retention),
+    hash: hashOf({ texts, partitions: options.partitions ?? null }),
+  });
+}
+
+function sorted(reporter: Reporter) {
+  return [...reporter.problems].sort((a, b) =>
+    a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column,
+  );
+}

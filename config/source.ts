@@ -1,0 +1,129 @@
+import type { EventRecord } from '../schemas/event.ts';
+import type { EventMapping, Field, Rule, Source, SourceFormat } from '../schemas/project.ts';
+import type { RuleDeclaration, SourceDeclaration } from './declarations.ts';
+import type { Place } from './document.ts';
+import { parseDuration } from './durations.ts';
+import {
+  createExpressionCompiler,
+  type ExpressionCompiler,
+  expressionTypeOf,
+  type ScopeTypes,
+} from './expression.ts';
+import { mendOfUnknown } from './nearest.ts';
+import { compileAt, inside, type Reporter } from './reporter.ts';
+
+/** Names that every event has. */
+export const EVENT_NAMES = ['id', 'type', 'time'] as const;
+
+/** What expressions over an event of a source may name. */
+export function scopeOf(fields: readonly Field[]): ScopeTypes {
+  return {
+    id: 'string',
+    type: 'string',
+    time: 'number',
+    ...Object.fromEntries(fields.map((field) => [field.name, expressionTypeOf(field.type)])),
+  };
+}
+
+function compileRule(
+  rule: RuleDeclaration,
+  place: Place,
+  compiler: ExpressionCompiler,
+  reporter: Reporter,
+): Rule | null {
+  const compiled = compileAt(reporter, compiler, inside(place, 'check'), rule.check, 'bool');
+  if (compiled === null) return null;
+  const { evaluate } = compiled;
+  return {
+    name: rule.name,
+    message: rule.message,
+    passes: (event: EventRecord) => evaluate(event) as boolean | null,
+  };
+}
+
+function formatOf(declaration: SourceDeclaration): SourceFormat {
+  const { format } = declaration;
+  if (format === 'avro') return { kind: 'avro' };
+  const declared = 'json' in format ? format.json : format.registry;
+  const mapping: EventMapping = {
+    id: declared.id,
+    type: typeof declared.type === 'string' ? { path: declared.type } : declared.type,
+    time: declared.time,
+    fields: Object.fromEntries(
+      Object.keys(declaration.fields).map((name) => [name, declared.fields[name] ?? name]),
+    ),
+  };
+  return 'json' in format
+    ? { kind: 'json', mapping }
+    : { kind: 'registry', subject: format.registry.subject, mapping };
+}
+
+export function compileSource(
+  declaration: SourceDeclaration,
+  place: Place,
+  reporter: Reporter,
+  partitions: number | undefined,
+): Source {
+  const fields: Field[] = Object.entries(declaration.fields).map(([name, type]) => ({ name, type }));
+  const known = fields.map((field) => field.name);
+  for (const name of EVENT_NAMES)
+    if (known.includes(name))
+      reporter.report(
+        inside(place, 'fields', name),
+        `Every event has '${name}' already.`,
+        'Remove the field, or give it another name.',
+        { key: true },
+      );
+  const checkField = (name: string, at: Place, among: readonly string[] = known, key = false) => {
+    if (!among.includes(name))
+      reporter.report(
+        at,
+        `The source '${declaration.source}' has no field '${name}'.`,
+        mendOfUnknown(name, among),
+        { key },
+      );
+  };
+  checkField(declaration.key, inside(place, 'key'), ['id', ...known]);
+
+  const compiler = createExpressionCompiler(scopeOf(fields));
+  const rulesAt = (rules: readonly RuleDeclaration[], at: Place) =>
+    rules.flatMap((rule, index) => {
+      if (rules.findIndex((other) => other.name === rule.name) < index)
+        reporter.report(
+          inside(at, index, 'name'),
+          `Two rules have the name '${rule.name}'.`,
+          'Give one another name.',
+        );
+      const compiled = compileRule(rule, inside(at, index), compiler, reporter);
+      return compiled === null ? [] : [compiled];
+    });
+  const common = rulesAt(declaration.rules, inside(place, 'rules'));
+  const events = Object.entries(declaration.events).map(([name, event]) => {
+    const at = inside(place, 'events', name);
+    const required = event?.required ?? [];
+    for (const [index, field] of required.entries()) checkField(field, inside(at, 'required', index));
+    return { name, required, rules: [...common, ...rulesAt(event?.rules ?? [], inside(at, 'rules'))] };
+  });
+  if (events.length === 0)
+    reporter.report(
+      inside(place, 'events'),
+      `The source '${declaration.source}' has no events.`,
+      'Name at least one type of event.',
+    );
+  if (typeof declaration.format === 'object') {
+    const kind = 'json' in declaration.format ? 'json' : 'registry';
+    const mapped = 'json' in declaration.format ? declaration.format.json : declaration.format.registry;
+    for (const name of Object.keys(mapped.fields))
+      checkField(name, inside(place, 'format', kind, 'fields', name), known, true);
+  }
+  return {
+    name: declaration.source,
+    partitions: partitions ?? declaration.partitions,
+    format: formatOf(declaration),
+    fields,
+    events,
+    key: declaration.key,
+    outOfOrderness: parseDuration(declaration.out_of_orderness) ?? 0,
+    maxFuture: declaration.max_future === 'never' ? null : parseDuration(declaration.max_future),
+  };
+}
