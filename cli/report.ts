@@ -1,0 +1,281 @@
+import { bytes, type Column, count, day, duration, percent, table } from './format.ts';
+import type { Colours } from './output.ts';
+
+/** What a demo found out, measured and counted; JSON as it is, text by `reportLines`. Times in ms. */
+export interface Report {
+  readonly project: string;
+  readonly prefix: string;
+  readonly embedded: boolean;
+  /** Wall time from the start of the demo to this report, downloads included. */
+  readonly elapsed: number;
+  readonly history: {
+    readonly rows: number;
+    readonly duplicates: number;
+    readonly events: number;
+    readonly from: number;
+    readonly to: number;
+    readonly ms: number;
+  };
+  readonly backfill: { readonly events: number; readonly entities: number; readonly ms: number };
+  readonly training: {
+    readonly rows: number;
+    /** Matured requests that the rows were sampled from. */
+    readonly sampledFrom: number;
+    readonly features: number;
+    readonly epochs: number;
+    readonly backend: string;
+    readonly ms: number;
+  };
+  readonly replay: {
+    readonly from: number;
+    readonly to: number;
+    readonly ms: number;
+    /** Raw records sent, planted ones among them, clocks apart. */
+    readonly sent: number;
+    readonly planted: number;
+    readonly accepted: number;
+    /** By reason; `planted` of them were planted. */
+    readonly rejected: ReadonlyArray<{
+      readonly stage: string;
+      readonly code: string;
+      readonly records: number;
+      readonly planted: number;
+    }>;
+    readonly requests: number;
+    readonly predictions: number;
+    readonly refusedPredictions: ReadonlyArray<{ readonly reason: string; readonly predictions: number }>;
+    /** Contributions refused by a view. */
+    readonly refusedContributions: number;
+  };
+  /** Rows of a quality table, and what could not be judged. */
+  readonly days: readonly DayQuality[];
+  /** The whole stretch, as one row. */
+  readonly total: DayQuality | null;
+  readonly latency: {
+    readonly eventToPrediction: Quantiles;
+    readonly eventToFeature: Quantiles;
+    /** Events a second of the paced part these were measured in. */
+    readonly pace: number;
+  } | null;
+  readonly storage: {
+    readonly redis: { readonly keys: number; readonly bytes: number };
+    readonly tables: ReadonlyArray<{ readonly table: string; readonly rows: number; readonly bytes: number }>;
+  };
+  readonly checks: ReadonlyArray<{ readonly says: string; readonly holds: boolean }>;
+}
+
+export interface Quantiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly count: number;
+}
+
+export interface DayQuality {
+  /** Epoch ms of the UTC day; null in the total. */
+  readonly day: number | null;
+  /** Scored requests whose label has come. */
+  readonly rows: number;
+  readonly baseRate: number;
+  readonly auc: number | null;
+  readonly logLoss: number;
+  readonly brier: number;
+  readonly calibrationError: number;
+  readonly calendarAuc: number | null;
+  readonly calendarLogLoss: number;
+  readonly baseRateLogLoss: number;
+}
+
+const right = (title: string): Column => ({ title, align: 'right' });
+const left = (title: string): Column => ({ title });
+const metric = (value: number | null) => (value === null ? '-' : value.toFixed(3));
+
+/** The report as a person reads it. */
+export function reportLines(report: Report, colours: Colours): string[] {
+  return [
+    ...heading('What happened', colours),
+    ...storyLines(report),
+    ...heading('Events', colours),
+    ...eventLines(report, colours),
+    ...heading('Model, on flights it had never seen', colours),
+    ...qualityLines(report, colours),
+    ...heading('Latency', colours),
+    ...latencyLines(report),
+    ...heading('Storage', colours),
+    ...storageLines(report),
+    ...heading('Checks', colours),
+    ...report.checks.map(
+      ({ says, holds }) =>
+        `  ${holds ? colours.green('✓') : colours.red('✗')} ${holds ? says : colours.red(says)}`,
+    ),
+  ];
+}
+
+const heading = (title: string, colours: Colours) => ['', colours.bold(title)];
+const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`);
+
+function storyLines(report: Report): string[] {
+  const { history, backfill, training, replay } = report;
+  const rate = (records: number, ms: number) => `${count((records * 1_000) / Math.max(1, ms))}/s`;
+  const sampled =
+    training.rows < training.sampledFrom
+      ? `, sampled from ${count(training.sampledFrom)}`
+      : ', all there are';
+  return indent(
+    table(
+      [left(''), left(''), right(''), left('')],
+      [
+        [
+          'history',
+          `${day(history.from)} to ${day(history.to - 1)}`,
+          duration(history.ms),
+          `${count(history.events)} events into ClickHouse, ${rate(history.events, history.ms)}; ${count(history.duplicates)} exact duplicate rows left out`,
+        ],
+        [
+          'features',
+          `state at ${day(history.to)}`,
+          duration(backfill.ms),
+          `${count(backfill.events)} events folded for ${count(backfill.entities)} entities`,
+        ],
+        [
+          'training',
+          `${training.features} features`,
+          duration(training.ms),
+          `${count(training.rows)} rows${sampled}; ${training.epochs} epochs on ${training.backend}`,
+        ],
+        [
+          'replay',
+          `${day(replay.from)} to ${day(replay.to)}`,
+          duration(replay.ms),
+          `${count(replay.sent)} raw events, ${rate(replay.sent, replay.ms)} through the whole path; ${count(replay.predictions)} predictions`,
+        ],
+        [
+          'in all',
+          '',
+          duration(report.elapsed),
+          report.embedded ? 'in one process, on the in-memory twins' : 'on real servers',
+        ],
+      ],
+    ),
+  );
+}
+
+function eventLines({ replay }: Report, colours: Colours): string[] {
+  const late = replay.rejected.filter(({ code }) => code === 'late');
+  const others = replay.rejected.filter(({ code }) => code !== 'late');
+  const sum = (rows: typeof replay.rejected) => rows.reduce((total, { records }) => total + records, 0);
+  const row = ({ stage, code, records, planted }: (typeof replay.rejected)[number]) => [
+    colours.dim(`  ${stage}: ${code}`),
+    count(records),
+    colours.dim(
+      planted === records ? 'planted' : `${count(planted)} planted, ${count(records - planted)} of the data`,
+    ),
+  ];
+  return indent(
+    table(
+      [left('raw'), right(count(replay.sent)), left(`${count(replay.planted)} planted bad ones among them`)],
+      [
+        ['accepted', count(replay.accepted), ''],
+        ['rejected', count(sum(others)), ''],
+        ...others.map(row),
+        ['late', count(sum(late)), ''],
+        ...late.map(row),
+        ['requests', count(replay.requests), `${count(replay.predictions)} predictions`],
+        ...replay.refusedPredictions.map(({ reason, predictions }) => [
+          colours.dim(`  refused: ${reason}`),
+          count(predictions),
+          '',
+        ]),
+        ...(replay.refusedContributions > 0
+          ? [
+              [
+                'refused by a view',
+                count(replay.refusedContributions),
+                'contributions; the events stay accepted',
+              ],
+            ]
+          : []),
+      ],
+    ),
+  );
+}
+
+function qualityLines({ days, total }: Report, colours: Colours): string[] {
+  if (total === null) return ['  no label has come yet'];
+  const row = (quality: DayQuality) => [
+    quality.day === null ? 'all' : day(quality.day),
+    count(quality.rows),
+    percent(quality.baseRate),
+    metric(quality.auc),
+    metric(quality.logLoss),
+    metric(quality.brier),
+    metric(quality.calibrationError),
+    metric(quality.calendarAuc),
+    metric(quality.calendarLogLoss),
+    metric(quality.baseRateLogLoss),
+  ];
+  const lines = table(
+    [
+      left('day (UTC)'),
+      right('flights'),
+      right('late'),
+      right('AUC'),
+      right('log loss'),
+      right('Brier'),
+      right('calib. err'),
+      right('calendar: AUC'),
+      right('log loss'),
+      right('base rate: log loss'),
+    ],
+    [...days.map(row), row(total)],
+  );
+  return [
+    ...indent(
+      lines.map((line, index) =>
+        index === 0 ? colours.dim(line) : index === lines.length - 1 ? colours.bold(line) : line,
+      ),
+    ),
+    colours.dim(
+      '  A label is joined when the flight has landed. Calendar: hour and day of week alone. Base rate: one probability for all.',
+    ),
+  ];
+}
+
+function latencyLines({ latency }: Report): string[] {
+  if (latency === null) return ['  not measured in this run'];
+  const { eventToFeature, eventToPrediction, pace } = latency;
+  const row = (name: string, { p50, p99, count: n }: Quantiles) => [
+    name,
+    duration(p50),
+    duration(p99),
+    count(n),
+  ];
+  return [
+    ...indent(
+      table(
+        [left(''), right('p50'), right('p99'), right('events')],
+        [row('event to prediction', eventToPrediction), row('event to feature', eventToFeature)],
+      ),
+    ),
+    `  From the broker's stamp on the raw event, queueing included, in a replay paced at ${count(pace)} events/s.`,
+  ];
+}
+
+function storageLines({ storage, embedded }: Report): string[] {
+  return indent(
+    table(
+      [left(''), right('rows'), right('bytes')],
+      [
+        [
+          embedded ? 'online store (memory), keys' : 'Redis, keys',
+          count(storage.redis.keys),
+          bytes(storage.redis.bytes),
+        ],
+        ...storage.tables.map(({ table: name, rows, bytes: size }) => [
+          `ClickHouse ${name}`,
+          count(rows),
+          bytes(size),
+        ]),
+      ],
+    ),
+  );
+}
