@@ -1,7 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { StackError } from './errors.ts';
+import { startOf } from './processes.ts';
 
 /**
  * ClickHouse's engine inside this process, through the native part of npm `chdb`. Its JavaScript layer
@@ -82,19 +83,30 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   };
 }
 
-function refusal(path: string, cause: Error): StackError {
-  if (cause.message.includes('Cannot lock file')) {
-    return new StackError(
-      'locked',
-      `Another process holds the ClickHouse data directory ${path}: stop it, or use its URL, or choose another directory.`,
-      { retriable: true, cause },
-    );
+/** The native error names no cause (it goes to stderr); ClickHouse's `status` file names the holder. */
+function holderOf(path: string): number | undefined {
+  try {
+    const pid = Number(/^PID: (\d+)/m.exec(readFileSync(join(path, 'status'), 'utf8'))?.[1]);
+    return pid !== process.pid && startOf(pid) !== undefined ? pid : undefined;
+  } catch {
+    return undefined;
   }
+}
+
+function refusal(path: string, cause: Error): StackError {
   if (cause.message.includes('only one active data directory')) {
     return new StackError(
       'locked',
       `This process already holds another ClickHouse data directory, so ${path} was not opened: one process can hold one. Close the other server first, or start this one in a process of its own.`,
       { cause },
+    );
+  }
+  const holder = holderOf(path);
+  if (holder !== undefined) {
+    return new StackError(
+      'locked',
+      `Another process (${holder}) holds the ClickHouse data directory ${path}: stop it, or use its URL, or choose another directory.`,
+      { retriable: true, cause },
     );
   }
   return new StackError(

@@ -38,8 +38,9 @@ export function statusOf(code: number): number {
 }
 
 export function contentTypeOf(format: string): string {
-  if (/^(Pretty)?(JSON|NDJSON|Vertical)/.test(format) && /EachRow|NDJSON|JSONLines/.test(format))
+  if (/^(JSON(Compact|Strings|CompactStrings)?EachRow|JSONLines|NDJSON)/.test(format)) {
     return 'application/x-ndjson; charset=UTF-8';
+  }
   if (/^JSON/.test(format)) return 'application/json; charset=UTF-8';
   if (/^CSV/.test(format))
     return `text/csv; charset=UTF-8; header=${format.includes('WithNames') ? 'present' : 'absent'}`;
