@@ -1,0 +1,305 @@
+/**
+ * A model as one file of data: manifest, encoder, weights, calibration. Its bytes are canonical (JSON with sorted keys,
+ * no spaces, weights as base64 of little-endian single precision), so that one model has one form and one address: the
+ * SHA-256 of the bytes. Whoever holds the address can check the bytes, wherever they came from.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { layoutHash } from '../schemas/layout.ts';
+import type { Calibration } from './calibration.ts';
+import { type DenseLayer, faultOfLayers } from './dense.ts';
+import { type EncoderData, encodedNames } from './encoder.ts';
+
+export const ARTEFACT_FORMAT = 'millrace-model/1';
+
+export type ArtefactErrorCode = 'malformed' | 'unknown_format' | 'hash_mismatch';
+
+/** Bytes that are no artefact of ours, or not the one that was asked for. Asking again does not help. */
+export class ArtefactError extends Error {
+  readonly code: ArtefactErrorCode;
+  readonly retriable = false;
+
+  constructor(code: ArtefactErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'ArtefactError';
+    this.code = code;
+  }
+}
+
+/** A vector (or a declaration) and a model that do not name the same features in the same order. */
+export class LayoutMismatch extends Error {
+  readonly code = 'layout_mismatch';
+  readonly retriable = false;
+  readonly expected: string;
+  readonly found: string;
+
+  /** @param expected layout hash of the model; @param found of what it was to be used with. */
+  constructor(model: string, expected: string, found: string) {
+    super(
+      `Model ${model} was trained on feature layout ${expected.slice(0, 12)}, not on ${found.slice(0, 12)}: train it again on the declared features.`,
+    );
+    this.name = 'LayoutMismatch';
+    this.expected = expected;
+    this.found = found;
+  }
+}
+
+const finite = z.number();
+const probability = z.number().min(0).max(1);
+const metrics = z.strictObject({
+  rows: z.int().min(1),
+  positives: z.int().min(0),
+  baseRate: probability,
+  meanScore: probability,
+  auc: probability.nullable(),
+  logLoss: finite,
+  brier: finite,
+  calibrationError: finite,
+});
+const parameter = z.union([z.number(), z.string(), z.array(z.number())]);
+
+const manifestSchema = z.strictObject({
+  model: z.string().min(1),
+  task: z.literal('binary'),
+  /** Names of the vector, in order, and their hash. */
+  features: z.array(z.string().min(1)).min(1),
+  layoutHash: z.string(),
+  /** Score at or above which the decision is true. */
+  threshold: probability,
+  trainer: z.strictObject({
+    name: z.string(),
+    backend: z.string(),
+    parameters: z.record(z.string(), parameter),
+    epochs: z.int().min(0),
+    bestEpoch: z.int().min(0),
+  }),
+  /** What it learnt from: enough to build the same rows again and to prove that they are the same. Epoch ms. */
+  dataset: z.strictObject({
+    query: z.string(),
+    from: z.number(),
+    to: z.number(),
+    rows: z.int().min(1),
+    loggedRows: z.int().min(0),
+    backfilledRows: z.int().min(0),
+    hash: z.string(),
+  }),
+  metrics: z.strictObject({
+    validation: metrics,
+    /** On rows that training never touched; null where there are none yet. */
+    test: metrics.nullable(),
+    /** Of the baselines, on the rows of `test` (of `validation` where that is null). */
+    baseRate: metrics.nullable(),
+    calendar: metrics.nullable(),
+  }),
+  /** Version of the code that trained, and hash of the declarations it was made from. */
+  codeVersion: z.string(),
+  createdFrom: z.string(),
+  /** Pipeline's event time of the training, epoch ms: a clock would make two equal trainings differ. */
+  asOf: z.number(),
+  card: z.strictObject({ purpose: z.string(), limits: z.string() }),
+});
+
+export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
+
+const nullRule = z.union([z.literal('centre'), z.strictObject({ value: finite })]);
+const knots = z
+  .strictObject({ values: z.array(finite).min(1), quantiles: z.array(probability).min(1) })
+  .refine((rank) => rank.values.length === rank.quantiles.length, 'as many quantiles as values')
+  .refine(
+    (rank) => rank.values.every((v, i) => i === 0 || v > (rank.values[i - 1] as number)),
+    'rising values',
+  );
+const encoderSchema = z.strictObject({
+  features: z.array(
+    z.strictObject({
+      name: z.string(),
+      rank: knots.nullable(),
+      zscore: z
+        .strictObject({ mean: finite, deviation: z.number().positive(), clip: z.number().positive() })
+        .nullable(),
+      period: z.number().positive().nullable(),
+      missing: z.boolean(),
+      nulls: nullRule,
+    }),
+  ),
+});
+const calibrationSchema = z.union([
+  z.strictObject({ kind: z.literal('none') }),
+  z.strictObject({ kind: z.literal('platt'), slope: finite, intercept: finite }),
+  z
+    .strictObject({
+      kind: z.literal('isotonic'),
+      logits: z.array(finite).min(1),
+      rates: z.array(probability).min(1),
+    })
+    .refine((map) => map.logits.length === map.rates.length, 'as many rates as logits'),
+]);
+const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
+const fileSchema = z.strictObject({
+  format: z.literal(ARTEFACT_FORMAT),
+  manifest: manifestSchema,
+  encoder: encoderSchema,
+  layers: z.array(
+    z.strictObject({
+      inputs: z.int().min(1),
+      units: z.int().min(1),
+      activation: z.enum(['relu', 'linear']),
+      kernel: base64,
+      bias: base64,
+    }),
+  ),
+  calibration: calibrationSchema,
+});
+
+export interface Artefact {
+  readonly manifest: Manifest;
+  readonly encoder: EncoderData;
+  readonly layers: readonly DenseLayer[];
+  readonly calibration: Calibration;
+}
+
+/** JSON with keys in the order of their UTF-16 code units, no spaces; refuses what JSON would silently change. */
+function canonicalJson(value: unknown): string {
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new RangeError(`An artefact cannot hold the number ${value}.`);
+    return JSON.stringify(value);
+  }
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value === 'object') {
+    const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`).join(',')}}`;
+  }
+  throw new RangeError(`An artefact cannot hold a ${typeof value}.`);
+}
+
+function encodeFloats(values: Float32Array): string {
+  const bytes = Buffer.alloc(values.length * 4);
+  values.forEach((value, at) => {
+    bytes.writeFloatLE(value, at * 4);
+  });
+  return bytes.toString('base64');
+}
+
+function decodeFloats(text: string): Float32Array {
+  const bytes = Buffer.from(text, 'base64');
+  return Float32Array.from({ length: Math.floor(bytes.length / 4) }, (_, at) => bytes.readFloatLE(at * 4));
+}
+
+/** What two parts of an artefact say against each other, in one sentence; null where they agree. */
+function faultOf({ manifest, encoder, layers }: Artefact): string | null {
+  if (layoutHash(manifest.features) !== manifest.layoutHash)
+    return 'its layout hash is not that of its feature names';
+  const encoded = encoder.features.map((feature) => feature.name);
+  if (
+    encoded.length !== manifest.features.length ||
+    encoded.some((name, at) => name !== manifest.features[at])
+  ) {
+    return 'its encoder and its manifest name different features';
+  }
+  const fault = faultOfLayers(layers);
+  if (fault !== null) return fault;
+  const width = encodedNames(encoder).length;
+  return layers[0]?.inputs === width
+    ? null
+    : `its network takes ${layers[0]?.inputs} inputs, its encoder gives ${width}`;
+}
+
+/** The canonical bytes of a model. @throws ArtefactError `malformed` where its parts do not fit together. */
+export function serialiseArtefact(artefact: Artefact): Uint8Array {
+  const fault = faultOf(artefact);
+  if (fault !== null) throw new ArtefactError('malformed', `This model cannot be written: ${fault}.`);
+  const { manifest, encoder, layers, calibration } = artefact;
+  const file = {
+    format: ARTEFACT_FORMAT,
+    manifest,
+    encoder,
+    layers: layers.map((layer) => ({
+      inputs: layer.inputs,
+      units: layer.units,
+      activation: layer.activation,
+      kernel: encodeFloats(layer.kernel),
+      bias: encodeFloats(layer.bias),
+    })),
+    calibration,
+  };
+  const checked = fileSchema.safeParse(file);
+  if (!checked.success) {
+    throw new ArtefactError(
+      'malformed',
+      `This model cannot be written: ${whereOf(checked.error)}.`,
+      checked.error,
+    );
+  }
+  return Buffer.from(canonicalJson(file), 'utf8');
+}
+
+function whereOf(error: z.ZodError): string {
+  const issue = error.issues[0];
+  return issue === undefined ? 'unknown fault' : `${issue.path.join('.') || 'the file'}: ${issue.message}`;
+}
+
+/** SHA-256 of the bytes, lower case hex. */
+export function addressOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * Reads an artefact, trusting nothing but its address.
+ *
+ * @param address what the bytes must hash to (from the registry, or the file's name).
+ * @throws ArtefactError where they do not, where the format is not ours, or where the parts do not fit together.
+ */
+export function parseArtefact(bytes: Uint8Array, address: string): Artefact {
+  const found = addressOf(bytes);
+  if (found !== address) {
+    throw new ArtefactError(
+      'hash_mismatch',
+      `The model's bytes hash to ${found.slice(0, 12)}, not to its address ${address.slice(0, 12)}: they were altered or cut. Fetch or train it again.`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new ArtefactError('malformed', `Model ${address.slice(0, 12)} is not JSON in UTF-8.`, error);
+  }
+  const short = address.slice(0, 12);
+  const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
+  if (format !== ARTEFACT_FORMAT) {
+    throw new ArtefactError(
+      'unknown_format',
+      `Model ${short} has the format ${JSON.stringify(format)}; this version reads ${ARTEFACT_FORMAT}. Upgrade, or train it again.`,
+    );
+  }
+  const checked = fileSchema.safeParse(value);
+  if (!checked.success) {
+    throw new ArtefactError('malformed', `Model ${short}: ${whereOf(checked.error)}.`, checked.error);
+  }
+  if (!Buffer.from(canonicalJson(value), 'utf8').equals(bytes)) {
+    throw new ArtefactError(
+      'malformed',
+      `Model ${short} is not in canonical form: it was not written by Millrace.`,
+    );
+  }
+  const { manifest, encoder, layers, calibration } = checked.data;
+  const artefact: Artefact = {
+    manifest,
+    encoder,
+    layers: layers.map((layer) => ({
+      ...layer,
+      kernel: decodeFloats(layer.kernel),
+      bias: decodeFloats(layer.bias),
+    })),
+    calibration,
+  };
+  const fault = faultOf(artefact);
+  if (fault !== null) throw new ArtefactError('malformed', `Model ${short}: ${fault}.`);
+  return artefact;
+}
+
+/** @throws LayoutMismatch where the model did not learn from this layout. */
+export function checkLayout(artefact: Artefact, found: string): void {
+  const { model, layoutHash: expected } = artefact.manifest;
+  if (expected !== found) throw new LayoutMismatch(model, expected, found);
+}

@@ -1,0 +1,61 @@
+import { type Artefact, LayoutMismatch } from './artefact.ts';
+import { createCalibrator } from './calibration.ts';
+import { createDense } from './dense.ts';
+import { createEncoder } from './encoder.ts';
+
+/** Encoder, network and calibration in one. Every score is a function of its row and the artefact alone. */
+export interface Scorer {
+  readonly model: string;
+  readonly layoutHash: string;
+  /** Score at or above which the decision is true. */
+  readonly threshold: number;
+  /** Values in a vector. */
+  readonly width: number;
+  /** Probability for one vector of `width` values; NaN is null. */
+  score(vector: Float64Array): number;
+  /** Probabilities of n vectors, row-major, into `out`. The same bits as `score` of each. */
+  scoreBatch(vectors: Float64Array, n: number, out: Float64Array): void;
+}
+
+/**
+ * @param layout hash of the layout of the vectors it will be given.
+ * @throws LayoutMismatch where the model learnt from another one.
+ */
+export function createScorer(artefact: Artefact, layout: string = artefact.manifest.layoutHash): Scorer {
+  const { manifest } = artefact;
+  if (layout !== manifest.layoutHash) throw new LayoutMismatch(manifest.model, manifest.layoutHash, layout);
+  const encoder = createEncoder(artefact.encoder);
+  const network = createDense(artefact.layers);
+  const calibrate = createCalibrator(artefact.calibration);
+  const width = manifest.features.length;
+  // Single precision, as the network saw its inputs in training.
+  const input = new Float32Array(encoder.width);
+
+  const scoreAt = (vectors: Float64Array, offset: number): number => {
+    encoder.encode(vectors, input, 0, offset);
+    return calibrate(network.logit(input));
+  };
+
+  return {
+    model: manifest.model,
+    layoutHash: manifest.layoutHash,
+    threshold: manifest.threshold,
+    width,
+    score(vector) {
+      if (vector.length !== width) {
+        throw new RangeError(
+          `Model ${manifest.model} scores vectors of ${width} values, not of ${vector.length}.`,
+        );
+      }
+      return scoreAt(vector, 0);
+    },
+    scoreBatch(vectors, n, out) {
+      if (vectors.length < n * width || out.length < n) {
+        throw new RangeError(
+          `${n} vectors of ${width} values do not fit in ${vectors.length}, or their scores in ${out.length}.`,
+        );
+      }
+      for (let row = 0; row < n; row++) out[row] = scoreAt(vectors, row * width);
+    },
+  };
+}

@@ -1,0 +1,286 @@
+/**
+ * Trains one dense network. Call `initialiseBackend` first. The same rows, spec and seed on the same backend give the
+ * same bits: weights are drawn and rows shuffled by our own seeded generator, on one thread.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { type Calibration, createCalibrator, fitCalibration } from './calibration.ts';
+import { createDense, type DenseLayer, type DenseNetwork, faultOfLayers } from './dense.ts';
+import { createEncoder, type Encoder, type EncoderData, fitEncoder } from './encoder.ts';
+import { type Metrics, metricsOf } from './metrics.ts';
+import { createRandom, type Random } from './random.ts';
+import type { TrainSpec } from './train-spec.ts';
+
+export interface Dataset {
+  /** Feature names, in the order of the columns. */
+  readonly names: readonly string[];
+  /** n x names.length, row-major; NaN is null. */
+  readonly rows: Float64Array;
+  /** 0 or 1, one a row. */
+  readonly labels: Uint8Array;
+  /** Event time of each row's request, epoch milliseconds; in any order. */
+  readonly times: Float64Array;
+}
+
+export interface EpochReport {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean loss of the batches of this epoch, as the weights moved. */
+  readonly trainingLoss: number;
+  readonly validation: Metrics;
+  readonly best: boolean;
+}
+
+export interface TimeSplit {
+  /** Row numbers before the cut, and at or after it. */
+  readonly training: Uint32Array;
+  readonly validation: Uint32Array;
+  /** Epoch milliseconds. */
+  readonly cutTime: number;
+}
+
+export interface TrainedModel {
+  readonly encoder: EncoderData;
+  readonly layers: readonly DenseLayer[];
+  readonly calibration: Calibration;
+  readonly epochs: readonly EpochReport[];
+  readonly bestEpoch: number;
+  readonly split: {
+    readonly trainingRows: number;
+    readonly validationRows: number;
+    readonly cutTime: number;
+  };
+  /** Of the validation slice, calibrated. It chose the epoch (and fitted the calibration): a little too good. */
+  readonly validation: Metrics;
+  readonly backend: string;
+}
+
+export interface TrainControl {
+  readonly onEpoch?: (report: EpochReport) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Cuts at a time, never inside one: all rows of a moment are on one side, and all of validation is later than all of
+ * training, as the future will be.
+ *
+ * @throws RangeError where no cut leaves rows on both sides.
+ */
+export function splitByTime(times: Float64Array, validationShare: number): TimeSplit {
+  const sorted = Float64Array.from(times).sort();
+  const wanted = sorted[Math.floor(sorted.length * (1 - validationShare))] ?? Number.NaN;
+  const cutTime =
+    wanted > (sorted[0] as number) ? wanted : (sorted.find((time) => time > wanted) ?? Number.NaN);
+  if (Number.isNaN(cutTime)) {
+    throw new RangeError(
+      `${times.length} rows of one moment cannot be split by time: training needs a longer range.`,
+    );
+  }
+  const numbers = Uint32Array.from(times, (_, row) => row);
+  return {
+    training: numbers.filter((row) => (times[row] as number) < cutTime),
+    validation: numbers.filter((row) => (times[row] as number) >= cutTime),
+    cutTime,
+  };
+}
+
+/** He and others (ICCV 2015) for the hidden layers, Glorot and Bengio (AISTATS 2010) for the last. */
+function drawLayer(random: Random, inputs: number, units: number, hidden: boolean): DenseLayer {
+  const deviation = hidden ? Math.sqrt(2 / inputs) : Math.sqrt(2 / (inputs + units));
+  return {
+    inputs,
+    units,
+    activation: hidden ? 'relu' : 'linear',
+    kernel: Float32Array.from({ length: inputs * units }, () => random.normal() * deviation),
+    bias: new Float32Array(units),
+  };
+}
+
+interface Variables {
+  readonly kernel: tf.Variable<tf.Rank.R2>;
+  readonly bias: tf.Variable<tf.Rank.R1>;
+  readonly hidden: boolean;
+}
+
+function logitsOf(variables: readonly Variables[], inputs: tf.Tensor2D): tf.Tensor2D {
+  let values = inputs;
+  for (const { kernel, bias, hidden } of variables) {
+    values = tf.fused.matMul({
+      a: values,
+      b: kernel,
+      bias,
+      activation: hidden ? 'relu' : 'linear',
+    }) as tf.Tensor2D;
+  }
+  return values;
+}
+
+/** The probabilities TensorFlow.js itself computes for encoded inputs: what the published scorer is compared with. */
+export function tensorflowScores(layers: readonly DenseLayer[], inputs: Float32Array): Float32Array {
+  return tf.tidy(() => {
+    const width = layers[0]?.inputs ?? 0;
+    let values: tf.Tensor2D = tf.tensor2d(inputs, [inputs.length / width, width]);
+    for (const layer of layers) {
+      values = tf.fused.matMul({
+        a: values,
+        b: tf.tensor2d(layer.kernel, [layer.inputs, layer.units]),
+        bias: tf.tensor1d(layer.bias),
+        activation: layer.activation,
+      }) as tf.Tensor2D;
+    }
+    return tf.sigmoid(values).dataSync() as Float32Array;
+  });
+}
+
+function readLayers(variables: readonly Variables[]): DenseLayer[] {
+  return variables.map(({ kernel, bias, hidden }) => ({
+    inputs: kernel.shape[0],
+    units: kernel.shape[1],
+    activation: hidden ? ('relu' as const) : ('linear' as const),
+    kernel: Float32Array.from(kernel.dataSync()),
+    bias: Float32Array.from(bias.dataSync()),
+  }));
+}
+
+/** Raw outputs of the published scorer for the given rows. */
+function rawOutputs(
+  network: DenseNetwork,
+  encoder: Encoder,
+  rows: Float64Array,
+  chosen: Uint32Array,
+): Float64Array {
+  const input = new Float32Array(encoder.width);
+  return Float64Array.from(chosen, (row) => {
+    encoder.encode(rows, input, 0, row * encoder.features);
+    return network.logit(input);
+  });
+}
+
+function checkDataset(dataset: Dataset): void {
+  const { names, rows, labels, times } = dataset;
+  if (labels.length === 0 || rows.length !== labels.length * names.length || times.length !== labels.length) {
+    throw new RangeError(
+      `A data set of ${names.length} features, ${rows.length} values, ${labels.length} labels and ${times.length} times does not fit together.`,
+    );
+  }
+  const odd = labels.find((label) => label > 1);
+  if (odd !== undefined) throw new RangeError(`A label is 0 or 1, not ${odd}.`);
+}
+
+/** Gives timers and sockets of this process their turn between batches. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export async function train(
+  dataset: Dataset,
+  spec: TrainSpec,
+  control: TrainControl = {},
+): Promise<TrainedModel> {
+  checkDataset(dataset);
+  const { rows, labels } = dataset;
+  const split = splitByTime(dataset.times, spec.validationShare);
+  const { training, validation } = split;
+  const encoderData = fitEncoder(dataset.names, rows, spec.encoder, training);
+  const encoder = createEncoder(encoderData);
+  const width = encoder.width;
+  if (width === 0) throw new RangeError('No feature is encoded: the network would have no inputs.');
+  const random = createRandom(spec.seed);
+  const sizes = [width, ...spec.hidden, 1];
+  const drawn = sizes
+    .slice(1)
+    .map((units, at) => drawLayer(random, sizes[at] as number, units, at < spec.hidden.length));
+
+  const variables: Variables[] = drawn.map((layer) => ({
+    kernel: tf.variable(tf.tensor2d(layer.kernel, [layer.inputs, layer.units])),
+    bias: tf.variable(tf.tensor1d(layer.bias)),
+    hidden: layer.activation === 'relu',
+  }));
+  const trainable = variables.flatMap(({ kernel, bias }) => [kernel, bias] as tf.Variable[]);
+  const optimizer = tf.train.adam(spec.learningRate);
+  const batchSize = Math.min(spec.batchSize, training.length);
+  const batches = Math.floor(training.length / batchSize);
+  const steps = batches * spec.epochs;
+  const inputs = new Float32Array(batchSize * width);
+  const targets = new Float32Array(batchSize);
+  const order = Uint32Array.from(training);
+  const validationLabels = Uint8Array.from(validation, (row) => labels[row] as number);
+
+  const validate = (layers: readonly DenseLayer[], calibration: Calibration): Metrics => {
+    const calibrator = createCalibrator(calibration);
+    const outputs = rawOutputs(createDense(layers), encoder, rows, validation);
+    return metricsOf(outputs.map(calibrator), validationLabels);
+  };
+
+  /** One step of Adam on `targets.length` rows; the loss, as a tensor that the caller disposes of. */
+  const step = (): tf.Scalar =>
+    tf.tidy(() => {
+      const x = tf.tensor2d(inputs, [batchSize, width]);
+      const y = tf.tensor2d(targets, [batchSize, 1]);
+      const { value, grads } = tf.variableGrads(() => {
+        const loss: tf.Scalar = tf.losses.sigmoidCrossEntropy(y, logitsOf(variables, x));
+        if (spec.l2 === 0) return loss;
+        const squares = variables.map(({ kernel }) => tf.sum(tf.square(kernel)));
+        return tf.add(loss, tf.mul(tf.addN(squares), spec.l2)) as tf.Scalar;
+      }, trainable);
+      optimizer.applyGradients(Object.entries(grads).map(([name, tensor]) => ({ name, tensor })));
+      return value;
+    });
+
+  const reports: EpochReport[] = [];
+  let best: { readonly epoch: number; readonly loss: number; readonly layers: DenseLayer[] } | null = null;
+  try {
+    for (let epoch = 1; epoch <= spec.epochs; epoch++) {
+      random.shuffle(order);
+      let lossSum = 0;
+      for (let batch = 0; batch < batches; batch++) {
+        for (let at = 0; at < batchSize; at++) {
+          const row = order[batch * batchSize + at] as number;
+          encoder.encode(rows, inputs, at * width, row * encoder.features);
+          targets[at] = labels[row] as number;
+        }
+        const done = (epoch - 1) * batches + batch;
+        setLearningRate(optimizer, (spec.learningRate * (1 + Math.cos((Math.PI * done) / steps))) / 2);
+        const loss = step();
+        lossSum += loss.dataSync()[0] as number;
+        loss.dispose();
+        if (batch % 16 === 0) {
+          await breathe();
+          control.signal?.throwIfAborted();
+        }
+      }
+      const layers = readLayers(variables);
+      if (!Number.isFinite(lossSum) || faultOfLayers(layers) !== null) {
+        throw new RangeError(
+          `Training diverged in epoch ${epoch}: lower the learning rate (now ${spec.learningRate}).`,
+        );
+      }
+      const metrics = validate(layers, { kind: 'none' });
+      const better = best === null || metrics.logLoss < best.loss;
+      if (better) best = { epoch, loss: metrics.logLoss, layers };
+      const report = { epoch, trainingLoss: lossSum / batches, validation: metrics, best: better };
+      reports.push(report);
+      control.onEpoch?.(report);
+      if (best !== null && epoch - best.epoch >= spec.patience) break;
+    }
+  } finally {
+    for (const variable of trainable) variable.dispose();
+    optimizer.dispose();
+  }
+  if (best === null) throw new RangeError(`Training needs at least one epoch, not ${spec.epochs}.`);
+
+  const outputs = rawOutputs(createDense(best.layers), encoder, rows, validation);
+  const calibration = fitCalibration(spec.calibration, outputs, validationLabels);
+  return {
+    encoder: encoderData,
+    layers: best.layers,
+    calibration,
+    epochs: reports,
+    bestEpoch: best.epoch,
+    split: { trainingRows: training.length, validationRows: validation.length, cutTime: split.cutTime },
+    validation: validate(best.layers, calibration),
+    backend: tf.getBackend(),
+  };
+}
+
+/** Adam reads its rate at each step but keeps it protected; there is no public way to plan it. */
+function setLearningRate(optimizer: tf.AdamOptimizer, rate: number): void {
+  (optimizer as unknown as { learningRate: number }).learningRate = rate;
+}
