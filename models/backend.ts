@@ -33,7 +33,8 @@ async function register(name: TrainingBackendName): Promise<void> {
 }
 
 function sentence(error: unknown): string {
-  if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return 'not installed';
+  if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')
+    return 'not installed';
   const text = error instanceof Error ? error.message : String(error);
   return (text.split('\n')[0] ?? '').slice(0, 160);
 }

@@ -57,6 +57,8 @@ export interface TrainedModel {
 export interface TrainControl {
   readonly onEpoch?: (report: EpochReport) => void;
   readonly signal?: AbortSignal;
+  /** Awaited every few batches: where a process does other work too, this is how that gets its turn. */
+  readonly pause?: () => Promise<void>;
 }
 
 /**
@@ -166,9 +168,6 @@ function checkDataset(dataset: Dataset): void {
   if (odd !== undefined) throw new RangeError(`A label is 0 or 1, not ${odd}.`);
 }
 
-/** Gives timers and sockets of this process their turn between batches. */
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 export async function train(
   dataset: Dataset,
   spec: TrainSpec,
@@ -242,7 +241,7 @@ export async function train(
         lossSum += loss.dataSync()[0] as number;
         loss.dispose();
         if (batch % 16 === 0) {
-          await breathe();
+          await control.pause?.();
           control.signal?.throwIfAborted();
         }
       }

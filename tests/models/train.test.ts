@@ -119,6 +119,15 @@ describe('training', () => {
     await expect(running).rejects.toThrow('abort');
   });
 
+  it('lets others work between batches', async () => {
+    let turns = 0;
+    const pause = async () => {
+      turns++;
+    };
+    await train(dataset, { ...spec, epochs: 1 }, { pause });
+    expect(turns).toBeGreaterThan(3);
+  });
+
   it('calibrates on the later slice when asked, in the artefact as in the scores', async () => {
     const found = await train(dataset, { ...spec, epochs: 2, calibration: 'isotonic' });
     expect(found.calibration.kind).toBe('isotonic');
