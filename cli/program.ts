@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
+import { registerCheck } from './commands/check.ts';
 import { registerDown } from './commands/down.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerUp } from './commands/up.ts';
@@ -8,7 +9,7 @@ import { describeFailure, EXIT } from './errors.ts';
 import { createOutput } from './output.ts';
 
 /** In the order in which a person meets them. */
-const COMMANDS: readonly Register[] = [registerUp, registerDown, registerStatus];
+const COMMANDS: readonly Register[] = [registerCheck, registerUp, registerDown, registerStatus];
 
 interface GlobalOptions {
   readonly project?: string;
