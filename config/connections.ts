@@ -61,7 +61,7 @@ function substitute(
     reporter.report(
       place,
       `The '${name}' holds a password that is written out.`,
-      "Put the whole URL into the environment and write '${env:NAME}'.",
+      `Put the whole URL into the environment and write '\${env:NAME}'.`,
     );
     return '';
   }
@@ -69,7 +69,7 @@ function substitute(
     reporter.report(
       place,
       'The private key is written out in the file.',
-      "Write '${file:PATH}' or '${env:NAME}'.",
+      `Write '\${file:PATH}' or '\${env:NAME}'.`,
     );
     return '';
   }

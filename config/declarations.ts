@@ -307,7 +307,7 @@ export const projectSchema = z
   })
   .describe('A project.');
 
-const secretNote = 'Only as `${env:NAME}`.';
+const secretNote = `Only as \`\${env:NAME}\`.`;
 const pem = (what: string) =>
   z.string().optional().describe(`${what}, as \`\${file:PATH}\` or \`\${env:NAME}\`.`);
 export const connectionsSchema = z

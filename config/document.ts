@@ -75,7 +75,10 @@ export function parseConfig(file: string, source: string): { document: ConfigDoc
       return { file, ...at(offset), message, mend };
     },
   };
-  const problems = parsed.errors.map((error) => ({
+  // After a line that is no YAML the rest is guessed at: only the first such error tells the truth.
+  const broken = parsed.errors.findIndex((error) => error.code !== 'DUPLICATE_KEY');
+  const errors = broken < 0 ? parsed.errors : parsed.errors.slice(0, broken + 1);
+  const problems = errors.map((error) => ({
     file,
     ...at(error.pos[0]),
     message: `This is not YAML: ${error.message.replace(/\s+/g, ' ').replace(/\.$/, '')}.`,

@@ -264,7 +264,13 @@ function explain(
     const given = args === '' ? 'nothing' : args.split(', ').map(wordOf).join(', ');
     const forms = [...FUNCTIONS.map((fn) => fn.signature), ...NULL_FUNCTIONS.flatMap((fn) => fn.signatures)]
       .filter((signature) => signature.startsWith(`${name}(`))
-      .map((signature) => signature.replaceAll('double', 'number').replace(/: \w+$/, ''));
+      .map((signature) =>
+        signature
+          .replace(/: \w+$/, '')
+          .replaceAll('double', 'number')
+          .replaceAll('string', 'text')
+          .replaceAll('bool', 'condition'),
+      );
     return {
       offset,
       message: `'${name}' cannot take ${given}.`,

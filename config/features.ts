@@ -186,6 +186,7 @@ function compileOf(
 ): CompiledExpression | null {
   const at = inside(place, 'of');
   const needs = listOf(feature.aggregation).map((one) => NEEDS[one].of);
+  if (needs.includes('condition') && needs.includes('value')) return null;
   if (needs.includes('condition')) return compileAt(reporter, compiler, at, text, 'bool');
   if (needs.includes('value')) return compileAt(reporter, compiler, at, text, 'number');
   const asText = compiler.compile(text, 'string');
@@ -200,8 +201,13 @@ function checkKeys(feature: FeatureDeclaration, place: Place, context: ViewConte
   const { reporter } = context;
   const before = reporter.problems.length;
   const aggregations = listOf(feature.aggregation);
-  const say = (key: string | null, message: string, mend: string) =>
+  const said = new Set<string>();
+  const say = (key: string | null, message: string, mend: string) => {
+    // Of several aggregations that miss the same key, one speaks.
+    if (said.has(mend)) return;
+    said.add(mend);
     reporter.report(key === null || !(key in feature) ? place : inside(place, key), message, mend);
+  };
   const kinds = new Set(
     aggregations.map((one) => NEEDS[one].of).filter((of) => of !== 'optional' && of !== 'any'),
   );

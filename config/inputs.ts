@@ -49,7 +49,7 @@ function reading(parts: InputParts, code: InputCode): Integer {
         const value = of(event);
         if (typeof value !== 'number') return null;
         // Adding 0 turns -0, which no integer column holds, into 0.
-        const scaled = Math.round((value < low ? low : value > high ? high : value) * scale) + 0;
+        const scaled = Math.round(Math.min(Math.max(value, low), high) * scale) + 0;
         return scaled <= MAX_EXACT && scaled >= -MAX_EXACT ? scaled : null;
       };
     }

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { ConfigDocument, Path } from './document.ts';
-import { mendOfUnknown } from './nearest.ts';
+import { mendOfUnknown, nearest } from './nearest.ts';
 import type { Problem } from './problems.ts';
 
 /** Turns what the schema says into sentences that name the place and the mend. */
@@ -65,7 +65,28 @@ const shown = (value: unknown) => {
 const quoted = (names: readonly unknown[]) => names.map((name) => `'${String(name)}'`).join(', ');
 
 export function problemsOf(document: ConfigDocument, schema: z.ZodType, error: z.ZodError): Problem[] {
-  return error.issues.flatMap((issue) => problemsOfIssue(document, schema, issue, []));
+  return withoutMisspelt(document, error.issues, []).flatMap((issue) =>
+    problemsOfIssue(document, schema, issue, []),
+  );
+}
+
+/** A key that is missing because it is misspelt is one problem, not two. */
+function withoutMisspelt(
+  document: ConfigDocument,
+  issues: readonly z.core.$ZodIssue[],
+  above: Path,
+): z.core.$ZodIssue[] {
+  const unknown = issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [issue.path.join('.'), key] as const) : [],
+  );
+  return issues.filter((issue) => {
+    const missing = issue.path.at(-1);
+    const path = [...above, ...issue.path.map(String)];
+    if (issue.code === 'unrecognized_keys' || missing === undefined) return true;
+    if (valueAt(document.value, path) !== undefined) return true;
+    const block = issue.path.slice(0, -1).join('.');
+    return !unknown.some(([path, key]) => path === block && nearest(key, [String(missing)]) !== null);
+  });
 }
 
 function problemsOfIssue(
@@ -155,12 +176,20 @@ function problemsOfUnion(
         (branch.some((one) => one.code === 'unrecognized_keys' && one.path.length === 0) ? 100 : 0);
   const [best] = [...issue.errors].sort((a, b) => score(a) - score(b));
   if (best !== undefined && score(best) < 1000)
-    return best.flatMap((inner) => problemsOfIssue(document, schema, inner, path));
+    return withoutMisspelt(document, best, path).flatMap((inner) =>
+      problemsOfIssue(document, schema, inner, path),
+    );
   const literals = issue.errors
     .flat()
     .flatMap((one) => (one.code === 'invalid_value' ? one.values.map(String) : []));
   if (typeof value === 'string' && literals.length > 0)
-    return [document.problemAt(path, `${shown(value)} is not known here.`, mendOfUnknown(value, literals))];
+    return [
+      document.problemAt(
+        path,
+        `${shown(value)} is not known here.`,
+        mendOfUnknown(value, [...literals, ...keysAt(schema, path)]),
+      ),
+    ];
   if (value === undefined) {
     const key = String(path.at(-1));
     return [document.problemAt(path.slice(0, -1), `The key '${key}' is missing.`, `Add '${key}:'.`)];

@@ -237,12 +237,15 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     if (view !== null) views.set(view.name, view);
   }
   const viewNames = new Set(loadedViews.flatMap((one) => one.name ?? []));
+  const viewsBroken = loadedViews.some(
+    ({ declaration, name }) => declaration === null && !/^[a-z][a-z0-9_]*$/.test(name ?? ''),
+  );
   const models: Model[] = loadedModels.flatMap(({ declaration, place }) => {
     if (declaration === null) return [];
     const model = compileModel(
       declaration,
       place,
-      { sources: [...sources.values()], views, viewNames, sourcesBroken },
+      { sources: [...sources.values()], views, viewNames, viewsBroken, sourcesBroken },
       reporter,
     );
     return model === null ? [] : [model];

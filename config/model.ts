@@ -22,6 +22,8 @@ export interface DeclaredViews {
   readonly views: ReadonlyMap<string, View>;
   /** Names of all views, broken ones among them, which are reported already. */
   readonly viewNames: ReadonlySet<string>;
+  /** Whether a view's name cannot be read, so that a view unknown here may well be declared. */
+  readonly viewsBroken: boolean;
   /** Whether a source is broken, so that an event unknown here may well be declared. */
   readonly sourcesBroken: boolean;
 }
@@ -86,7 +88,7 @@ function readsOf(
     const viewName = declaration?.view ?? name;
     const view = declared.views.get(viewName);
     if (view === undefined) {
-      if (declared.viewNames.has(viewName)) broken = true;
+      if (declared.viewNames.has(viewName) || declared.viewsBroken) broken = true;
       else {
         const spot = declaration?.view === undefined ? at : inside(at, 'view');
         reporter.report(
@@ -376,7 +378,11 @@ function instantAt(text: string | undefined, place: Place, reporter: Reporter): 
   const exact = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
   const time = exact ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(time)) {
-    reporter.report(place, `'${text}' is not a time.`, 'Write it as 2001-03-23 or 2001-03-23T12:00Z.');
+    reporter.report(
+      place,
+      `'${text}' is not a time with a zone.`,
+      'Write it as 2001-03-23 or 2001-03-23T12:00Z.',
+    );
     return null;
   }
   return time;

@@ -22,7 +22,7 @@ export function nearest(name: string, known: Iterable<string>): string | null {
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
+    if (distance < bestDistance && distance * 2 < name.length) {
       best = candidate;
       bestDistance = distance;
     }
