@@ -53,7 +53,7 @@ export async function followChampion(deps: ChampionDeps): Promise<ChampionFollow
 
   async function load(version: ModelVersion): Promise<Champion | null> {
     try {
-      const artefact = parseArtefact(await artefacts.get(version.artefact));
+      const artefact = parseArtefact(await artefacts.get(version.artefact), version.artefact);
       const scorer = createScorer(artefact);
       telemetry.note(`inference ${model}`, 'champion', {
         version: version.version,

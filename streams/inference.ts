@@ -140,7 +140,7 @@ export function createInference(deps: InferenceDeps): Stream {
     function takeReady(held: readonly RequestQueue[]): { ready: Ready[]; blocked: boolean } {
       const ready: Ready[] = [];
       const open = held.filter(({ size }) => size > 0);
-      const now = performance.now();
+      const now = clock.now();
       let blocked = false;
       while (open.length > 0 && ready.length < MAX_BATCH) {
         let first = 0;
@@ -178,7 +178,7 @@ export function createInference(deps: InferenceDeps): Stream {
       const champion = deps.champion.current();
       const drafts = requests.map((item) => ({
         item,
-        prediction: predict(item, vectorOf.get(item) ?? NO_KEY, champion, started),
+        prediction: predict(item, vectorOf.get(item) ?? NO_KEY, champion, clock.now()),
       }));
       const scoredAt = performance.now();
       const encoded = new Map<Ready, Uint8Array>(

@@ -27,8 +27,8 @@ export class RequestQueue {
   #at = 0;
   #replayed: boolean;
   #next: number;
-  /** Source offset of the last answer: what is at or below it has been answered. */
-  readonly #answered: number;
+  /** Largest source offset taken or answered: what is at or below it is a repeat (ingest went back). */
+  #seen: number;
 
   constructor(
     { topic, partition }: TopicPartition,
@@ -37,7 +37,7 @@ export class RequestQueue {
     this.topic = topic;
     this.partition = partition;
     this.#next = start.next;
-    this.#answered = start.answered;
+    this.#seen = start.answered;
     this.#replayed = start.replayed;
   }
 
@@ -84,7 +84,9 @@ export class RequestQueue {
       }
       if (record.value === null) continue;
       const event = codec.decode(record.value);
-      const targets = event.offset <= this.#answered ? 'not a request' : targetsOf(event);
+      const repeat = event.offset <= this.#seen;
+      this.#seen = Math.max(this.#seen, event.offset);
+      const targets = repeat ? 'not a request' : targetsOf(event);
       const request = targets === 'not a request' ? null : { ...event, targets };
       this.#items.push({
         offset: record.offset,

@@ -1,0 +1,55 @@
+import type { Kafka } from '../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../infrastructure/redis/port.ts';
+import type { Clock } from '../schemas/clock.ts';
+import type { Project } from '../schemas/project.ts';
+import { type ChampionFollower, followChampion } from './champion.ts';
+import type { Codecs } from './codecs.ts';
+import { createFeatures } from './features.ts';
+import { createInference } from './inference.ts';
+import { createIngest } from './ingest.ts';
+import type { Stream } from './stream.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** Every stream, in the order of the flow. */
+export const STREAM_NAMES = ['ingest', 'features', 'inference', 'archive'] as const;
+export type StreamName = (typeof STREAM_NAMES)[number];
+
+/** What streams stand on: servers, or their twins in memory. */
+export interface StreamDeps {
+  readonly project: Project;
+  readonly kafka: Kafka;
+  readonly store: OnlineStore;
+  readonly codecs: Codecs;
+  readonly artefacts: { get(sha256: string): Promise<Uint8Array> };
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
+export interface Composed {
+  readonly streams: readonly Stream[];
+  /** Closes what the streams share; after they ended. */
+  close(): Promise<void>;
+}
+
+/** Makes the streams of a project, one inference stream for each model. */
+export async function composeStreams(deps: StreamDeps, names: readonly StreamName[]): Promise<Composed> {
+  const { project } = deps;
+  const followers: ChampionFollower[] = [];
+  const streams: Stream[] = [];
+  for (const name of names) {
+    if (name === 'ingest') streams.push(createIngest(deps));
+    if (name === 'features') streams.push(createFeatures(deps));
+    if (name === 'inference')
+      for (const model of project.models) {
+        const champion = await followChampion({ ...deps, prefix: project.prefix, model: model.name });
+        followers.push(champion);
+        streams.push(createInference({ ...deps, model, champion }));
+      }
+  }
+  return {
+    streams,
+    async close() {
+      await Promise.all(followers.map((follower) => follower.close()));
+    },
+  };
+}

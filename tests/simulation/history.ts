@@ -1,0 +1,112 @@
+import { MINUTE } from '../../schemas/time.ts';
+import type { ReplayResult } from '../../streams/replay.ts';
+import { pick, seeded } from './random.ts';
+import { trips } from './trips.ts';
+import { ALL, type Process, type StreamName, World } from './world.ts';
+
+export const FAULTS = [
+  'kill',
+  'send_before',
+  'send_after',
+  'send_partial',
+  'store_before',
+  'store_after',
+  'tear',
+  'rollback',
+  'outage',
+  'zombie',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+export interface HistoryOptions {
+  readonly seed: number;
+  readonly trips: number;
+  readonly faults: readonly Fault[];
+  /** Mean virtual time between two faults, ms. */
+  readonly faultEveryMs: number;
+  readonly partitions?: number;
+  /** One process for all, or several that share the partitions. */
+  readonly layout?: ReadonlyArray<readonly StreamName[]>;
+}
+
+/** Runs a whole seeded history, replayed as fast as its clocks allow, under faults of the given kinds. */
+export async function history(
+  options: HistoryOptions,
+): Promise<{ world: World; result: ReplayResult; faults: Fault[] }> {
+  const random = seeded(options.seed);
+  const world = await World.create(options.partitions ?? 3, async (operation, clock) => {
+    if (operation !== 'poll') await clock.sleep(Math.floor(random() * 4));
+  });
+  const items = trips({
+    random,
+    start: world.clock.now() - 60 * 24 * MINUTE,
+    trips: options.trips,
+    everyMs: pick(random, [500, 2_000, 10_000]),
+    quietMs: pick(random, [0, 3 * MINUTE, 30 * MINUTE, 600 * MINUTE]),
+    cars: pick(random, [1, 4, 200]),
+  });
+  const layout = options.layout ?? [ALL, ALL];
+  const processes: Process[] = layout.map((streams) => world.start(streams));
+  const struck: Fault[] = [];
+  let result: ReplayResult | null = null;
+  let failed: unknown = null;
+  world.replay(items).then(
+    (value) => {
+      result = value;
+    },
+    (error: unknown) => {
+      failed = error;
+    },
+  );
+  let snapshot = world.store.snapshot();
+  let snapshotAt = world.clock.now();
+  let nextFault = world.clock.now() + random() * options.faultEveryMs;
+
+  const strike = (fault: Fault): void => {
+    struck.push(fault);
+    const index = Math.floor(random() * processes.length);
+    const victim = processes[index];
+    if (fault === 'kill') {
+      victim?.kill();
+      processes[index] = world.start(layout[index] ?? ALL);
+    } else if (fault === 'zombie') {
+      const consumer =
+        victim === undefined || victim.consumers.length === 0 ? undefined : pick(random, victim.consumers);
+      if (consumer === undefined) return;
+      world.broker.zombify(consumer);
+      void world.clock.sleep(500).then(() => world.broker.revive(consumer));
+    } else if (fault === 'send_before') world.broker.failNextSend('before');
+    else if (fault === 'send_after') world.broker.failNextSend('after');
+    else if (fault === 'send_partial') world.broker.failNextSend('partial');
+    else if (fault === 'store_before') world.store.failNext('before');
+    else if (fault === 'store_after') world.store.failNext('after');
+    else if (fault === 'tear') world.store.tearNext();
+    else if (fault === 'rollback') world.store.restore(snapshot);
+    else {
+      world.store.setAvailable(false);
+      void world.clock.sleep(800).then(() => world.store.setAvailable(true));
+    }
+  };
+
+  const finished = await world.clock.runUntil(() => {
+    const now = world.clock.now();
+    if (now - snapshotAt > 300) {
+      snapshot = world.store.snapshot();
+      snapshotAt = now;
+    }
+    if (options.faults.length > 0 && now >= nextFault && result === null) {
+      nextFault = now + random() * 2 * options.faultEveryMs;
+      strike(pick(random, options.faults));
+    }
+    return result !== null || failed !== null;
+  }, 30 * 60_000);
+  if (failed !== null) throw failed;
+  if (!finished || result === null)
+    throw new Error(`seed ${options.seed}: stuck after ${struck.join(', ') || 'no fault'}`);
+  let stopped = false;
+  void Promise.all(processes.map((process) => process.stop())).then(() => {
+    stopped = true;
+  });
+  await world.clock.runUntil(() => stopped, 60_000);
+  return { world, result, faults: struck };
+}

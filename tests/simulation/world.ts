@@ -1,0 +1,230 @@
+import { fileURLToPath } from 'node:url';
+import { loadProject } from '../../config/load.ts';
+import type { Consumer, Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
+import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
+import { VirtualClock } from '../../infrastructure/memory/clock.ts';
+import { createMemoryStore, type MemoryStore } from '../../infrastructure/memory/store.ts';
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import type { ValidatedEvent } from '../../schemas/event.ts';
+import { topics } from '../../schemas/names.ts';
+import type { Model, Project } from '../../schemas/project.ts';
+import type { DeadLetter, Prediction } from '../../schemas/records.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
+import { topicSpecs } from '../../streams/apply.ts';
+import { type Codecs, openCodecs } from '../../streams/codecs.ts';
+import { createFeatures } from '../../streams/features.ts';
+import { type Champion, createInference } from '../../streams/inference.ts';
+import { createIngest } from '../../streams/ingest.ts';
+import { type ReplayItem, type ReplayResult, replay } from '../../streams/replay.ts';
+import { readTails } from '../../streams/tail.ts';
+import { SILENT } from '../../streams/telemetry.ts';
+
+/** One process: a connection of its own to everything, and the streams it runs. */
+export interface Process {
+  readonly kafka: Kafka;
+  readonly consumers: Consumer[];
+  readonly done: Promise<void>;
+  /** kill -9: nothing of it takes effect any more. */
+  kill(): void;
+  stop(): Promise<void>;
+}
+
+export type StreamName = 'ingest' | 'features' | 'inference';
+export const ALL: readonly StreamName[] = ['ingest', 'features', 'inference'];
+
+/** A score that depends on every bit of the vector, so that no wrong value hides. */
+export const FIXED: Champion = {
+  version: 1,
+  artefact: 'fixed',
+  layoutHash: '',
+  threshold: 0.5,
+  score: (vector) => vector.reduce((sum, value, i) => sum + (Number.isNaN(value) ? 0.1 : value) / (i + 1), 0),
+};
+
+/** The whole platform on the in-memory twins, in virtual time. */
+export class World {
+  readonly clock = new VirtualClock(Date.UTC(2026, 0, 1));
+  readonly project: Project;
+  readonly model: Model;
+  readonly store: MemoryStore;
+  readonly broker: MemoryBroker;
+  readonly codecs: Codecs;
+  readonly failures: Error[] = [];
+
+  private constructor(
+    project: Project,
+    model: Model,
+    store: MemoryStore,
+    broker: MemoryBroker,
+    codecs: Codecs,
+    clock: VirtualClock,
+  ) {
+    this.project = project;
+    this.model = model;
+    this.store = store;
+    this.broker = broker;
+    this.codecs = codecs;
+    this.clock = clock;
+  }
+
+  static async create(
+    partitions = 3,
+    step?: (operation: 'send' | 'poll' | 'commit', clock: VirtualClock) => Promise<void>,
+  ): Promise<World> {
+    const project = loadProject(fileURLToPath(new URL('./project', import.meta.url)), {
+      environment: {},
+      partitions,
+    });
+    const [model] = project.models;
+    if (model === undefined) throw new Error('the simulated project has a model');
+    const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+    const broker = createMemoryBroker(
+      clock,
+      step === undefined ? {} : { step: (operation) => step(operation, clock) },
+    );
+    const store = createMemoryStore({ now: () => clock.now() });
+    const ids = new Map<string, number>();
+    const codecs = await openCodecs(project, {
+      async register(_subject, schema) {
+        const text = JSON.stringify(schema);
+        const id = ids.get(text) ?? ids.size + 1;
+        ids.set(text, id);
+        return id;
+      },
+      async schemaById(id) {
+        return [...ids].find(([, known]) => known === id)?.[0] ?? null;
+      },
+    });
+    const admin = await broker.kafka().admin();
+    await admin.createTopics(topicSpecs(project));
+    return new World(project, model, store, broker, codecs, clock);
+  }
+
+  start(streams: readonly StreamName[]): Process {
+    const inner = this.broker.kafka();
+    const consumers: Consumer[] = [];
+    const kafka: Kafka = {
+      ...inner,
+      consumer: async (options) => {
+        const consumer = await inner.consumer(options);
+        consumers.push(consumer);
+        return consumer;
+      },
+    };
+    let dead = false;
+    const store = mortal(this.store, () => dead);
+    const controller = new AbortController();
+    const telemetry = { ...SILENT, failure: (_: string, error: Error) => void this.failures.push(error) };
+    const { project, codecs, clock, model } = this;
+    const deps = { project, kafka, store, codecs, clock, telemetry };
+    const champion = { current: () => ({ ...FIXED, layoutHash: model.layoutHash }) };
+    const running = streams.map((name) => {
+      if (name === 'ingest') return createIngest(deps);
+      if (name === 'features') return createFeatures(deps);
+      return createInference({ ...deps, model, champion });
+    });
+    const done = Promise.all(running.map((stream) => stream.run(controller.signal))).then(
+      () => {},
+      (error: unknown) => {
+        if (!dead) throw error;
+      },
+    );
+    done.catch(() => {});
+    return {
+      kafka,
+      consumers,
+      done,
+      kill: () => {
+        dead = true;
+        this.broker.kill(inner);
+        controller.abort();
+      },
+      stop: async () => {
+        controller.abort();
+        await done;
+      },
+    };
+  }
+
+  replay(
+    items: readonly ReplayItem[],
+    name = 'replay',
+    speed = Number.POSITIVE_INFINITY,
+  ): Promise<ReplayResult> {
+    const batches = async function* () {
+      for (let i = 0; i < items.length; i += 100) yield items.slice(i, i + 100);
+    };
+    const { project, store, codecs, clock } = this;
+    return replay(
+      { project, kafka: this.broker.kafka(), store, codecs, clock },
+      { source: 'trips', name, items: batches(), speed, signal: new AbortController().signal },
+    );
+  }
+
+  /** Events that ingest accepted, repeats dropped, by source partition. */
+  async accepted(): Promise<ValidatedEvent[]> {
+    const codec = this.codecs.validated('trips');
+    const tails = await readTails(this.broker.kafka(), topics.validated(this.project.prefix, 'trips'), 1e9);
+    return tails.flatMap((tail) =>
+      firstOf(
+        tail.map((r) => (r.value === null ? null : codec.decode(r.value))),
+        (event) => event.offset,
+      ),
+    );
+  }
+
+  /** Predictions that count (the first of each id), and how many repeats there were. */
+  async predictions(): Promise<{ first: Prediction[]; repeats: number }> {
+    const tails = await readTails(
+      this.broker.kafka(),
+      topics.predictions(this.project.prefix, this.model.name),
+      1e9,
+    );
+    const all = tails.flatMap((tail) => decodeAll(tail, (bytes) => this.codecs.predictions.decode(bytes)));
+    const first = firstOf(all, ({ id }) => id);
+    return { first, repeats: all.length - first.length };
+  }
+
+  async deadLetters(): Promise<DeadLetter[]> {
+    const tails = await readTails(this.broker.kafka(), topics.deadLetters(this.project.prefix, 'trips'), 1e9);
+    return firstOf(
+      tails.flatMap((tail) => decodeAll(tail, (bytes) => this.codecs.deadLetters.decode(bytes))),
+      (letter) => `${letter.sourcePartition}:${letter.sourceOffset}:${letter.writer}`,
+    );
+  }
+}
+
+function decodeAll<T>(records: readonly KafkaRecord[], decode: (bytes: Uint8Array) => T): T[] {
+  return records.flatMap(({ value }) => (value === null ? [] : [decode(value)]));
+}
+
+function firstOf<T>(items: ReadonlyArray<T | null>, key: (item: T) => string | number): T[] {
+  const seen = new Map<string | number, T>();
+  for (const item of items) if (item !== null && !seen.has(key(item))) seen.set(key(item), item);
+  return [...seen.values()];
+}
+
+/** A process' own way to the store: once it is killed, nothing gets through. */
+function mortal(store: OnlineStore, dead: () => boolean): OnlineStore {
+  const check = () => {
+    if (dead()) throw new Killed('this process was killed');
+  };
+  return {
+    ...store,
+    async commit(commits) {
+      check();
+      const results = await store.commit(commits);
+      check();
+      return results;
+    },
+    async read(groups) {
+      check();
+      return store.read(groups);
+    },
+  };
+}
+
+class Killed extends MillraceError {
+  readonly code = 'killed';
+  readonly retriable = false;
+}
