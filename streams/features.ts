@@ -53,6 +53,8 @@ export interface HeldView extends TopicPartition {
   expected: Uint8Array | null;
   meta: ViewMeta;
   readonly compactions: Compactions;
+  /** Empty between two commits. */
+  readonly folder: Folder;
 }
 
 interface Refused {
@@ -92,6 +94,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
           expected: null,
           meta: EMPTY,
           compactions: new Map(),
+          folder: new Folder(view),
         });
       }
       await reread([...next.values()]);
@@ -130,7 +133,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
       from: number,
       refused: Refused[],
     ): { taken: number; commit: Commit; meta: ViewMeta } {
-      const folder = new Folder(state.view);
+      const { folder } = state;
       let meta = state.meta;
       let index = from;
       while (index < records.length && folder.entities < MAX_ENTITIES) {

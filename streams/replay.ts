@@ -139,14 +139,7 @@ class Replay {
   /** Reads the ends back: what an earlier run under this name has sent, and which of its clocks came back. */
   async open(): Promise<void> {
     const { kafka, project } = this.#deps;
-    for (const [partition, tail] of (await readTails(kafka, this.#topic, READ_BACK)).entries())
-      for (const record of tail) {
-        if (textOf(record, headers.replay) !== this.#options.name) continue;
-        this.#begun = true;
-        const place = textOf(record, headers.place);
-        if (place !== null)
-          this.#lastPlace[partition] = Math.max(this.#lastPlace[partition] ?? -1, Number(place));
-      }
+    await this.#readPlaces();
     const models = project.models.filter((model) => model.request.source === this.#source.name);
     const watched =
       models.length === 0
@@ -179,7 +172,7 @@ class Replay {
     let pending: OutgoingRecord[] = [];
     const flush = async (): Promise<void> => {
       if (pending.length === 0) return;
-      await this.#checkpoint.send(pending);
+      await this.#send(pending);
       this.#sent += pending.length;
       pending = [];
       onProgress?.({ sent: this.#sent, eventTime: this.#position, finished: this.#finished() });
@@ -283,7 +276,7 @@ class Replay {
     this.#clockSent = time;
     this.#clockSentAt = this.#deps.clock.now();
     this.#clocks += 1;
-    await this.#checkpoint.send(
+    await this.#send(
       Array.from({ length: this.#source.partitions }, (_, partition) => ({
         topic: this.#topic,
         partition,
@@ -296,6 +289,38 @@ class Replay {
         },
       })),
     );
+  }
+
+  /** Sends, and after a failure sends again what the topic does not hold yet; a clock may stand there twice. */
+  async #send(records: readonly OutgoingRecord[]): Promise<void> {
+    let left = records;
+    for (let pause = 50; left.length > 0; pause = Math.min(2 * pause, 2_000)) {
+      try {
+        await this.#checkpoint.send(left);
+        return;
+      } catch (error) {
+        if (!(error instanceof MillraceError) || !error.retriable || this.#options.signal.aborted)
+          throw error;
+        await this.#deps.clock.sleep(pause);
+        await this.#readPlaces();
+        left = left.filter(({ partition, headers: own }) => {
+          const place = own?.[headers.place];
+          return place === undefined || Number(place) > (this.#lastPlace[partition] ?? -1);
+        });
+      }
+    }
+  }
+
+  /** The last place of this replay in each raw partition, from the ends of the topic. */
+  async #readPlaces(): Promise<void> {
+    for (const [partition, tail] of (await readTails(this.#deps.kafka, this.#topic, READ_BACK)).entries())
+      for (const record of tail) {
+        if (textOf(record, headers.replay) !== this.#options.name) continue;
+        this.#begun = true;
+        const place = textOf(record, headers.place);
+        if (place !== null)
+          this.#lastPlace[partition] = Math.max(this.#lastPlace[partition] ?? -1, Number(place));
+      }
   }
 
   /** Wall time at which a position is due. */
