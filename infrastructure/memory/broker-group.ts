@@ -1,3 +1,4 @@
+import { assignRoundRobin } from '../kafka/assign.ts';
 import { KafkaError } from '../kafka/errors.ts';
 import { fairShare } from '../kafka/fair-share.ts';
 import type { Consumer, ConsumerOptions, PartitionBatch, Poll, TopicPartition } from '../kafka/port.ts';
@@ -8,6 +9,11 @@ export class Group {
   generation = 0;
   readonly members: GroupMember[] = [];
   readonly committed = new Map<string, number>();
+  readonly #logs: Logs;
+
+  constructor(logs: Logs) {
+    this.#logs = logs;
+  }
 
   join(member: GroupMember): void {
     this.members.push(member);
@@ -23,20 +29,11 @@ export class Group {
 
   #rebalance(): void {
     this.generation++;
-    const partitions = new Set<PartitionLog>();
-    for (const member of this.members) for (const log of member.subscribed()) partitions.add(log);
-    const shares = this.members.map((): PartitionLog[] => []);
-    let next = 0;
-    for (const log of partitions) {
-      for (let tries = 0; tries < this.members.length; tries++) {
-        const at = next++ % this.members.length;
-        if (this.members[at]?.subscribed().includes(log) !== true) continue;
-        shares[at]?.push(log);
-        break;
-      }
+    const subscribers = this.members.map((member, i) => ({ id: String(i), topics: member.topics }));
+    const shares = assignRoundRobin(subscribers, (topic) => this.#logs.topic(topic));
+    for (const [i, member] of this.members.entries()) {
+      member.told = { generation: this.generation, logs: shares.get(String(i)) ?? [] };
     }
-    for (const [i, member] of this.members.entries())
-      member.told = { generation: this.generation, logs: shares[i] ?? [] };
   }
 }
 
@@ -68,13 +65,13 @@ export class GroupMember implements Consumer {
     this.#group = group;
     this.#options = options;
     this.#step = step;
-    this.subscribed();
+    for (const topic of options.topics) logs.topic(topic); // Throws where it is not there.
     group.join(this);
     logs.wake();
   }
 
-  subscribed(): readonly PartitionLog[] {
-    return [...this.#options.topics].sort().flatMap((topic) => this.#logs.topic(topic));
+  get topics(): readonly string[] {
+    return this.#options.topics;
   }
 
   async poll(maxWaitMs: number): Promise<Poll> {

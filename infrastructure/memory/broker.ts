@@ -101,7 +101,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
       async consumer(consumerOptions) {
         check();
         const name = consumerOptions.group;
-        const group = groups.get(name) ?? new Group();
+        const group = groups.get(name) ?? new Group(logs);
         const stepPoll = stepOf('poll');
         const member = new GroupMember(logs, group, consumerOptions, stepPoll);
         groups.set(name, group);

@@ -1,0 +1,101 @@
+import { Kafka as KafkaJs, type Admin as KafkaJsAdmin } from 'kafkajs';
+import type { Connections } from '../../schemas/project.ts';
+import { type ClientOptions, clientConfig, kafkaError } from './cluster.ts';
+import { KafkaError } from './errors.ts';
+import type { Admin, TopicSpec } from './port.ts';
+
+function settingsOf(spec: TopicSpec): Array<{ name: string; value: string }> {
+  return [
+    { name: 'message.timestamp.type', value: 'LogAppendTime' },
+    { name: 'cleanup.policy', value: spec.compacted ? 'compact' : 'delete' },
+    ...(spec.compacted ? [] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
+  ];
+}
+
+export async function createAdmin(kafka: Connections['kafka'], options: ClientOptions): Promise<Admin> {
+  const admin = new KafkaJs(clientConfig(kafka, options)).admin();
+
+  async function call<T>(what: string, work: (admin: KafkaJsAdmin) => Promise<T>): Promise<T> {
+    try {
+      return await work(admin);
+    } catch (error) {
+      throw kafkaError(error, what, 'request_failed');
+    }
+  }
+
+  await call(`cannot work with Kafka at ${kafka.brokers.join(', ')}`, () => admin.connect()).catch(
+    async (error: unknown) => {
+      await admin.disconnect().catch(() => {});
+      throw error;
+    },
+  );
+
+  return {
+    async topics() {
+      const { topics } = await call('the topics could not be listed', async (admin) => {
+        const names = await admin.listTopics();
+        return names.length === 0 ? { topics: [] } : admin.fetchTopicMetadata({ topics: names });
+      });
+      return topics.map(({ name, partitions }) => ({ name, partitions: partitions.length }));
+    },
+    async createTopics(specs) {
+      const there = new Set(await call('the topics could not be listed', (admin) => admin.listTopics()));
+      const missing = specs.filter((spec) => !there.has(spec.name));
+      if (missing.length === 0) return [];
+      await call(`creating ${missing.map((spec) => spec.name).join(', ')} failed`, (admin) =>
+        admin.createTopics({
+          waitForLeaders: true,
+          topics: missing.map((spec) => ({
+            topic: spec.name,
+            numPartitions: spec.partitions,
+            configEntries: settingsOf(spec),
+          })),
+        }),
+      );
+      return missing.map((spec) => spec.name);
+    },
+    async deleteTopics(names) {
+      const there = new Set(await call('the topics could not be listed', (admin) => admin.listTopics()));
+      const found = names.filter((name) => there.has(name));
+      if (found.length === 0) return;
+      await call(`deleting ${found.join(', ')} failed`, (admin) => admin.deleteTopics({ topics: found }));
+    },
+    async deleteGroups(names) {
+      const { groups } = await call('the groups could not be listed', (admin) => admin.listGroups());
+      const found = groups.map(({ groupId }) => groupId).filter((id) => names.includes(id));
+      if (found.length === 0) return;
+      await call(`deleting the groups ${found.join(', ')} failed; stop their members first`, (admin) =>
+        admin.deleteGroups(found),
+      );
+    },
+    async groups() {
+      const { groups } = await call('the groups could not be listed', (admin) => admin.listGroups());
+      return groups.map(({ groupId }) => groupId);
+    },
+    async offsets(topic) {
+      const offsets = await call(`the offsets of ${topic} could not be read`, (admin) =>
+        admin.fetchTopicOffsets(topic),
+      );
+      return offsets
+        .sort((a, b) => a.partition - b.partition)
+        .map(({ low, high }) => ({ start: Number(low), end: Number(high) }));
+    },
+    async deleteRecords(topic, before) {
+      if (before.length === 0) return;
+      await call(`deleting records of ${topic} failed`, (admin) =>
+        admin.deleteTopicRecords({
+          topic,
+          partitions: before.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
+        }),
+      );
+    },
+    async close() {
+      await admin.disconnect().catch((cause: unknown) => {
+        throw new KafkaError('request_failed', 'the admin client could not be closed', {
+          retriable: false,
+          cause,
+        });
+      });
+    },
+  };
+}

@@ -1,0 +1,287 @@
+import type { Buffer } from 'node:buffer';
+import { createRequire } from 'node:module';
+import type { Connections } from '../../schemas/project.ts';
+import { KafkaError, type KafkaErrorCode } from './errors.ts';
+
+/**
+ * What Millrace uses of kafkajs: its connections (framing, TLS, SASL, timeouts), metadata, and the small requests
+ * of group members. Its consumer and producer are left aside (see docs/decisions/kafka-driver.md). kafkajs is
+ * frozen and its version is pinned, so its inner modules stay what they are.
+ */
+
+export interface BrokerNode {
+  readonly nodeId: number | string;
+  readonly connectionPool: {
+    send(request: {
+      readonly request: {
+        readonly apiKey: number;
+        readonly apiVersion: number;
+        readonly apiName: string;
+        encode(): Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>;
+      };
+      readonly response: { decode(bytes: Buffer): Promise<object>; parse(decoded: object): Promise<unknown> };
+      readonly requestTimeout?: number;
+      readonly logResponseError?: boolean;
+    }): Promise<unknown>;
+  };
+  disconnect(): Promise<void>;
+  initProducerId(request: {
+    transactionTimeout: number;
+  }): Promise<{ producerId: string; producerEpoch: number }>;
+  joinGroup(request: {
+    groupId: string;
+    sessionTimeout: number;
+    rebalanceTimeout: number;
+    memberId: string;
+    groupProtocols: ReadonlyArray<{ name: string; metadata: Buffer }>;
+  }): Promise<{
+    generationId: number;
+    leaderId: string;
+    memberId: string;
+    members: ReadonlyArray<{ memberId: string; memberMetadata: Buffer }>;
+  }>;
+  syncGroup(request: {
+    groupId: string;
+    generationId: number;
+    memberId: string;
+    groupAssignment: ReadonlyArray<{ memberId: string; memberAssignment: Buffer }>;
+  }): Promise<{ memberAssignment: Buffer }>;
+  heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>;
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>;
+  offsetCommit(request: {
+    groupId: string;
+    groupGenerationId: number;
+    memberId: string;
+    topics: ReadonlyArray<{
+      topic: string;
+      partitions: Array<{ partition: number; offset: string; metadata: null }>;
+    }>;
+  }): Promise<unknown>;
+  listOffsets(request: {
+    isolationLevel: number;
+    topics: ReadonlyArray<{
+      topic: string;
+      partitions: ReadonlyArray<{ partition: number; timestamp: number }>;
+    }>;
+  }): Promise<{
+    responses: ReadonlyArray<{
+      topic: string;
+      partitions: ReadonlyArray<{ partition: number; errorCode: number; offset: string }>;
+    }>;
+  }>;
+}
+
+interface PartitionMetadata {
+  readonly partitionId: number;
+  readonly leader: number;
+}
+
+export interface Cluster {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  findTopicPartitionMetadata(topic: string): readonly PartitionMetadata[];
+  findBroker(node: { nodeId: number | string }): Promise<BrokerNode>;
+  findControllerBroker(): Promise<BrokerNode>;
+  findGroupCoordinator(group: { groupId: string }): Promise<BrokerNode>;
+  removeBroker(address: { host: string; port: number }): void;
+}
+
+/** Lines for an operator; pino fits. */
+export interface KafkaLogger {
+  debug(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
+export interface ClientOptions {
+  readonly clientId: string;
+  readonly logger?: KafkaLogger;
+}
+
+const require = createRequire(import.meta.url);
+const KafkaCluster = require('kafkajs/src/cluster') as new (options: object) => Cluster;
+const createSocketFactory = require('kafkajs/src/network/socketFactory') as () => unknown;
+const { createLogger, LEVELS } = require('kafkajs/src/loggers') as {
+  createLogger(options: object): unknown;
+  LEVELS: { readonly WARN: number; readonly NOTHING: number };
+};
+
+/** Without this it sets a timer at -Date.now() for each request, and Node warns of the negative time. */
+const requestQueue = (require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype;
+interface RequestQueue {
+  readonly pending: readonly unknown[];
+  scheduleCheckPendingRequests(): void;
+}
+const schedule = requestQueue.scheduleCheckPendingRequests;
+requestQueue.scheduleCheckPendingRequests = function scheduleWhereNeeded(this: RequestQueue) {
+  if (this.pending.length > 0) schedule.call(this);
+};
+
+export const REQUEST_TIMEOUT_MS = 15_000;
+const CONNECT_TIMEOUT_MS = 3_000;
+
+/** Options of kafkajs for these connections, its admin client's included. */
+export function clientConfig(kafka: Connections['kafka'], options: ClientOptions) {
+  const { logger } = options;
+  return {
+    brokers: [...kafka.brokers],
+    clientId: options.clientId,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    enforceRequestTimeout: true,
+    // Enough to ask every address once; who must wait longer does so above, where it can say so.
+    retry: { retries: kafka.brokers.length, initialRetryTime: 50, maxRetryTime: 1_000 },
+    ...(kafka.tls === false ? {} : { ssl: kafka.tls === true ? true : tlsOptions(kafka.tls) }),
+    ...(kafka.sasl === null ? {} : { sasl: kafka.sasl as never }),
+    logLevel: logger === undefined ? LEVELS.NOTHING : LEVELS.WARN,
+    // What kafkajs calls an error is met by a retry or thrown to the caller: for the log it is a detail.
+    logCreator: () => (entry: { log: { message: string } }) =>
+      logger?.debug({ kafkajs: entry.log }, entry.log.message),
+  };
+}
+
+function tlsOptions(tls: { readonly ca?: string; readonly cert?: string; readonly key?: string }) {
+  return {
+    ...(tls.ca === undefined ? {} : { ca: [tls.ca] }),
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+  };
+}
+
+export function createCluster(kafka: Connections['kafka'], options: ClientOptions): Cluster {
+  const config = clientConfig(kafka, options);
+  return new KafkaCluster({
+    ...config,
+    logger: createLogger({ level: config.logLevel, logCreator: config.logCreator }),
+    socketFactory: createSocketFactory(),
+    metadataMaxAge: 300_000,
+    allowAutoTopicCreation: false,
+    isolationLevel: 1,
+  });
+}
+
+/** Connects, and learns the topics. Throws KafkaError in words for a person. */
+export async function connect(
+  cluster: Cluster,
+  kafka: Connections['kafka'],
+  topics: readonly string[],
+): Promise<void> {
+  try {
+    await cluster.connect();
+    await cluster.addMultipleTargetTopics(topics);
+  } catch (error) {
+    await cluster.disconnect().catch(() => {});
+    throw kafkaError(error, `cannot work with Kafka at ${kafka.brokers.join(', ')}`, 'unreachable');
+  }
+}
+
+/** One request of our own making over the broker's connection. */
+export async function request<T>(
+  broker: BrokerNode,
+  api: { readonly key: number; readonly version: number; readonly name: string },
+  body: Buffer,
+  decode: (bytes: Buffer) => T & object,
+  waitMs = 0,
+): Promise<T> {
+  try {
+    return (await broker.connectionPool.send({
+      request: {
+        apiKey: api.key,
+        apiVersion: api.version,
+        apiName: api.name,
+        encode: async () => ({ buf: body, buffer: body }),
+      },
+      response: { decode: async (bytes) => decode(bytes), parse: async (decoded) => decoded },
+      requestTimeout: waitMs + REQUEST_TIMEOUT_MS,
+      logResponseError: false,
+    })) as T;
+  } catch (error) {
+    if (nameOf(error) === 'KafkaJSConnectionClosedError') await broker.disconnect().catch(() => {});
+    throw error;
+  }
+}
+
+interface KafkaJsError extends Error {
+  readonly type?: string;
+  readonly code?: number | string;
+  readonly retriable?: boolean;
+  readonly cause?: unknown;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : '';
+}
+
+/** The error under kafkajs's 'number of retries exceeded'. */
+export function rootCause(error: unknown): KafkaJsError {
+  let found = error as KafkaJsError;
+  while (found.cause instanceof Error) found = found.cause as KafkaJsError;
+  return found;
+}
+
+export function isConnectionFailure(error: unknown): boolean {
+  const { name, code } = rootCause(error);
+  return (
+    name.startsWith('KafkaJSConnection') ||
+    name === 'KafkaJSRequestTimeoutError' ||
+    name === 'KafkaJSBrokerNotFound' ||
+    name === 'KafkaJSLockTimeout' ||
+    (typeof code === 'string' && /^E[A-Z]+$/.test(code))
+  );
+}
+
+/** A failure of kafkajs in our words. `what` begins the sentence. */
+export function kafkaError(error: unknown, what: string, otherwise: KafkaErrorCode): KafkaError {
+  if (error instanceof KafkaError) return error;
+  const cause = rootCause(error);
+  const told = `${what}: ${cause.message}`;
+  if (isConnectionFailure(error)) {
+    const mend = 'is the broker running, and are kafka.brokers and kafka.tls right?';
+    return new KafkaError('unreachable', `${told}; ${mend}`, { retriable: true, cause: error });
+  }
+  if (cause.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
+    const mend = "the topic is not there; 'millrace apply' creates topics";
+    return new KafkaError('unknown_topic', `${told}; ${mend}`, { retriable: false, cause: error });
+  }
+  if (/AUTHORIZATION|SASL|AUTHENTICATION/.test(cause.type ?? cause.name.toUpperCase())) {
+    const mend = "mend kafka.sasl, or the broker's access rules";
+    return new KafkaError('not_allowed', `${told}; ${mend}`, { retriable: false, cause: error });
+  }
+  return new KafkaError(otherwise, told, { retriable: cause.retriable !== false, cause: error });
+}
+
+/** Kafka's error codes that Millrace tells apart; the others are told by number. */
+export const PROTOCOL_ERRORS: Readonly<Record<number, string>> = {
+  1: 'OFFSET_OUT_OF_RANGE',
+  2: 'CORRUPT_MESSAGE',
+  3: 'UNKNOWN_TOPIC_OR_PARTITION',
+  5: 'LEADER_NOT_AVAILABLE',
+  6: 'NOT_LEADER_OR_FOLLOWER',
+  7: 'REQUEST_TIMED_OUT',
+  9: 'REPLICA_NOT_AVAILABLE',
+  10: 'MESSAGE_TOO_LARGE',
+  13: 'NETWORK_EXCEPTION',
+  18: 'RECORD_LIST_TOO_LARGE',
+  19: 'NOT_ENOUGH_REPLICAS',
+  20: 'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  29: 'TOPIC_AUTHORIZATION_FAILED',
+  31: 'CLUSTER_AUTHORIZATION_FAILED',
+  32: 'INVALID_TIMESTAMP',
+  45: 'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  46: 'DUPLICATE_SEQUENCE_NUMBER',
+  47: 'INVALID_PRODUCER_EPOCH',
+  56: 'KAFKA_STORAGE_ERROR',
+  59: 'UNKNOWN_PRODUCER_ID',
+  74: 'FENCED_LEADER_EPOCH',
+  75: 'UNKNOWN_LEADER_EPOCH',
+  78: 'OFFSET_NOT_AVAILABLE',
+  87: 'INVALID_RECORD',
+};
+
+/** Codes after which the same request may succeed with newer metadata, or later. */
+export const PASSING_ERRORS: ReadonlySet<number> = new Set([3, 5, 6, 7, 9, 13, 19, 20, 56, 74, 75, 78]);
+
+export function protocolError(code: number): string {
+  return PROTOCOL_ERRORS[code] ?? `Kafka's error ${code}`;
+}

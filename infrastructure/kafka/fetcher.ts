@@ -1,0 +1,381 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, isConnectionFailure, kafkaError, PASSING_ERRORS, protocolError } from './cluster.ts';
+import { KafkaError } from './errors.ts';
+import { fairShare } from './fair-share.ts';
+import { type FetchedPartition, fetch, listOffsets } from './fetch.ts';
+import type { KafkaRecord, PartitionBatch, Position, TopicPartition } from './port.ts';
+import { decodeRecords } from './record-batch.ts';
+
+/** Failing for longer than this, a fetch loop gives up and `take` throws. */
+const GIVE_UP_MS = 20_000;
+
+interface Held extends TopicPartition {
+  readonly key: string;
+  /** Offset to fetch next. */
+  next: number;
+  /** Counts seeks: what was asked for before one is thrown away. */
+  epoch: number;
+  records: KafkaRecord[];
+  /** Place of the first record not yet handed out. */
+  head: number;
+  bytes: number;
+  /** End of the partition as of the newest fetch from `next` or before; null until there was one. */
+  end: number | null;
+  paused: boolean;
+  /** Set where the log does not hold `next`: where it begins. */
+  cutAt: number | null;
+}
+
+export interface Taken {
+  readonly batches: PartitionBatch[];
+  readonly cut: Array<TopicPartition & { start: number }>;
+  readonly atEnd: TopicPartition[];
+}
+
+const keyOf = (at: TopicPartition) => `${at.topic}:${at.partition}`;
+const placeOf = ({ topic, partition }: TopicPartition): TopicPartition => ({ topic, partition });
+
+/**
+ * Keeps a bounded buffer of records for each of a set of partitions: one loop a broker, with one fetch in flight
+ * for all its partitions that have room. Nothing is ever reset silently: a position that the log does not hold is
+ * reported as cut until somebody seeks.
+ */
+export class Fetcher {
+  readonly #cluster: Cluster;
+  readonly #maxBufferedBytes: number;
+  #held = new Map<string, Held>();
+  /** Counts assignments and moves of leaders: loops of an older one end. */
+  #run = 0;
+  #leaders: ReadonlySet<number> = new Set();
+  /** By broker: since when its fetches fail. */
+  readonly #failingSince = new Map<number, number>();
+  readonly #loops = new Set<Promise<void>>();
+  #failure: KafkaError | null = null;
+  #first = 0;
+  #wakeTaker: () => void = () => {};
+  #wakeLoops: () => void = () => {};
+  #roomMade: Promise<void> = Promise.resolve();
+
+  constructor(cluster: Cluster, maxBufferedBytes: number) {
+    this.#cluster = cluster;
+    this.#maxBufferedBytes = maxBufferedBytes;
+    this.#renewRoom();
+  }
+
+  #renewRoom(): void {
+    this.#roomMade = new Promise((resolve) => {
+      this.#wakeLoops = resolve;
+    });
+  }
+
+  /** Wakes who waits in `wait`, and the loops that wait for room. */
+  wake(): void {
+    this.#wakeTaker();
+    this.#wakeLoops();
+    this.#renewRoom();
+  }
+
+  /** Drops everything held. */
+  stop(): void {
+    this.#run++;
+    this.#held = new Map();
+    this.wake();
+  }
+
+  async stopped(): Promise<void> {
+    await Promise.allSettled(this.#loops);
+  }
+
+  /** Holds exactly these partitions from now on. Throws KafkaError where their positions cannot be found. */
+  async assign(places: readonly TopicPartition[], positions: readonly Position[]): Promise<void> {
+    this.stop();
+    const run = this.#run;
+    const offsets = await this.#resolve(places, positions);
+    if (run !== this.#run) return;
+    this.#failure = null;
+    this.#failingSince.clear();
+    for (const [i, place] of places.entries()) {
+      this.#held.set(keyOf(place), {
+        ...placeOf(place),
+        key: keyOf(place),
+        next: offsets[i] ?? 0,
+        epoch: 0,
+        records: [],
+        head: 0,
+        bytes: 0,
+        end: null,
+        paused: false,
+        cutAt: null,
+      });
+    }
+    this.#start(run);
+  }
+
+  assignment(): TopicPartition[] {
+    return [...this.#held.values()].map(placeOf);
+  }
+
+  seek(place: TopicPartition, offset: number): void {
+    const held = this.#held.get(keyOf(place));
+    if (held === undefined) return;
+    held.epoch++;
+    held.next = offset;
+    held.records = [];
+    held.head = 0;
+    held.bytes = 0;
+    held.end = null;
+    held.cutAt = null;
+    this.wake();
+  }
+
+  setPaused(places: readonly TopicPartition[], paused: boolean): void {
+    for (const place of places) {
+      const held = this.#held.get(keyOf(place));
+      if (held !== undefined) held.paused = paused;
+    }
+    if (!paused) this.wake();
+  }
+
+  /** Takes what is buffered, `max` records at most. Throws where fetching has failed for good. */
+  take(max: number): Taken {
+    if (this.#failure !== null) throw this.#failure;
+    const all = [...this.#held.values()];
+    // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
+    const first = all.length === 0 ? 0 : this.#first++ % all.length;
+    const order = first === 0 ? all : [...all.slice(first), ...all.slice(0, first)];
+    const available = order.map((held) => (held.paused ? 0 : held.records.length - held.head));
+    const shares = fairShare(available, max);
+    const taken: Taken = { batches: [], cut: [], atEnd: [] };
+    let room = false;
+    for (const [i, held] of order.entries()) {
+      const count = shares[i] ?? 0;
+      if (count > 0) {
+        room ||= held.bytes >= this.#maxBufferedBytes;
+        taken.batches.push({ ...placeOf(held), records: takeOf(held, count), highWatermark: held.end ?? 0 });
+      }
+      if (held.cutAt !== null && held.head === held.records.length) {
+        taken.cut.push({ ...placeOf(held), start: held.cutAt });
+      } else if (held.head === held.records.length && held.end !== null && held.next >= held.end) {
+        taken.atEnd.push(placeOf(held));
+      }
+    }
+    if (room) {
+      this.#wakeLoops();
+      this.#renewRoom();
+    }
+    return taken;
+  }
+
+  /** Until something is there to take or changes, or `ms` have passed. */
+  wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wakeTaker = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  fail(error: KafkaError): void {
+    this.#failure = error;
+    this.wake();
+  }
+
+  async #resolve(places: readonly TopicPartition[], positions: readonly Position[]): Promise<number[]> {
+    const offsets = positions.map((position) => (typeof position === 'number' ? position : 0));
+    for (const which of ['earliest', 'latest'] as const) {
+      const asked = places.flatMap((place, i) => (positions[i] === which ? [{ ...place, i }] : []));
+      const found = await findOffsets(this.#cluster, asked, which);
+      for (const [k, { i }] of asked.entries()) offsets[i] = found[k] ?? 0;
+    }
+    return offsets;
+  }
+
+  /** A loop for each broker that leads any of the partitions. */
+  #start(run: number): void {
+    this.#leaders = this.#leadersNow();
+    for (const nodeId of this.#leaders) {
+      const loop: Promise<void> = this.#loop(run, nodeId)
+        .catch((error: unknown) =>
+          this.fail(kafkaError(error, 'reading from Kafka failed', 'request_failed')),
+        )
+        .finally(() => this.#loops.delete(loop));
+      this.#loops.add(loop);
+    }
+  }
+
+  #leadersNow(): Set<number> {
+    return new Set([...this.#held.values()].map((held) => this.#leaderOf(held)));
+  }
+
+  #leadersMoved(): boolean {
+    const now = this.#leadersNow();
+    return now.size !== this.#leaders.size || [...now].some((nodeId) => !this.#leaders.has(nodeId));
+  }
+
+  #leaderOf(held: Held): number {
+    const partitions = this.#cluster.findTopicPartitionMetadata(held.topic);
+    return partitions.find((p) => p.partitionId === held.partition)?.leader ?? -1;
+  }
+
+  /** Fetches from one broker until the assignment ends, or the leaders change: then loops are started anew. */
+  async #loop(run: number, nodeId: number): Promise<void> {
+    for (;;) {
+      if (run !== this.#run) return;
+      const from = [...this.#held.values()].filter(
+        (held) =>
+          held.cutAt === null && held.bytes < this.#maxBufferedBytes && this.#leaderOf(held) === nodeId,
+      );
+      if (from.length === 0) {
+        await this.#roomMade;
+        continue;
+      }
+      const epochs = from.map((held) => held.epoch);
+      let trouble: unknown = null;
+      try {
+        const broker = await this.#cluster.findBroker({ nodeId });
+        const fetched = await fetch(
+          broker,
+          from.map(({ topic, partition, next }) => ({ topic, partition, offset: next })),
+        );
+        if (run !== this.#run) return;
+        const byKey = new Map(fetched.map((answer) => [keyOf(answer), answer]));
+        for (const [i, held] of from.entries()) {
+          const answer = byKey.get(held.key);
+          if (answer === undefined || held.epoch !== epochs[i]) continue;
+          trouble = (await this.#accept(held, answer)) ?? trouble;
+        }
+      } catch (error) {
+        trouble = error;
+      }
+      if (run !== this.#run) return;
+      if (trouble === null) {
+        this.#failingSince.delete(nodeId);
+        continue;
+      }
+      const now = Date.now();
+      const failingSince = this.#failingSince.get(nodeId) ?? now;
+      this.#failingSince.set(nodeId, failingSince);
+      if (!isPassing(trouble) || now - failingSince > GIVE_UP_MS) {
+        this.fail(kafkaError(trouble, 'reading from Kafka failed', 'request_failed'));
+        return;
+      }
+      await sleep(Math.min(500, 20 + (now - failingSince) / 4));
+      await this.#cluster.refreshMetadata().catch(() => {});
+      if (run === this.#run && this.#leadersMoved()) {
+        this.#run++;
+        this.#start(this.#run);
+        return;
+      }
+    }
+  }
+
+  /** Buffers what one partition brought; answers the trouble, if any. */
+  async #accept(held: Held, answer: FetchedPartition): Promise<unknown> {
+    if (answer.errorCode === 0) {
+      const { records, next } = decodeRecords(
+        held.topic,
+        held.partition,
+        answer.recordSet,
+        held.next,
+        answer.aborted,
+      );
+      const news = records.length > 0 || held.end === null || (next >= answer.end && held.end !== answer.end);
+      held.next = next;
+      held.end = answer.end;
+      if (records.length > 0) {
+        held.records = held.head === held.records.length ? records : held.records.concat(records);
+        if (held.records === records) held.head = 0;
+        held.bytes += answer.recordSet.length;
+      }
+      if (news) this.#wakeTaker();
+      return null;
+    }
+    if (answer.errorCode === 1) {
+      const epoch = held.epoch;
+      const [start] = await findOffsets(this.#cluster, [held], 'earliest');
+      if (held.epoch === epoch) held.cutAt = start ?? 0;
+      this.#wakeTaker();
+      return null;
+    }
+    return new PartitionTrouble(held, answer.errorCode);
+  }
+}
+
+function takeOf(held: Held, count: number): KafkaRecord[] {
+  const { records, head } = held;
+  if (head === 0 && count === records.length) {
+    held.records = [];
+    held.bytes = 0;
+    return records;
+  }
+  const part = records.slice(head, head + count);
+  held.bytes -= Math.floor((held.bytes * count) / (records.length - head));
+  held.head += count;
+  if (held.head === records.length) {
+    held.records = [];
+    held.head = 0;
+    held.bytes = 0;
+  }
+  return part;
+}
+
+class PartitionTrouble extends Error {
+  readonly protocolCode: number;
+  readonly type: string;
+  readonly retriable: boolean;
+
+  constructor(place: TopicPartition, code: number) {
+    const type = protocolError(code);
+    super(`${keyOf(place)} answers ${type}`);
+    this.protocolCode = code;
+    this.type = type;
+    this.retriable = code !== 29;
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof KafkaError) return error.retriable;
+  if (error instanceof PartitionTrouble)
+    return PASSING_ERRORS.has(error.protocolCode) || error.protocolCode === 2;
+  return isConnectionFailure(error) || (error as { retriable?: boolean }).retriable === true;
+}
+
+/** Offsets at the start or end of partitions, from whichever brokers lead them; in the order given. */
+export async function findOffsets(
+  cluster: Cluster,
+  places: readonly TopicPartition[],
+  which: 'earliest' | 'latest',
+): Promise<number[]> {
+  if (places.length === 0) return [];
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const byLeader = new Map<number, TopicPartition[]>();
+      for (const place of places) {
+        const partitions = cluster.findTopicPartitionMetadata(place.topic);
+        const leader = partitions.find((p) => p.partitionId === place.partition)?.leader;
+        if (leader === undefined) {
+          throw new KafkaError('unknown_topic', `Kafka has no partition ${keyOf(place)}`, {
+            retriable: false,
+          });
+        }
+        byLeader.set(leader, [...(byLeader.get(leader) ?? []), place]);
+      }
+      const found = new Map<string, number>();
+      await Promise.all(
+        [...byLeader].map(async ([nodeId, led]) => {
+          const offsets = await listOffsets(await cluster.findBroker({ nodeId }), led, which);
+          for (const [i, place] of led.entries()) found.set(keyOf(place), offsets[i] ?? 0);
+        }),
+      );
+      return places.map((place) => found.get(keyOf(place)) ?? 0);
+    } catch (error) {
+      if (error instanceof KafkaError || attempt === 4) {
+        throw kafkaError(error, `the ${which} offsets could not be read`, 'request_failed');
+      }
+      await sleep(50 * 2 ** attempt);
+      await cluster.refreshMetadata().catch(() => {});
+    }
+  }
+}
