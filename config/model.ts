@@ -390,20 +390,31 @@ function instantAt(text: string | undefined, place: Place, reporter: Reporter): 
 
 type Parameters = Model['trainer']['parameters'];
 
-function parametersOf(model: ModelDeclaration, place: Place, reporter: Reporter): Parameters {
-  const { name: _, ...rest } = model.trainer;
+/** `learning_rate` to `learningRate`: what a file writes, as code reads it. */
+const camel = (key: string) => key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/** Flat, as trainers take them: `cycle: {hour: 24}` becomes `cycle.hour`. */
+function parametersOf(
+  model: ModelDeclaration,
+  features: readonly ModelFeature[],
+  place: Place,
+  reporter: Reporter,
+): Parameters {
+  const { name: _, cycle = {}, nulls = {}, ...rest } = model.trainer;
   const parameters: Record<string, number | string | readonly number[]> = {};
-  for (const [key, value] of Object.entries(rest)) {
-    if (typeof value === 'number' || typeof value === 'string') parameters[key] = value;
-    else if (Array.isArray(value) && value.every((one) => typeof one === 'number'))
-      parameters[key] = value as number[];
-    else
-      reporter.report(
-        inside(place, 'trainer', key),
-        `The parameter '${key}' is not a number, a text or a list of numbers.`,
-        'Write one of these.',
-      );
-  }
+  for (const [key, value] of Object.entries(rest)) if (value !== undefined) parameters[camel(key)] = value;
+  const names = features.map((feature) => feature.name);
+  for (const [group, values] of Object.entries({ cycle, nulls }))
+    for (const [feature, value] of Object.entries(values)) {
+      if (!names.includes(feature))
+        reporter.report(
+          inside(place, 'trainer', group, feature),
+          `'${feature}' is no feature of the model '${model.model}'.`,
+          mendOfUnknown(feature, names),
+          { key: true },
+        );
+      parameters[`${group}.${feature}`] = value;
+    }
   return parameters;
 }
 
@@ -415,7 +426,6 @@ export function compileModel(
 ): Model | null {
   const before = reporter.problems.length;
   const request = sourceOf(model.request, model.source, place, 'request', declared, reporter);
-  const parameters = parametersOf(model, place, reporter);
   const training = {
     from: instantAt(model.training.from, inside(place, 'training', 'from'), reporter),
     to: instantAt(model.training.to, inside(place, 'training', 'to'), reporter),
@@ -431,6 +441,7 @@ export function compileModel(
   const reads = readsOf(model, place, request, declared, reporter);
   if (reads === null) return null;
   const features = featuresOf(model, place, request, reads, reporter);
+  const parameters = parametersOf(model, features, place, reporter);
   if (label === null || reporter.problems.length > before) return null;
   return {
     name: model.model,
