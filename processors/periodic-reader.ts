@@ -1,0 +1,146 @@
+import { DAY, floorTo } from '../schemas/time.ts';
+import type { PeriodicFeature, TileSet, View } from '../schemas/view.ts';
+import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
+import { type Finalizer, finalizerOf } from './finalize.ts';
+import { Cuts, scanNumeric } from './scan.ts';
+import { endOf, levelsOf } from './window.ts';
+import type { SetReader } from './window-reader.ts';
+import { zoneClock } from './zones.ts';
+
+/** Features over the same union of stretches. */
+interface Group {
+  readonly every: number;
+  readonly times: number;
+  readonly from: number;
+  readonly to: number;
+  readonly features: Array<{ readonly finalize: Finalizer; readonly out: number }>;
+  /** Rows inside the union; row r is in it where inside[r] is 1. */
+  inside: Uint8Array;
+  /** A stretch does not end at or before the edge: the value is null. */
+  open: boolean;
+}
+
+/** Starts of the days before, `k*every` back on a local clock; null where there is no such zone. */
+export function anchorsOf(time: number, every: number, times: number, zone: string | null): number[] | null {
+  const anchors: number[] = [];
+  const clock = zone === null ? null : zoneClock(zone);
+  if (zone !== null && clock === null) return null;
+  for (let k = 1; k <= times; k += 1)
+    anchors.push(clock === null ? time - k * every : clock.sameClock(time, k * every));
+  return anchors;
+}
+
+/**
+ * Reads the same stretch of the clock on earlier days. All edges of all stretches cut time into rows; each
+ * tile goes to one row, and a feature adds up the rows inside its union.
+ */
+export class PeriodicReader implements SetReader {
+  readonly #view: View;
+  readonly #set: TileSet;
+  readonly #levels: Float64Array;
+  readonly #layout: RowLayout;
+  readonly #cuts: Cuts;
+  readonly #edges: Float64Array;
+  readonly #rows: Float64Array;
+  readonly #blank: Float64Array;
+  readonly #total: Float64Array;
+  readonly #groups: readonly Group[];
+  #plannedAsOf = Number.NaN;
+  #plannedFor = Number.NaN;
+  #plannedZone: string | null = null;
+  #reach = 0;
+
+  constructor(
+    view: View,
+    set: TileSet,
+    features: ReadonlyArray<{ readonly feature: PeriodicFeature; readonly out: number }>,
+  ) {
+    this.#view = view;
+    this.#set = set;
+    this.#levels = levelsOf(set);
+    const layout = layoutOf(set.columns);
+    this.#layout = layout;
+    const groups: Group[] = [];
+    for (const { feature, out } of features) {
+      const { every, times, from, to } = feature;
+      if (every <= 0 || every % DAY !== 0)
+        throw new RangeError(`feature '${feature.name}': 'every' is not a whole number of days`);
+      let group = groups.find(
+        (one) => one.every === every && one.times === times && one.from === from && one.to === to,
+      );
+      if (group === undefined) {
+        group = { every, times, from, to, features: [], inside: new Uint8Array(0), open: false };
+        groups.push(group);
+      }
+      group.features.push({ finalize: finalizerOf(feature, layout), out });
+    }
+    const most = groups.reduce((sum, { times }) => sum + 2 * times, 0);
+    for (const group of groups) group.inside = new Uint8Array(most + 2);
+    this.#groups = groups;
+    this.#cuts = new Cuts(most);
+    this.#edges = new Float64Array(most);
+    const rows = most + 1;
+    this.#rows = new Float64Array(rows * layout.width);
+    this.#blank = new Float64Array(rows * layout.width);
+    for (let row = 0; row < rows; row += 1) this.#blank.set(layout.empty, row * layout.width);
+    this.#total = new Float64Array(layout.width);
+  }
+
+  plan(asOf: number, time: number, zone: string | null): number {
+    const now = floorTo(time, this.#view.resolution);
+    if (asOf === this.#plannedAsOf && now === this.#plannedFor && zone === this.#plannedZone)
+      return this.#reach;
+    this.#plannedAsOf = asOf;
+    this.#plannedFor = now;
+    this.#plannedZone = zone;
+    this.#reach = this.#cut(endOf(this.#view, this.#set, asOf), now, zone);
+    return this.#reach;
+  }
+
+  #cut(end: number, now: number, zone: string | null): number {
+    const { resolution } = this.#set;
+    const edges = this.#edges;
+    let count = 0;
+    const anchors = new Map<string, number[] | null>();
+    for (const group of this.#groups) {
+      const key = `${group.every}:${group.times}`;
+      let days = anchors.get(key);
+      if (days === undefined) {
+        // Offsets are whole multiples of the resolution by the loader's check; a zone whose are not is cut down to it.
+        days = anchorsOf(now, group.every, group.times, zone)?.map((day) => floorTo(day, resolution)) ?? null;
+        anchors.set(key, days);
+      }
+      group.inside.fill(0);
+      group.open = days === null;
+      for (const day of days ?? []) {
+        edges[count] = day + group.from;
+        edges[count + 1] = day + group.to;
+        count += 2;
+        if (day + group.to > end) group.open = true;
+      }
+    }
+    this.#cuts.set(edges, count);
+    for (const group of this.#groups)
+      for (const day of anchors.get(`${group.every}:${group.times}`) ?? [])
+        group.inside.fill(1, this.#cuts.rowAt(day + group.from), this.#cuts.rowAt(day + group.to));
+    return count === 0 ? Number.POSITIVE_INFINITY : (this.#cuts.bounds[0] as number);
+  }
+
+  read(log: Uint8Array | null, time: number, out: Float64Array, offset: number): void {
+    const layout = this.#layout;
+    const { width } = layout;
+    const rows = this.#rows;
+    rows.set(this.#blank);
+    if (log !== null) scanNumeric(log, this.#levels, layout, this.#cuts, rows);
+    const total = this.#total;
+    for (const group of this.#groups) {
+      if (!group.open) {
+        total.set(layout.empty);
+        for (let row = 1; row < this.#cuts.count; row += 1)
+          if (group.inside[row] === 1) mergeRow(layout, rows, row * width, total, 0);
+      }
+      for (const { finalize, out: place } of group.features)
+        out[offset + place] = group.open ? Number.NaN : finalize(total, 0, time);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import { cursor, wideUnsigned } from './bytes.ts';
+import type { RowLayout } from './columns.ts';
+import { addNumericTile } from './numeric.ts';
+import { cutShort, firstStart, LogWalk, unknownFormat } from './segments.ts';
+import { type Entries, readSketchTile, type SketchLayout } from './sketches/entries.ts';
+
+/**
+ * Ascending edges that cut time into rows: row r holds the tiles that start in [bounds[r-1], bounds[r]), row 0
+ * those before the first edge, row `count` those at or after the last. Infinity stands behind the last edge.
+ */
+export class Cuts {
+  readonly bounds: Float64Array;
+  count = 0;
+
+  constructor(most: number) {
+    this.bounds = new Float64Array(most + 1);
+  }
+
+  /** Takes edges in any order, repeated or not. */
+  set(edges: Float64Array, length: number): void {
+    const sorted = edges.subarray(0, length).sort();
+    let count = 0;
+    for (let k = 0; k < length; k += 1) {
+      const edge = sorted[k] as number;
+      if (count > 0 && this.bounds[count - 1] === edge) continue;
+      this.bounds[count] = edge;
+      count += 1;
+    }
+    this.bounds[count] = Number.POSITIVE_INFINITY;
+    this.count = count;
+  }
+
+  /** The row that begins at an edge. */
+  rowAt(edge: number): number {
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.bounds[middle] as number) < edge) low = middle + 1;
+      else high = middle;
+    }
+    return low + 1;
+  }
+}
+
+const walk = new LogWalk();
+
+/** Adds every tile of a log of numeric tiles to its row, while decoding: nothing is made per tile. */
+export function scanNumeric(
+  log: Uint8Array,
+  levels: Float64Array,
+  layout: RowLayout,
+  cuts: Cuts,
+  rows: Float64Array,
+): void {
+  const { bounds } = cuts;
+  const { width } = layout;
+  const { length } = log;
+  let row = 0;
+  walk.begin();
+  while (walk.nextRun(log)) {
+    const step = levels[walk.level];
+    if (step === undefined) throw unknownFormat(log[0] as number);
+    const { tiles } = walk;
+    let { at } = walk;
+    let start = 0;
+    for (let k = 0; k < tiles; k += 1) {
+      let head = log[at] as number;
+      if (head < 128) at += 1;
+      else {
+        head = wideUnsigned(log, at);
+        at = cursor.at;
+      }
+      start = k === 0 ? firstStart(head, step) : start + ((head >>> 2) + 1) * step;
+      const flags = k === 0 ? head % 4 : head & 3;
+      if (flags === 3) throw unknownFormat(log[0] as number);
+      while (start >= (bounds[row] as number)) row += 1;
+      while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
+      at = addNumericTile(log, at, flags, start, layout, rows, row * width);
+      if (at > length) throw cutShort();
+    }
+    walk.at = at;
+  }
+}
+
+/** Reads every tile of a log of sketches into entries, each under its row. */
+export function scanSketches(
+  log: Uint8Array,
+  levels: Float64Array,
+  layout: SketchLayout,
+  cuts: Cuts,
+  entries: Entries,
+): void {
+  const { bounds } = cuts;
+  let row = 0;
+  walk.begin();
+  while (walk.nextRun(log)) {
+    const step = levels[walk.level];
+    if (step === undefined) throw unknownFormat(log[0] as number);
+    let { at } = walk;
+    let start = 0;
+    for (let k = 0; k < walk.tiles; k += 1) {
+      const head = wideUnsigned(log, at);
+      at = cursor.at;
+      start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
+      const flags = head % 4;
+      if (flags === 3) throw unknownFormat(log[0] as number);
+      while (start >= (bounds[row] as number)) row += 1;
+      while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
+      at = readSketchTile(log, at, flags, layout, entries, row);
+      if (at > log.length) throw cutShort();
+    }
+    walk.at = at;
+  }
+}
