@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDown } from './commands/down.ts';
+import { registerImport } from './commands/import.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerUp } from './commands/up.ts';
 import { readEnvironment } from './environment.ts';
@@ -9,7 +10,13 @@ import { describeFailure, EXIT } from './errors.ts';
 import { createOutput } from './output.ts';
 
 /** In the order in which a person meets them. */
-const COMMANDS: readonly Register[] = [registerCheck, registerUp, registerDown, registerStatus];
+const COMMANDS: readonly Register[] = [
+  registerCheck,
+  registerUp,
+  registerDown,
+  registerStatus,
+  registerImport,
+];
 
 interface GlobalOptions {
   readonly project?: string;

@@ -1,14 +1,8 @@
-import type { Project } from '../../schemas/project.ts';
-import { hopOf } from '../../schemas/time.ts';
-import type { TileSet, View } from '../../schemas/view.ts';
+import { describeProject, type ProjectDescription } from '../../config/check.ts';
 import { examples, type Register } from '../command.ts';
-import { bytes, count, percent } from '../format.ts';
+import { bytes, count } from '../format.ts';
 import type { Output } from '../output.ts';
 import { openProject } from '../project.ts';
-
-/** Rough size of one closed tile in the online store: a time, a count, and some digits for each column. */
-const TILE_BYTES = 3;
-const COLUMN_BYTES = 1.5;
 
 export const registerCheck: Register = (program, run) => {
   program
@@ -26,31 +20,29 @@ export const registerCheck: Register = (program, run) => {
     )
     .action(
       run(async (context) => {
-        const project = openProject(context);
-        if (context.output.isJson) context.output.json(summaryOf(project));
-        else printProject(project, context.output);
+        const description = describeProject(openProject(context));
+        if (context.output.isJson) context.output.json(description);
+        else print(description, context.output);
       }),
     );
 };
 
-function printProject(project: Project, output: Output): void {
-  const { bold, dim, green } = output.colours;
+function print(project: ProjectDescription, output: Output): void {
+  const { bold, dim, green, yellow } = output.colours;
   output.line(`${green('✓')} ${bold(project.name)} is right ${dim(`(prefix ${project.prefix})`)}`);
   output.line();
   output.table(
     [
       { title: 'source' },
-      { title: 'key' },
       { title: 'partitions', align: 'right' },
-      { title: 'late after' },
+      { title: 'fields', align: 'right' },
       { title: 'events' },
     ],
-    project.sources.map((source) => [
-      source.name,
-      source.key,
-      count(source.partitions),
-      span(source.outOfOrderness),
-      source.events.map(({ name }) => name).join(', '),
+    project.sources.map(({ name, partitions, fields, events }) => [
+      name,
+      count(partitions),
+      count(fields),
+      events.join(', '),
     ]),
   );
   output.line();
@@ -58,104 +50,55 @@ function printProject(project: Project, output: Output): void {
     [
       { title: 'view' },
       { title: 'entity' },
-      { title: 'resolution' },
-      { title: 'read delay' },
-      { title: 'slack' },
+      { title: 'partitions', align: 'right' },
       { title: 'features', align: 'right' },
-      { title: 'worst tiles', align: 'right' },
-      { title: 'about', align: 'right' },
+      { title: 'an entity at worst', align: 'right' },
+      { title: '', align: 'right' },
     ],
     project.views.map((view) => [
       view.id,
       view.entity.join(', '),
-      span(view.resolution),
-      span(view.readDelay),
-      span(view.slack),
-      count(view.features.length),
-      count(worstTiles(view)),
-      bytes(worstBytes(view)),
+      count(view.partitions),
+      count(view.features),
+      `${count(view.worstTiles)} tiles`,
+      bytes(view.worstBytes),
     ]),
   );
   output.line();
   output.table(
-    [{ title: 'window' }, { title: 'view' }, { title: 'hop' }, { title: 'old edge early by at most' }],
-    windowsOf(project).map(({ window, view, hop, edge }) => [
-      span(window),
-      view,
-      span(hop),
-      edge === 0 ? 'exact' : `${span(edge)} (${percent(edge / window)})`,
+    [
+      { title: 'view' },
+      { title: 'window', align: 'right' },
+      { title: 'hop', align: 'right' },
+      { title: 'longer by at most', align: 'right' },
+    ],
+    project.views.flatMap((view) =>
+      view.windows.map(({ length, hop, edgePercent }) => [
+        view.id.split('@')[0] ?? '',
+        length,
+        hop,
+        edgePercent === 0 ? 'exact' : `${edgePercent} %`,
+      ]),
+    ),
+  );
+  output.line();
+  output.table(
+    [
+      { title: 'model' },
+      { title: 'features', align: 'right' },
+      { title: 'reads', align: 'right' },
+      { title: 'layout' },
+    ],
+    project.models.map(({ name, features, reads, layoutHash }) => [
+      name,
+      count(features),
+      count(reads),
+      layoutHash.slice(0, 12),
     ]),
   );
-  for (const model of project.models) {
-    output.line();
-    output.line(
-      `${bold(model.name)} answers ${model.request.eventType} of ${model.request.source} with ${count(model.features.length)} features ${dim(`(layout ${model.layoutHash.slice(0, 12)})`)}`,
-    );
-  }
   output.line();
   output.line(
-    dim(
-      `A flush of ingest costs at most ${count(recordsAFlush(project))} block records (view partitions of all views).`,
-    ),
+    dim(`A flush of ingest costs at most ${count(project.recordsPerFlush)} records on the view topics.`),
   );
-}
-
-const worstTiles = (view: View) => view.sets.reduce((sum, { worstTiles: tiles }) => sum + tiles, 0);
-const worstBytes = (view: View) => view.sets.reduce((sum, set) => sum + set.worstTiles * tileBytes(set), 0);
-const tileBytes = ({ columns }: TileSet) => TILE_BYTES + columns.length * COLUMN_BYTES;
-const recordsAFlush = (project: Project) =>
-  project.views.reduce((sum, { partitions }) => sum + partitions, 0);
-
-function windowsOf(project: Project) {
-  return project.views.flatMap((view) =>
-    view.sets.flatMap((set) =>
-      set.windows.map(({ length }) => {
-        const hop = hopOf(length, set.resolution);
-        // A hop of the set's own resolution moves together with the head.
-        return { view: view.name, window: length, hop, edge: hop === set.resolution ? 0 : hop };
-      }),
-    ),
-  );
-}
-
-function summaryOf(project: Project) {
-  return {
-    name: project.name,
-    prefix: project.prefix,
-    hash: project.hash,
-    sources: project.sources.map(({ name, partitions }) => ({ name, partitions })),
-    views: project.views.map((view) => ({
-      id: view.id,
-      features: view.features.map(({ name }) => name),
-      worstTiles: worstTiles(view),
-      worstBytes: Math.round(worstBytes(view)),
-    })),
-    windows: windowsOf(project),
-    models: project.models.map(({ name, layoutHash, features }) => ({
-      name,
-      layoutHash,
-      features: features.map((feature) => feature.name),
-    })),
-    blockRecordsAFlush: recordsAFlush(project),
-  };
-}
-
-/** A span of time in the words of the configuration: 1m, 13h15m, 7d. */
-function span(ms: number): string {
-  if (ms === 0) return '0s';
-  const units = [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1_000],
-    ['ms', 1],
-  ] as const;
-  let rest = ms;
-  let text = '';
-  for (const [unit, size] of units) {
-    const whole = Math.floor(rest / size);
-    if (whole > 0) text += `${whole}${unit}`;
-    rest -= whole * size;
-  }
-  return text;
+  for (const warning of project.warnings) output.line(`${yellow('warning:')} ${warning}`);
 }

@@ -1,0 +1,31 @@
+import { InvalidArgumentError } from 'commander';
+import { parseInstant } from './format.ts';
+
+/** A time as an option's value, epoch ms. */
+export function instantOption(text: string): number {
+  const time = parseInstant(text);
+  if (time === null)
+    throw new InvalidArgumentError(
+      'Write a day (2001-04-01), a time (2001-04-01T15:00Z), or epoch milliseconds.',
+    );
+  return time;
+}
+
+/** A whole number from `least` on. */
+export function wholeOption(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new InvalidArgumentError(`Write a whole number from ${least} on.`);
+    return value;
+  };
+}
+
+/** How fast a replay goes: `3600`, `3600x`, or `max`. */
+export function speedOption(text: string): number {
+  if (/^(max|unlimited|infinity)$/i.test(text)) return Number.POSITIVE_INFINITY;
+  const value = Number(text.replace(/x$/, ''));
+  if (!(value > 0))
+    throw new InvalidArgumentError('Write how many times faster than life: 1, 3600x, or max.');
+  return value;
+}
