@@ -72,6 +72,8 @@ const manifestSchema = z.strictObject({
     parameters: z.record(z.string(), parameter),
     epochs: z.int().min(0),
     bestEpoch: z.int().min(0),
+    /** Largest difference between the published scorer and TensorFlow.js, seen after training. */
+    tensorflowDifference: z.number().min(0),
   }),
   /** What it learnt from: enough to build the same rows again and to prove that they are the same. Epoch ms. */
   dataset: z.strictObject({

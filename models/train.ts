@@ -4,22 +4,12 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { type Calibration, createCalibrator, fitCalibration } from './calibration.ts';
-import { createDense, type DenseLayer, type DenseNetwork, faultOfLayers } from './dense.ts';
+import { checkDataset, type Dataset } from './dataset.ts';
+import { createDense, type DenseLayer, type DenseNetwork, faultOfLayers, sigmoid } from './dense.ts';
 import { createEncoder, type Encoder, type EncoderData, fitEncoder } from './encoder.ts';
 import { type Metrics, metricsOf } from './metrics.ts';
 import { createRandom, type Random } from './random.ts';
 import type { TrainSpec } from './train-spec.ts';
-
-export interface Dataset {
-  /** Feature names, in the order of the columns. */
-  readonly names: readonly string[];
-  /** n x names.length, row-major; NaN is null. */
-  readonly rows: Float64Array;
-  /** 0 or 1, one a row. */
-  readonly labels: Uint8Array;
-  /** Event time of each row's request, epoch milliseconds; in any order. */
-  readonly times: Float64Array;
-}
 
 export interface EpochReport {
   /** From 1. */
@@ -52,6 +42,8 @@ export interface TrainedModel {
   /** Of the validation slice, calibrated. It chose the epoch (and fitted the calibration): a little too good. */
   readonly validation: Metrics;
   readonly backend: string;
+  /** Largest difference between the published scorer and TensorFlow.js on a part of the validation rows. */
+  readonly tensorflowDifference: number;
 }
 
 export interface TrainControl {
@@ -157,15 +149,22 @@ function rawOutputs(
   });
 }
 
-function checkDataset(dataset: Dataset): void {
-  const { names, rows, labels, times } = dataset;
-  if (labels.length === 0 || rows.length !== labels.length * names.length || times.length !== labels.length) {
-    throw new RangeError(
-      `A data set of ${names.length} features, ${rows.length} values, ${labels.length} labels and ${times.length} times does not fit together.`,
-    );
-  }
-  const odd = labels.find((label) => label > 1);
-  if (odd !== undefined) throw new RangeError(`A label is 0 or 1, not ${odd}.`);
+function differenceOf(
+  layers: readonly DenseLayer[],
+  encoder: Encoder,
+  rows: Float64Array,
+  chosen: Uint32Array,
+): number {
+  const inputs = new Float32Array(chosen.length * encoder.width);
+  chosen.forEach((row, at) => {
+    encoder.encode(rows, inputs, at * encoder.width, row * encoder.features);
+  });
+  const theirs = tensorflowScores(layers, inputs);
+  const ours = rawOutputs(createDense(layers), encoder, rows, chosen);
+  return ours.reduce(
+    (worst, logit, at) => Math.max(worst, Math.abs(sigmoid(logit) - (theirs[at] as number))),
+    0,
+  );
 }
 
 export async function train(
@@ -276,6 +275,7 @@ export async function train(
     split: { trainingRows: training.length, validationRows: validation.length, cutTime: split.cutTime },
     validation: validate(best.layers, calibration),
     backend: tf.getBackend(),
+    tensorflowDifference: differenceOf(best.layers, encoder, rows, validation.subarray(0, 1_000)),
   };
 }
 

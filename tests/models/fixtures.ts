@@ -6,10 +6,10 @@ import {
   serialiseArtefact,
 } from '../../models/artefact.ts';
 import type { Calibration } from '../../models/calibration.ts';
+import type { Dataset } from '../../models/dataset.ts';
 import type { DenseLayer } from '../../models/dense.ts';
 import { encodedNames, fitEncoder } from '../../models/encoder.ts';
 import { createRandom } from '../../models/random.ts';
-import type { Dataset } from '../../models/train.ts';
 import { defaultTrainSpec } from '../../models/train-spec.ts';
 import { layoutHash } from '../../schemas/layout.ts';
 
@@ -72,6 +72,7 @@ export function manifestOf(names: readonly string[]): Manifest {
       parameters: { hidden: [8], seed: 1 },
       epochs: 3,
       bestEpoch: 2,
+      tensorflowDifference: 1e-7,
     },
     dataset: {
       query: 'SELECT 1',

@@ -72,6 +72,8 @@ describe('training', () => {
       worst = Math.max(worst, Math.abs(sigmoid(network.logit(input)) - (theirs[row] ?? 1)));
     }
     expect(worst).toBeLessThan(1e-6);
+    expect(model.tensorflowDifference).toBeLessThan(1e-6);
+    expect(model.tensorflowDifference).toBeGreaterThan(0);
   });
 
   it('law: the same seed gives the same bits, another seed others', async () => {
