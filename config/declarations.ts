@@ -182,7 +182,9 @@ export const viewSchema = z
     read_delay: duration(
       'How far behind the request windows end. Default: the largest `out_of_orderness` of the sources.',
     ).optional(),
-    slack: duration('Event time that readers may be behind the newest events.').default('15m'),
+    slack: duration(
+      'Event time that readers may be behind the newest events, at least 4 times the resolutions, read delay and out-of-orderness. Default: 15m, or those 4 times.',
+    ).optional(),
     at: z
       .strictObject({
         field: fieldName.describe('A timestamp field.'),

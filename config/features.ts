@@ -116,7 +116,8 @@ function originOf(
   );
   if (unknown !== undefined) {
     const known = candidates.flatMap((source) => source.events.map((event) => event.name));
-    reporter.report(at, `There is no event '${unknown}'.`, mendOfUnknown(unknown, known));
+    if (known.length > 0)
+      reporter.report(at, `There is no event '${unknown}'.`, mendOfUnknown(unknown, known));
     return null;
   }
   if (named.length > 0)

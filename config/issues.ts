@@ -99,6 +99,7 @@ function problemsOfIssue(
   const path = [...above, ...issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key))];
   const value = valueAt(document.value, path);
   const last = path.at(-1);
+  const label = typeof last === 'number' ? `An entry of '${String(path.at(-2))}'` : `'${String(last)}'`;
   const at = (message: string, mend: string) => [document.problemAt(path, message, mend)];
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -126,7 +127,7 @@ function problemsOfIssue(
         ];
       }
       return at(
-        `${last === undefined ? 'The file' : `'${String(last)}'`} is ${shown(value)}, which is not ${kind}.`,
+        `${last === undefined ? 'The file' : label} is ${shown(value)}, which is not ${kind}.`,
         `Write ${kind}.`,
       );
     }
@@ -147,9 +148,9 @@ function problemsOfIssue(
       const limit = issue.code === 'too_small' ? issue.minimum : issue.maximum;
       if (issue.origin === 'array')
         return at(`'${String(last)}' is an empty list.`, `Give at least ${String(limit)}.`);
-      if (issue.origin === 'string') return at(`'${String(last)}' is empty.`, 'Write a text.');
+      if (issue.origin === 'string') return at(`${label} is empty.`, 'Write a text.');
       return at(
-        `'${String(last)}' is ${shown(value)}, which is too ${small ? 'small' : 'large'}.`,
+        `${label} is ${shown(value)}, which is too ${small ? 'small' : 'large'}.`,
         `Choose ${small ? 'at least' : 'at most'} ${String(limit)}.`,
       );
     }

@@ -52,7 +52,7 @@ function sourceOf(
   const [first] = found;
   if (first === undefined) {
     const events = known.flatMap((source) => source.events.map((one) => one.name));
-    if (!declared.sourcesBroken && known.length > 0)
+    if (!declared.sourcesBroken && events.length > 0)
       reporter.report(inside(place, key), `There is no event '${event}'.`, mendOfUnknown(event, events));
     return null;
   }

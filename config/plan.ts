@@ -99,6 +99,8 @@ function checkKeys(
   }
 }
 
+const DEFAULT_SLACK = 15 * MINUTE;
+
 interface Times {
   readonly resolution: number;
   readonly sketchResolution: number;
@@ -124,11 +126,10 @@ function timesOf(view: ViewDeclaration, place: Place, sources: readonly Source[]
     reporter.report(
       inside(place, 'sketch_resolution'),
       `'sketch_resolution' is ${formatDuration(sketchResolution)}, which is not a step that fits a resolution of ${view.resolution}.`,
-      `Choose ${RESOLUTIONS.filter((rung) => rung >= resolution)
+      `Choose one of ${RESOLUTIONS.filter((rung) => rung >= resolution)
         .map(formatDuration)
         .join(' or ')}.`,
     );
-  const slack = ms(view.slack) ?? 0;
   const needs: ReadonlyArray<[string, number]> = [
     ["'out_of_orderness'", outOfOrderness],
     ["'read_delay'", readDelay],
@@ -136,6 +137,7 @@ function timesOf(view: ViewDeclaration, place: Place, sources: readonly Source[]
     ["'sketch_resolution'", view.features.some((one) => usesSketch(one.aggregation)) ? sketchResolution : 0],
   ];
   const [what, largest] = needs.reduce((a, b) => (b[1] > a[1] ? b : a));
+  const slack = ms(view.slack) ?? Math.max(DEFAULT_SLACK, 4 * largest);
   if (slack < 4 * largest)
     reporter.report(
       inside(place, 'slack'),
