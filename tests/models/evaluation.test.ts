@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { addressOf, parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
 import { initialiseBackend } from '../../models/backend.ts';
 import { cellsOfColumns, fitBaseRate, fitCalendar } from '../../models/baseline.ts';
-import { buildArtefact } from '../../models/build.ts';
 import { hashDataset } from '../../models/dataset.ts';
 import { evaluate } from '../../models/evaluation.ts';
 import { metricsOf } from '../../models/metrics.ts';
@@ -38,26 +37,21 @@ describe('evaluation', () => {
     expect(found.reliability.reduce((sum, bin) => sum + bin.rows, 0)).toBe(5);
   });
 
-  it('whole path: train, build, write, read, score, evaluate', async () => {
+  it('whole path: train, write, read, score, evaluate', async () => {
     await initialiseBackend();
     const dataset = syntheticDataset(4_000, 1);
     const test = syntheticDataset(2_000, 2);
     const parameters = { hidden: [16], epochs: 6, batchSize: 64, 'cycle.hour': 24, calibration: 'platt' };
     const trained = await train(dataset, trainSpecOf(parameters, NAMES));
-    const { model, threshold, codeVersion, createdFrom, asOf, card } = manifestOf(NAMES);
-    const built = buildArtefact(trained, {
-      model,
-      threshold,
-      trainer: 'dense',
-      parameters,
-      dataset: { ...manifestOf(NAMES).dataset, hash: hashDataset(dataset) },
-      test: { test: null, baseRate: null, calendar: null },
-      codeVersion,
-      createdFrom,
-      asOf,
-      card,
+    const bytes = serialiseArtefact({
+      manifest: {
+        ...manifestOf(NAMES),
+        dataset: { ...manifestOf(NAMES).dataset, hash: hashDataset(dataset) },
+      },
+      encoder: trained.encoder,
+      layers: trained.layers,
+      calibration: trained.calibration,
     });
-    const bytes = serialiseArtefact(built);
     const scorer = createScorer(parseArtefact(bytes, addressOf(bytes)));
     const scores = new Float64Array(2_000);
     scorer.scoreBatch(test.rows, 2_000, scores);
