@@ -82,12 +82,13 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
     },
     async deleteRecords(topic, before) {
       if (before.length === 0) return;
-      await call(`deleting records of ${topic} failed`, (admin) =>
-        admin.deleteTopicRecords({
+      await call(`deleting records of ${topic} failed`, async (admin) => {
+        await admin.fetchTopicOffsets(topic); // Learns the leaders; deleteTopicRecords does not.
+        await admin.deleteTopicRecords({
           topic,
           partitions: before.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
-        }),
-      );
+        });
+      });
     },
     async close() {
       await admin.disconnect().catch((cause: unknown) => {
