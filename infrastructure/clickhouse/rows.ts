@@ -1,0 +1,157 @@
+import type { EventRecord, FieldType } from '../../schemas/event.ts';
+import type { Source } from '../../schemas/project.ts';
+import type { DeadLetter, Prediction } from '../../schemas/records.ts';
+import { RowBinaryWriter } from './row-binary.ts';
+import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, PREDICTION_COLUMNS } from './tables.ts';
+
+/** Rows of the archive as RowBinary: a fifth of JSONEachRow's CPU here, and half of it in the server. */
+
+export interface EventRow {
+  readonly event: EventRecord;
+  /** '' where the event came from Kafka. */
+  readonly importId: string;
+  /** '' for an import. */
+  readonly sourceTopic: string;
+  readonly sourcePartition: number;
+  /** Or the row of the imported file. */
+  readonly sourceOffset: number;
+  /** Epoch ms. */
+  readonly appendTime: number;
+  /** Place in the topic archived; both -1 for an import. */
+  readonly archivedPartition: number;
+  readonly archivedOffset: number;
+}
+
+export interface Encoder<Row> {
+  readonly columns: readonly string[];
+  readonly format: 'RowBinary';
+  encode(rows: readonly Row[]): Uint8Array;
+}
+
+const names = (columns: ReadonlyArray<{ readonly name: string }>) => columns.map(({ name }) => name);
+
+function writeField(writer: RowBinaryWriter, type: FieldType, value: EventRecord[string] | undefined): void {
+  if (!writer.present(value)) return;
+  if (type === 'string') writer.string(value as string);
+  else if (type === 'double') writer.float64(value as number);
+  else if (type === 'bool') writer.byte(value ? 1 : 0);
+  else writer.int64(value as number);
+}
+
+/** Events of one source into its events table. */
+export function eventEncoder(source: Source): Encoder<EventRow> {
+  const writer = new RowBinaryWriter();
+  const { fields } = source;
+  const columns = [...names(EVENT_COLUMNS), ...names(fields)];
+  return {
+    columns,
+    format: 'RowBinary',
+    encode(rows) {
+      for (const row of rows) {
+        const { event } = row;
+        writer.string(event.id);
+        writer.string(event.type);
+        writer.int64(event.time);
+        writer.string(row.importId);
+        writer.string(row.sourceTopic);
+        writer.int32(row.sourcePartition);
+        writer.int64(row.sourceOffset);
+        writer.int64(row.appendTime);
+        writer.int32(row.archivedPartition);
+        writer.int64(row.archivedOffset);
+        for (const field of fields) writeField(writer, field.type, event[field.name]);
+      }
+      return writer.take();
+    },
+  };
+}
+
+export interface PredictionRow {
+  readonly prediction: Prediction;
+  /** Of the prediction's own record, epoch ms. */
+  readonly appendTime: number;
+  readonly archivedPartition: number;
+  readonly archivedOffset: number;
+}
+
+export function predictionEncoder(): Encoder<PredictionRow> {
+  const writer = new RowBinaryWriter();
+  return {
+    columns: names(PREDICTION_COLUMNS),
+    format: 'RowBinary',
+    encode(rows) {
+      for (const { prediction: one, appendTime, archivedPartition, archivedOffset } of rows) {
+        writer.string(one.id);
+        writer.string(one.requestId);
+        writer.int64(one.requestTime);
+        writer.string(one.status);
+        writer.string(one.reason ?? '');
+        writer.string(one.model);
+        writer.int32(one.modelVersion);
+        writer.string(one.artefact);
+        writer.nullableFloat64(one.score);
+        writer.nullableBool(one.decision);
+        writer.string(one.layout);
+        writer.varint(one.vector.length);
+        for (const value of one.vector) writer.float64(value);
+        writer.varint(one.reads.length);
+        for (const read of one.reads) {
+          writer.string(read.read);
+          writer.string(read.view);
+          writer.string(read.entity);
+          writer.int64(read.head);
+          writer.int64(read.asOf);
+          writer.nullableInt64(read.sketchAsOf);
+          writer.int64(read.ageMs);
+        }
+        writer.string(one.sourceTopic);
+        writer.int32(one.sourcePartition);
+        writer.int64(one.sourceOffset);
+        writer.int64(one.rawAppendTime);
+        writer.int64(appendTime);
+        writer.float64(one.waitMs);
+        writer.float64(one.readMs);
+        writer.float64(one.scoreMs);
+        writer.int32(archivedPartition);
+        writer.int64(archivedOffset);
+      }
+      return writer.take();
+    },
+  };
+}
+
+export interface DeadLetterRow {
+  readonly letter: DeadLetter;
+  /** Of the dead letter's own record, epoch ms. */
+  readonly refusedTime: number;
+  readonly archivedPartition: number;
+  readonly archivedOffset: number;
+}
+
+export function deadLetterEncoder(): Encoder<DeadLetterRow> {
+  const writer = new RowBinaryWriter();
+  return {
+    columns: names(DEAD_LETTER_COLUMNS),
+    format: 'RowBinary',
+    encode(rows) {
+      for (const { letter, refusedTime, archivedPartition, archivedOffset } of rows) {
+        writer.string(letter.stage);
+        writer.string(letter.code);
+        writer.string(letter.detail);
+        writer.string(letter.writer);
+        writer.string(letter.sourceTopic);
+        writer.int32(letter.sourcePartition);
+        writer.int64(letter.sourceOffset);
+        writer.int64(letter.appendTime);
+        writer.nullableString(letter.eventId);
+        writer.nullableInt64(letter.eventTime);
+        writer.nullableBytes(letter.key);
+        writer.nullableBytes(letter.value);
+        writer.int64(refusedTime);
+        writer.int32(archivedPartition);
+        writer.int64(archivedOffset);
+      }
+      return writer.take();
+    },
+  };
+}

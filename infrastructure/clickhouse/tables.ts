@@ -1,0 +1,192 @@
+import type { FieldType } from '../../schemas/event.ts';
+import { tables } from '../../schemas/names.ts';
+import type { Model, Project, Source } from '../../schemas/project.ts';
+import { WarehouseError } from './errors.ts';
+
+/**
+ * The tables of a project. Each is a ReplacingMergeTree whose sorting key ends in the lineage of its rows, so
+ * that a row inserted twice is one row (read FINAL), and each drops a repeated insert by its token.
+ */
+
+export interface ColumnSpec {
+  readonly name: string;
+  readonly type: string;
+  readonly comment: string;
+}
+
+export interface TableSpec {
+  readonly name: string;
+  readonly columns: readonly ColumnSpec[];
+  readonly sortingKey: readonly string[];
+  readonly engine: string;
+  readonly indexes: readonly string[];
+}
+
+export interface ViewSpec {
+  readonly name: string;
+  readonly select: string;
+}
+
+const TIME = "DateTime64(3, 'UTC')";
+const WORD = 'LowCardinality(String)';
+
+const column = (name: string, type: string, comment: string): ColumnSpec => ({ name, type, comment });
+
+const FIELD_COLUMNS: Readonly<Record<FieldType, string>> = {
+  string: 'Nullable(String)',
+  int: 'Nullable(Int64)',
+  double: 'Nullable(Float64)',
+  bool: 'Nullable(Bool)',
+  timestamp: `Nullable(${TIME})`,
+};
+
+/** Where a row comes from. `archived_*` is its place in the topic the archive read it from, -1 for an import. */
+const LINEAGE = [
+  column('source_topic', WORD, 'raw topic; empty for an import'),
+  column('source_partition', 'Int32', 'partition of the raw topic'),
+  column('source_offset', 'Int64', 'offset in the raw topic, or row of the imported file'),
+] as const;
+const ARCHIVED = [
+  column('archived_partition', 'Int32', 'partition of the topic archived; -1 for an import'),
+  column('archived_offset', 'Int64', 'offset in the topic archived; -1 for an import'),
+] as const;
+
+export const EVENT_COLUMNS: readonly ColumnSpec[] = [
+  column('id', 'String', 'unique in the source'),
+  column('type', WORD, 'event type'),
+  column('time', TIME, 'event time'),
+  column('import_id', WORD, 'hash of the imported file; empty for an event from Kafka'),
+  ...LINEAGE,
+  column('append_time', TIME, 'when the broker appended the raw record, or of the import'),
+  ...ARCHIVED,
+];
+
+export const PREDICTION_COLUMNS: readonly ColumnSpec[] = [
+  column('id', 'String', 'request id : model'),
+  column('request_id', 'String', 'id of the event that asked'),
+  column('request_time', TIME, 'event time of the request'),
+  column('status', WORD, 'scored or refused'),
+  column('reason', WORD, 'why it was refused; empty where scored'),
+  column('model', WORD, ''),
+  column('model_version', 'Int32', '0 where no model was there'),
+  column('artefact', WORD, 'SHA-256 of the artefact that scored'),
+  column('score', 'Nullable(Float64)', ''),
+  column('decision', 'Nullable(Bool)', ''),
+  column('layout', WORD, 'hash of the names of the vector'),
+  column('vector', 'Array(Float64)', 'feature vector, NaN for null; see the view with each feature by name'),
+  column(
+    'reads',
+    `Array(Tuple(read ${WORD}, view ${WORD}, entity String, head ${TIME}, as_of ${TIME}, sketch_as_of Nullable(${TIME}), age_ms Int64))`,
+    'one per read: the young edge asked for (head), the one read (as_of), request time - as_of (age_ms)',
+  ),
+  ...LINEAGE,
+  column('raw_append_time', TIME, 'when the broker appended the raw event'),
+  column('append_time', TIME, 'when the broker appended the prediction'),
+  column('wait_ms', 'Float64', 'time at the gate'),
+  column('read_ms', 'Float64', "time of the batch's read"),
+  column('score_ms', 'Float64', "time of the batch's decoding and scoring"),
+  ...ARCHIVED,
+];
+
+export const DEAD_LETTER_COLUMNS: readonly ColumnSpec[] = [
+  column('stage', WORD, 'stage that refused'),
+  column('code', WORD, 'reason, from a closed list'),
+  column('detail', 'String', 'one sentence for a person'),
+  column('writer', WORD, 'ingest, or name@version:partition of the view that refused the contribution'),
+  ...LINEAGE,
+  column('append_time', TIME, 'when the broker appended the raw record'),
+  column('event_id', 'Nullable(String)', ''),
+  column('event_time', `Nullable(${TIME})`, ''),
+  column('key', 'Nullable(String)', 'key of the raw record, bytes'),
+  column('value', 'Nullable(String)', 'the raw record, bytes; null where a view refused'),
+  column('refused_time', TIME, 'when the broker appended the dead letter'),
+  ...ARCHIVED,
+];
+
+const IMPORT_COLUMNS: readonly ColumnSpec[] = [
+  column('import_id', 'String', 'hash of the file'),
+  column('source', WORD, ''),
+  column('file', 'String', 'path as it was given'),
+  column('reader', WORD, ''),
+  column('from', TIME, 'event times from here were taken'),
+  column('to', TIME, 'event times before this were taken'),
+  column('rows', 'Int64', 'events written'),
+  column('rejected', 'Int64', 'rows refused'),
+  column('state', WORD, 'begun or done'),
+  column('detail', 'String', 'counts of the reader, JSON'),
+  column('at', TIME, 'when this was written'),
+];
+
+function eventsTable(prefix: string, source: Source): TableSpec {
+  const own = new Set(EVENT_COLUMNS.map(({ name }) => name));
+  const clash = source.fields.find(({ name }) => own.has(name));
+  if (clash !== undefined) {
+    throw new WarehouseError(
+      'refused',
+      `Source ${source.name}: the field \`${clash.name}\` has the name of a column that Millrace adds to every events table; name it otherwise.`,
+    );
+  }
+  const fields = source.fields.map(({ name, type }) => column(name, FIELD_COLUMNS[type], ''));
+  const [id, type, time, ...lineage] = EVENT_COLUMNS;
+  return {
+    name: tables.events(prefix, source.name),
+    columns: [id, type, time, ...fields, ...lineage].filter((one) => one !== undefined),
+    engine: 'ReplacingMergeTree',
+    // Time first: history is read, backfilled and cut by it.
+    sortingKey: ['time', 'import_id', 'source_partition', 'source_offset'],
+    indexes: ['INDEX by_id id TYPE bloom_filter(0.01) GRANULARITY 4'],
+  };
+}
+
+/** Every table of a project. */
+export function tableSpecs(project: Project): readonly TableSpec[] {
+  const { prefix } = project;
+  return [
+    ...project.sources.map((source) => eventsTable(prefix, source)),
+    ...project.sources.map(({ name }) => ({
+      name: tables.deadLetters(prefix, name),
+      columns: DEAD_LETTER_COLUMNS,
+      engine: 'ReplacingMergeTree',
+      sortingKey: ['append_time', 'source_partition', 'source_offset', 'writer'],
+      indexes: [],
+    })),
+    ...project.models.map(({ name }) => ({
+      name: tables.predictions(prefix, name),
+      columns: PREDICTION_COLUMNS,
+      engine: 'ReplacingMergeTree',
+      sortingKey: ['request_time', 'source_partition', 'source_offset'],
+      indexes: ['INDEX by_id id TYPE bloom_filter(0.01) GRANULARITY 4'],
+    })),
+    {
+      name: tables.imports(prefix),
+      columns: IMPORT_COLUMNS,
+      engine: 'ReplacingMergeTree(at)',
+      sortingKey: ['source', 'import_id', 'from', 'to'],
+      indexes: [],
+    },
+  ];
+}
+
+/** The view of a model's predictions that shows each feature under its name. */
+export const featureViewName = (prefix: string, model: string) =>
+  `${tables.predictions(prefix, model)}_features`;
+
+/** Features by name; null where the vector is empty, the value missing, or the row of another layout. */
+function featureView(prefix: string, model: Model): ViewSpec {
+  const features = model.features.map(
+    ({ name }, i) =>
+      `if(layout = ${quoteText(model.layoutHash)} AND NOT isNaN(arrayElement(vector, ${i + 1})) AND length(vector) > ${i}, arrayElement(vector, ${i + 1}), NULL) AS ${quoteName(name)}`,
+  );
+  const own = PREDICTION_COLUMNS.map(({ name }) => quoteName(name));
+  return {
+    name: featureViewName(prefix, model.name),
+    select: `SELECT ${[...own, ...features].join(', ')} FROM ${quoteName(tables.predictions(prefix, model.name))} FINAL`,
+  };
+}
+
+export function viewSpecs(project: Project): readonly ViewSpec[] {
+  return project.models.map((model) => featureView(project.prefix, model));
+}
+
+export const quoteName = (name: string) => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;
+export const quoteText = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
