@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { literal } from './clickhouse-sql.ts';
 import { StackError } from './errors.ts';
 import { startOf } from './processes.ts';
 
@@ -31,8 +31,14 @@ type Native = {
 /** One statement at a time. Settings, parameters and the database stay on it until it is closed. */
 export type Connection = {
   query(sql: string, format: string): Promise<Answer>;
-  /** `head` may be empty and the whole statement, data included, be in `data`. */
-  insert(head: string, data: Buffer): Promise<Written>;
+  /** An INSERT whose rows are in the statement itself: VALUES or SELECT. */
+  insert(sql: string): Promise<Written>;
+  /**
+   * `INSERT INTO …` and its `SETTINGS … FORMAT …`, with the rows beside it, in whatever bytes. They go by a file:
+   * of rows behind the statement the engine takes an empty line for their end (two bytes of 10 are in any
+   * binary format), drops the rest without a word, or runs it as a statement of its own.
+   */
+  insertBytes(into: string, clauses: string, data: Buffer): Promise<Written>;
   close(): void;
 };
 
@@ -57,6 +63,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   const native = loadNative();
   const path = resolve(dataDir);
   mkdirSync(path, { recursive: true });
+  const incoming = join(path, 'incoming');
   const open = (): Handle => {
     try {
       // As a server in a container: the machine's time zone must not change what a query means.
@@ -67,6 +74,11 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   };
   // While one connection is open the engine keeps running; the others cost 0.1 ms each.
   const first = open();
+  // Only this process can hold the directory now: what a killed one left there goes.
+  mkdirSync(incoming, { recursive: true });
+  for (const name of readdirSync(incoming)) {
+    if (!name.startsWith(`${process.pid}-`)) rmSync(join(incoming, name), { force: true });
+  }
   const version = Buffer.from(
     (await native.QueryAsyncConnection(first, 'SELECT version()', 'TabSeparated')).bytes,
   )
@@ -78,10 +90,19 @@ export async function openEngine(dataDir: string): Promise<Engine> {
       const handle = open();
       return {
         query: (sql, format) => native.QueryAsyncConnection(handle, sql, format),
-        insert: (head, data) =>
-          cutByEmptyLine(head, data)
-            ? insertFromFile(native, handle, head, data)
-            : native.InsertRawAsyncConnection(handle, head, data, false),
+        insert: (sql) => native.InsertRawAsyncConnection(handle, '', Buffer.from(sql), false),
+        insertBytes: async (into, clauses, data) => {
+          const file = join(incoming, `${process.pid}-${randomUUID()}`);
+          const sql = `${into} FROM INFILE ${literal(file)} COMPRESSION 'none' ${clauses}`;
+          try {
+            await writeFile(file, data);
+            return await native.InsertRawAsyncConnection(handle, '', Buffer.from(sql), false);
+          } catch (error) {
+            throw withoutFile(error as Error, file);
+          } finally {
+            await rm(file, { force: true });
+          }
+        },
         close: () => native.CloseConnection(handle),
       };
     },
@@ -89,25 +110,15 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   };
 }
 
-/**
- * The native insert takes an empty line for the end of its data, even in binary formats, where two bytes of 10
- * are any number: the rows after them would silently be lost. Such data goes by a file. (Statement and data in
- * one body still take the native way: text formats without empty lines only.)
- */
-function cutByEmptyLine(head: string, data: Buffer): boolean {
-  return /\bFORMAT\s+\w+\s*$/i.test(head) && (data[0] === 10 || data.includes('\n\n'));
-}
-
-async function insertFromFile(native: Native, handle: Handle, head: string, data: Buffer): Promise<Written> {
-  const file = join(tmpdir(), `millrace-insert-${randomUUID()}.bin`);
-  await writeFile(file, data);
-  try {
-    const sql = head.replace(/\bFORMAT\s+(\w+)\s*$/i, `FROM INFILE '${file}' COMPRESSION 'none' FORMAT $1`);
-    const { elapsed, rowsRead, bytesRead } = await native.QueryAsyncConnection(handle, sql, 'Null');
-    return { elapsed, rowsWritten: rowsRead, bytesWritten: bytesRead };
-  } finally {
-    await rm(file, { force: true });
-  }
+/** The error as it is without the file: that wraps it in one more, which names the file. */
+function withoutFile(error: Error, file: string): Error {
+  const message = error.message
+    .replace(/^(Code: \d+\. DB::Exception: )(?:Code: \d+\. DB::Exception: )+/, '$1')
+    .replace(`: (in file/uri ${file})`, '')
+    .replace(': While executing File: data for INSERT was parsed from file', '')
+    .replaceAll(/ \(version [\d.]+\)/g, '')
+    .replace(/(\. \([A-Z_0-9]+\))\1+$/, '$1');
+  return new Error(message, { cause: error });
 }
 
 /** The native error names no cause (it goes to stderr); ClickHouse's `status` file names the holder. */

@@ -13,6 +13,11 @@ export type Statement = {
   format: string | undefined;
   /** An INSERT that reads its data through the `input()` table function. */
   readsInput: boolean;
+  /** It names a file of the server's machine to read rows from or to write them to. */
+  namesFile: boolean;
+  /** Of `INSERT … [SETTINGS …] FORMAT name data`: where SETTINGS or FORMAT begins, and the end of the name. */
+  clausesAt: number;
+  formatEnd: number;
 };
 
 const reads = new Set([
@@ -45,6 +50,9 @@ export function scanStatement(sql: Buffer): Statement {
     several: false,
     format: undefined,
     readsInput: false,
+    namesFile: false,
+    clausesAt: -1,
+    formatEnd: -1,
   };
   let at = 0;
   let depth = 0;
@@ -69,12 +77,17 @@ export function scanStatement(sql: Buffer): Statement {
       if (depth === 0 && word === 'insert' && (found.keyword === 'insert' || found.keyword === 'with'))
         found.insert = true;
       if (found.insert && word === 'input' && sql[end] === 40) found.readsInput = true;
+      if (depth === 0 && (word === 'infile' || word === 'outfile')) found.namesFile = true;
+      if (depth === 0 && (word === 'settings' || word === 'format') && found.clausesAt < 0)
+        found.clausesAt = at;
       if (depth === 0 && previous === 'format') {
         found.format = text;
         // What follows is data, in whatever bytes.
-        if (found.insert) return found;
+        if (found.insert) {
+          found.formatEnd = end;
+          return found;
+        }
       }
-      if (found.insert && depth === 0 && word === 'values' && previous !== 'format') return found;
       previous = word;
       at = end;
     } else {

@@ -40,7 +40,14 @@ const reserved = new Set([
 export async function runStatement(sessions: Sessions, request: StatementRequest): Promise<Reply> {
   const { query, body } = request;
   const head = Buffer.from((query.get('query') ?? '').trim());
-  const statement = scanStatement(head.length > 0 ? head : body);
+  // As the server does it: one text, of which the data of an INSERT is the end.
+  const text =
+    head.length > 0 && body.length > 0
+      ? Buffer.concat([head, lineBreak, body])
+      : head.length > 0
+        ? head
+        : body;
+  const statement = scanStatement(text);
   const readonly = request.method === 'GET' || request.method === 'HEAD';
   refuseWhatIsMissing(query, statement);
   if (readonly && !isRead(statement) && statement.keyword !== 'set' && statement.keyword !== 'use') {
@@ -65,12 +72,14 @@ export async function runStatement(sessions: Sessions, request: StatementRequest
     });
     try {
       const format = query.get('default_format') ?? request.format ?? 'TabSeparated';
-      return await execute(connection, statement, head, body, format);
+      return await execute(connection, statement, text, format);
     } finally {
       await restore();
     }
   });
 }
+
+const lineBreak = Buffer.from('\n');
 
 function refuseWhatIsMissing(query: URLSearchParams, statement: Statement): void {
   if (query.get('decompress') === '1' || query.get('compress') === '1') {
@@ -87,6 +96,13 @@ function refuseWhatIsMissing(query: URLSearchParams, statement: Statement): void
       'Syntax error (Multi-statements are not allowed): send one statement a request.',
     );
   }
+  if (statement.namesFile) {
+    throw new ClickHouseFault(
+      48,
+      'NOT_IMPLEMENTED',
+      'INFILE and OUTFILE are not allowed over HTTP: send the rows in the body, and read them from the answer.',
+    );
+  }
   // The engine would read no row, and say that all went well.
   if (statement.readsInput) {
     throw new ClickHouseFault(
@@ -100,17 +116,12 @@ function refuseWhatIsMissing(query: URLSearchParams, statement: Statement): void
 async function execute(
   connection: Connection,
   statement: Statement,
-  head: Buffer,
-  body: Buffer,
+  text: Buffer,
   format: string,
 ): Promise<Reply> {
   const headers: Record<string, string> = {};
   if (statement.insert) {
-    // The native insert puts a line break of its own between the two.
-    const written =
-      head.length > 0 && body.length > 0
-        ? await connection.insert(head.toString(), body)
-        : await connection.insert('', head.length > 0 ? head : body);
+    const written = await insert(connection, statement, text);
     headers['X-ClickHouse-Summary'] = summary({
       writtenRows: written.rowsWritten,
       writtenBytes: written.bytesWritten,
@@ -118,9 +129,7 @@ async function execute(
     });
     return { status: 200, headers, body: Buffer.alloc(0) };
   }
-  const sql =
-    head.length > 0 && body.length > 0 ? `${head}\n${body}` : (head.length > 0 ? head : body).toString();
-  const result = await connection.query(sql, format);
+  const result = await connection.query(text.toString(), format);
   const bytes = Buffer.from(result.bytes.buffer, result.bytes.byteOffset, result.bytes.byteLength);
   const name = statement.format ?? format;
   headers['X-ClickHouse-Format'] = name;
@@ -132,6 +141,22 @@ async function execute(
     elapsed: result.elapsed,
   });
   return { status: 200, headers, body: bytes };
+}
+
+function insert(connection: Connection, statement: Statement, text: Buffer) {
+  if (statement.formatEnd < 0) return connection.insert(text.toString());
+  const into = text.toString('utf8', 0, statement.clausesAt);
+  const clauses = text.toString('utf8', statement.clausesAt, statement.formatEnd);
+  return connection.insertBytes(into, clauses, text.subarray(dataStart(text, statement.formatEnd)));
+}
+
+/** Data begins behind the blanks after the format's name and one line break (ParserInsertQuery). */
+function dataStart(text: Buffer, from: number): number {
+  let at = from;
+  while (text[at] === 32 || text[at] === 9 || text[at] === 12) at++;
+  if (text[at] === 13) at++;
+  if (text[at] === 10) at++;
+  return at;
 }
 
 function summary(of: {

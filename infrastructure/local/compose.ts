@@ -100,6 +100,7 @@ export async function upCompose(
         );
       await new Promise((done) => setTimeout(done, 100));
     }
+    await services[name].prepare?.(own);
     report(name)('ready', services[name].address(own.main));
   }
   return state;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alternatives, StackError } from './errors.ts';
@@ -136,6 +136,21 @@ export async function maven(
       { retriable: true },
     );
   }
+}
+
+/** Tells every second how large the files in `directory` are: Maven itself says nothing until the end. */
+export function watchSize(directory: string, onBytes: (bytes: number) => void): () => void {
+  const timer = setInterval(async () => {
+    let bytes = 0;
+    for (const name of await readdir(directory).catch(() => [])) {
+      bytes += await stat(join(directory, name)).then(
+        (file) => file.size,
+        () => 0,
+      );
+    }
+    if (bytes > 0) onBytes(bytes);
+  }, 1_000);
+  return () => clearInterval(timer);
 }
 
 let java: Promise<void> | undefined;

@@ -80,7 +80,10 @@ export async function upNative(
   options: { dataDir: string; cacheDir: string; wanted: readonly ServiceName[]; signal: AbortSignal },
   report: (service: ServiceName) => Report,
 ): Promise<StackState> {
-  const { dataDir, cacheDir, wanted, signal } = options;
+  const { dataDir, cacheDir, wanted } = options;
+  // When one service cannot start, waiting for the others would only delay saying so.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
   const state = readState(dataDir) ?? empty('native');
   // Programs are fetched at once for all; ports are chosen one by one, before anything starts.
   const taken = new Set(Object.values(state.services).flatMap((running) => Object.values(running.ports)));
@@ -128,11 +131,12 @@ export async function upNative(
     record(state, name, daemon);
     writeState(dataDir, state);
     await waitUntilReady(service, daemon, logFile, signal);
+    await service.prepare?.(ports);
     tell('ready', service.address(ports.main ?? 0));
   };
   for (const name of wanted) {
     const one = Promise.resolve().then(() => start(name));
-    one.catch(() => undefined);
+    one.catch(() => failed.abort());
     starting.set(name, one);
   }
 

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { StackError } from './errors.ts';
-import { cached, checkSum, maven, requireJava, run, sha256 } from './install.ts';
+import { cached, checkSum, maven, requireJava, run, sha256, watchSize } from './install.ts';
 import type { Service } from './service.ts';
 import { ports, registryCompatibility, registryHeap, registrySettings } from './settings.ts';
 import { versions } from './versions.ts';
@@ -23,11 +24,19 @@ export const registry: Service = {
     await requireJava(versions.java);
     return cached(cacheDir, `apicurio-registry-${pinned.version}`, async (directory) => {
       report('download', `Apicurio Registry ${pinned.version}, ${pinned.megabytes} MB`);
-      await maven(['dependency:copy', `-Dartifact=${pinned.artifact}`, `-DoutputDirectory=${directory}`], {
-        cwd: directory,
-        signal,
-        what: `Apicurio Registry ${pinned.version}`,
+      const repository = join(homedir(), '.m2/repository/io/apicurio/apicurio-registry-app', pinned.version);
+      const stopWatching = watchSize(repository, (bytes) => {
+        report('download', `${Math.round(bytes / 1e6)} of ${pinned.megabytes} MB`);
       });
+      try {
+        await maven(['dependency:copy', `-Dartifact=${pinned.artifact}`, `-DoutputDirectory=${directory}`], {
+          cwd: directory,
+          signal,
+          what: `Apicurio Registry ${pinned.version}`,
+        });
+      } finally {
+        stopWatching();
+      }
       const archive = join(directory, `apicurio-registry-app-${pinned.version}-all.tar.gz`);
       checkSum(`Apicurio Registry ${pinned.version}`, pinned.sha256, await sha256(archive));
       report('install', 'unpacking');
@@ -49,6 +58,7 @@ export const registry: Service = {
         ...registryHeap,
         '-Dquarkus.http.host=127.0.0.1',
         `-Dquarkus.http.port=${given.main}`,
+        '-Dquarkus.http.access-log.enabled=false',
         '-Dquarkus.log.category."io.apicurio".level=WARN',
         '-jar',
         join(installed, `apicurio-registry-app-${pinned.version}-runner.jar`),
@@ -60,15 +70,22 @@ export const registry: Service = {
 
   // The API may answer before the journal is replayed; readiness (health checks are on the same port) knows.
   async ready(given) {
-    const signal = AbortSignal.timeout(3_000);
-    const health = await fetch(`http://127.0.0.1:${given.main}/health/ready`, { signal });
-    if (!health.ok) return false;
-    const set = await fetch(`${api(given.main ?? 0)}/config`, {
+    const url = `http://127.0.0.1:${given.main}/health/ready`;
+    const health = await fetch(url, { signal: AbortSignal.timeout(3_000) });
+    return health.ok;
+  },
+
+  async prepare(given) {
+    const answer = await fetch(`${api(given.main ?? 0)}/config`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ compatibility: registryCompatibility }),
-      signal,
+      signal: AbortSignal.timeout(10_000),
     });
-    return set.ok;
+    if (answer.ok) return;
+    throw new StackError(
+      'start_failed',
+      `The registry refused ${registryCompatibility} as its default compatibility: ${answer.status} ${await answer.text()}`,
+    );
   },
 };

@@ -43,6 +43,8 @@ export type Service = {
   launch(context: LaunchContext): Promise<Launch>;
   /** One try, by the service's own protocol: false or a throw means not yet. */
   ready(ports: Readonly<Record<string, number>>): Promise<boolean>;
+  /** What a newly started service must be told once, over its own interface. */
+  prepare?(ports: Readonly<Record<string, number>>): Promise<void>;
   /** How long a start may take, in milliseconds. */
   startWithinMs: number;
   /** How long a clean stop may take before SIGKILL, in milliseconds. */

@@ -18,6 +18,8 @@ export const ports = {
 export const kafkaSettings: Readonly<Record<string, string>> = {
   'auto.create.topics.enable': 'false',
   'log.message.timestamp.type': 'LogAppendTime',
+  // A topic that does not say how long it is kept is kept: the registry's journal does not say.
+  'log.retention.ms': '-1',
   'offsets.topic.replication.factor': '1',
   'offsets.topic.num.partitions': '8',
   'transaction.state.log.replication.factor': '1',
@@ -45,6 +47,9 @@ export const valkeySettings: Readonly<Record<string, string>> = {
 
 export const registrySettings: Readonly<Record<string, string>> = {
   APICURIO_STORAGE_KIND: 'kafkasql',
+  // At each start it waits this long for a snapshot that is mostly not there (default 5 s); without one it
+  // replays its journal from the beginning, which is as good.
+  APICURIO_KAFKASQL_CONSUMER_POLL_TIMEOUT: '1000',
 };
 
 export const registryHeap = ['-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { dockerAnswers, downCompose, upCompose } from './compose.ts';
@@ -122,10 +123,10 @@ export async function down(
   onProgress?: (event: StackProgress) => void,
 ): Promise<void> {
   const dataDir = directory(options.dataDir);
-  const state = readState(dataDir);
   const wipe = options.wipe ?? false;
-  if (!state && !wipe) return;
+  if (!existsSync(dataDir)) return;
   await withLock(dataDir, new AbortController().signal, async () => {
+    const state = readState(dataDir);
     if (state?.mode === 'compose') await downCompose(dataDir, wipe);
     else await downNative(dataDir, reporter(onProgress));
     if (wipe)

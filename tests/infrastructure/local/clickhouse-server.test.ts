@@ -218,7 +218,12 @@ describe('the official client', () => {
     expect(await failing('SELECT 1; SELECT 2')).toMatchObject({ code: '62' });
     const name = await table();
     const bad = client.insert({ table: name, values: [{ id: 'x' }], format: 'JSONEachRow' });
-    await expect(bad).rejects.toBeInstanceOf(ClickHouseError);
+    await expect(bad).rejects.toMatchObject({
+      code: '27',
+      type: 'CANNOT_PARSE_INPUT_ASSERTION_FAILED',
+      message: expect.stringMatching(/^Cannot parse input.*\(at row 1\)/s),
+    });
+    await expect(bad).rejects.not.toThrow(/incoming|DB::Exception/);
     await expect(
       client.insert({
         table: name,
@@ -310,6 +315,45 @@ describe('bytes', () => {
         await rows(`SELECT * FROM ${name} ORDER BY id`),
       );
     }
+  });
+
+  it('takes data with empty lines whole, and never for a statement', async () => {
+    const name = await table();
+    const binary = Buffer.alloc(3 * 14);
+    for (let i = 0; i < 3; i++) {
+      binary.writeUInt32LE(0x0a0a, i * 14);
+      binary.set([1, 10], i * 14 + 4);
+      binary.writeBigInt64LE(0x0a0a0a0an, i * 14 + 6);
+    }
+    const into = (format: string, data: string | Buffer<ArrayBuffer>) =>
+      post(`query=${encodeURIComponent(`INSERT INTO ${name} FORMAT ${format}`)}`, data);
+    const inBody = (format: string, data: string | Buffer) =>
+      post('', Buffer.concat([Buffer.from(`INSERT INTO ${name} FORMAT ${format}\n`), Buffer.from(data)]));
+    for (const send of [into, inBody]) {
+      for (const [format, data] of [
+        ['RowBinary', binary],
+        ['JSONEachRow', '{"id":1,"name":"a"}\n\n\n{"id":2}\n\n{"id":3}\n\n'],
+        ['CSV', '1,"a\n\nb;",2001-01-01 00:00:00\n2,c,2001-01-01 00:00:00\n3,"DROP",2001-01-01 00:00:00'],
+        ['TSV', '1\ta\t4\n2\tb\t4\n3\tc\t4\n'],
+        ['Values', "(1,'x\n\n;y',0),\n\n(2,'z',0) , (3,'',0)"],
+      ] as [string, string | Buffer<ArrayBuffer>][]) {
+        const sent = await send(format, data);
+        expect([format, sent.status, await sent.text()]).toEqual([format, 200, '']);
+        expect([format, await count(name)]).toEqual([format, 3]);
+        await client.command({ query: `TRUNCATE TABLE ${name}` });
+      }
+    }
+    const evil = `{"id":1}\n\nDROP TABLE ${name}`;
+    expect((await into('JSONEachRow', evil)).status).not.toBe(200);
+    expect((await post('', `INSERT INTO ${name} VALUES (1,'',0); DROP TABLE ${name}`)).status).toBe(400);
+    expect(await count(name)).toBe(0);
+  });
+
+  it('keeps hands off the files of the machine', async () => {
+    const name = await table();
+    const read = await post('', `INSERT INTO ${name} (name) FROM INFILE '/etc/passwd' FORMAT CSV`);
+    const write = await post('', "SELECT 1 INTO OUTFILE '/tmp/millrace-no'");
+    expect([read.status, write.status]).toEqual([501, 501]);
   });
 
   it('refuses to drop what it cannot insert', async () => {
