@@ -46,7 +46,7 @@ interface Flights {
 /**
  * Reads the flights of `vega-datasets`: in it `date` is the actual departure in the origin's local time, and
  * `delay` the arrival's delay in minutes, known at arrival. Each row becomes two events, `flight.departed` at
- * utc(date) and `flight.arrived` `flightMinutes` later; only the second carries the delay and `departed_at`.
+ * utc(date) and `flight.arrived` `flightMinutes` later; only the second carries the delay; both carry `departed_at`.
  * The airports' time zones are looked up by their coordinates: an assumption, since the file names none.
  * A local time that the clocks jumped over is kept, at the moment the offset before the jump gives: its
  * `local_time` then differs from what the zone's clock showed, and validation refuses it.
@@ -292,7 +292,7 @@ function eventMaker(flights: Flights): EventMaker {
       destination,
       distance,
       delay: kind === 0 ? null : (flights.delay[i] as number),
-      departed_at: kind === 0 ? null : departed,
+      departed_at: departed,
       local_time,
       zone: flights.zones[from] as string,
     };

@@ -155,7 +155,7 @@ function makeBad(
     type: 'flight.departed',
     flight_id: id,
     delay: null,
-    departed_at: null,
+    departed_at: base.time,
   };
   const event = (change: object): { event: EventRecord; bytes: null } => ({
     event: { ...departed, ...change },
@@ -165,7 +165,7 @@ function makeBad(
     event({
       type: 'flight.arrived',
       delay: base.delay ?? 0,
-      departed_at: base.departed_at ?? base.time - flightMinutes(Number(base.distance)) * MINUTE,
+      departed_at: base.time - flightMinutes(Number(base.distance)) * MINUTE,
       ...change,
     });
   switch (kind) {
