@@ -1,4 +1,4 @@
-import { MINUTE } from '../schemas/time.ts';
+import { DAY, MINUTE } from '../schemas/time.ts';
 
 /**
  * Offsets of local clocks, from the time zone database of the JavaScript engine.
@@ -6,6 +6,7 @@ import { MINUTE } from '../schemas/time.ts';
  */
 const QUARTER = 15 * MINUTE;
 const MAX_CACHED = 100_000;
+const MAX_ZONES = 10_000;
 
 const formats = new Map<string, Intl.DateTimeFormat | null>();
 const offsets = new Map<string, Map<number, number>>();
@@ -29,7 +30,7 @@ function formatOf(zone: string): Intl.DateTimeFormat | null {
   } catch {
     // An unknown zone has no format: callers read null.
   }
-  if (formats.size < 10_000) formats.set(zone, format);
+  if (formats.size < MAX_ZONES) formats.set(zone, format);
   return format;
 }
 
@@ -53,37 +54,67 @@ export function zoneOffset(zone: string, time: number): number | null {
   let known = offsets.get(zone);
   const cached = known?.get(quarter);
   if (cached !== undefined) return cached;
-  if (zone === 'UTC') return 0;
+  if (zone === 'UTC') return Number.isFinite(time) ? 0 : null;
   const format = zone === '' || !Number.isFinite(time) ? null : formatOf(zone);
   if (format === null) return null;
   const offset = measure(format, quarter * QUARTER);
   if (known === undefined) {
     known = new Map();
-    if (offsets.size < 10_000) offsets.set(zone, known);
+    if (offsets.size < MAX_ZONES) offsets.set(zone, known);
   }
   if (known.size >= MAX_CACHED) known.clear();
   known.set(quarter, offset);
   return offset;
 }
 
-/** Whether a local clock ever shows this text (`2001-04-01T02:30`): not so in the hour that summer time skips. */
-export function existsLocal(text: string, zone: string): boolean | null {
-  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d))?$/.exec(text);
-  if (match === null) return false;
-  const [year, month, day, hour, minute, second] = match.slice(1).map((part) => Number(part ?? 0)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+const existing = new Map<string, Map<number, boolean>>();
+
+/** Two digits of a text as a number; NaN where they are none. */
+function digits(text: string, at: number): number {
+  const high = text.charCodeAt(at) - 48;
+  const low = text.charCodeAt(at + 1) - 48;
+  return high >= 0 && high <= 9 && low >= 0 && low <= 9 ? high * 10 + low : Number.NaN;
+}
+
+/** `2001-04-01T02:30`, read as if it were UTC, epoch ms; null where the text is no such time. */
+function readLocal(text: string): number | null {
+  const shaped = text[4] === '-' && text[7] === '-' && text[10] === 'T' && text[13] === ':';
+  if (!shaped || (text.length !== 16 && (text.length !== 19 || text[16] !== ':'))) return null;
+  const year = digits(text, 0) * 100 + digits(text, 2);
+  const month = digits(text, 5);
+  const day = digits(text, 8);
+  const hour = digits(text, 11);
+  const minute = digits(text, 14);
+  const second = text.length === 19 ? digits(text, 17) : 0;
+  if (!(month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 && second <= 59)) return null;
+  if (day > 28 && day > new Date(Date.UTC(year, month, 0)).getUTCDate()) return null;
   const local = Date.UTC(year, month - 1, day, hour, minute, second);
-  if (new Date(local).toISOString().slice(0, 16) !== text.slice(0, 16)) return false;
-  for (const guess of [local - 86_400_000, local, local + 86_400_000]) {
+  return Number.isNaN(local) ? null : local;
+}
+
+/**
+ * Whether a local clock ever shows this text (`2001-04-01T02:30`): not so in the hour that summer time
+ * skips, nor where the text is no time. Null for an unknown zone.
+ */
+export function existsLocal(text: string, zone: string): boolean | null {
+  const local = readLocal(text);
+  if (local === null) return false;
+  const quarter = Math.floor(local / QUARTER);
+  let known = existing.get(zone);
+  const cached = known?.get(quarter);
+  if (cached !== undefined) return cached;
+  let exists = false;
+  // Offsets lie within a day of UTC, so those of the days around are all that can apply.
+  for (const guess of [local - DAY, local, local + DAY]) {
     const offset = zoneOffset(zone, guess);
     if (offset === null) return null;
-    if (zoneOffset(zone, local - offset) === offset) return true;
+    if (zoneOffset(zone, local - offset) === offset) exists = true;
   }
-  return false;
+  if (known === undefined) {
+    known = new Map();
+    if (existing.size < MAX_ZONES) existing.set(zone, known);
+  }
+  if (known.size >= MAX_CACHED) known.clear();
+  known.set(quarter, exists);
+  return exists;
 }
