@@ -1,3 +1,4 @@
+import type { Evaluation } from '../models/evaluation.ts';
 import { bytes, type Column, count, day, duration, percent, table } from './format.ts';
 import type { Colours } from './output.ts';
 
@@ -47,10 +48,8 @@ export interface Report {
     /** Contributions refused by a view. */
     readonly refusedContributions: number;
   };
-  /** Rows of a quality table, and what could not be judged. */
-  readonly days: readonly DayQuality[];
-  /** The whole stretch, as one row. */
-  readonly total: DayQuality | null;
+  /** Of scored requests whose label has come, beside what any model must beat. */
+  readonly quality: Evaluation | null;
   readonly latency: {
     readonly eventToPrediction: Quantiles;
     readonly eventToFeature: Quantiles;
@@ -68,21 +67,6 @@ export interface Quantiles {
   readonly p50: number;
   readonly p99: number;
   readonly count: number;
-}
-
-export interface DayQuality {
-  /** Epoch ms of the UTC day; null in the total. */
-  readonly day: number | null;
-  /** Scored requests whose label has come. */
-  readonly rows: number;
-  readonly baseRate: number;
-  readonly auc: number | null;
-  readonly logLoss: number;
-  readonly brier: number;
-  readonly calibrationError: number;
-  readonly calendarAuc: number | null;
-  readonly calendarLogLoss: number;
-  readonly baseRateLogLoss: number;
 }
 
 const right = (title: string): Column => ({ title, align: 'right' });
@@ -199,19 +183,22 @@ function eventLines({ replay }: Report, colours: Colours): string[] {
   );
 }
 
-function qualityLines({ days, total }: Report, colours: Colours): string[] {
-  if (total === null) return ['  no label has come yet'];
-  const row = (quality: DayQuality) => [
-    quality.day === null ? 'all' : day(quality.day),
-    count(quality.rows),
-    percent(quality.baseRate),
-    metric(quality.auc),
-    metric(quality.logLoss),
-    metric(quality.brier),
-    metric(quality.calibrationError),
-    metric(quality.calendarAuc),
-    metric(quality.calendarLogLoss),
-    metric(quality.baseRateLogLoss),
+function qualityLines({ quality }: Report, colours: Colours): string[] {
+  if (quality === null) return ['  no label has come yet'];
+  const row = (
+    name: string,
+    { model, calendar, baseRate }: Pick<Evaluation, 'model' | 'calendar' | 'baseRate'>,
+  ) => [
+    name,
+    count(model.rows),
+    percent(model.baseRate),
+    metric(model.auc),
+    metric(model.logLoss),
+    metric(model.brier),
+    metric(model.calibrationError),
+    metric(calendar.auc),
+    metric(calendar.logLoss),
+    metric(baseRate.logLoss),
   ];
   const lines = table(
     [
@@ -221,22 +208,21 @@ function qualityLines({ days, total }: Report, colours: Colours): string[] {
       right('AUC'),
       right('log loss'),
       right('Brier'),
-      right('calib. err'),
+      right('calib. error'),
       right('calendar: AUC'),
       right('log loss'),
       right('base rate: log loss'),
     ],
-    [...days.map(row), row(total)],
+    [...quality.byDay.map((one) => row(one.day, one)), row('all', quality)],
   );
+  const paint = (line: string, index: number) =>
+    index === 0 ? colours.dim(line) : index === lines.length - 1 ? colours.bold(line) : line;
   return [
-    ...indent(
-      lines.map((line, index) =>
-        index === 0 ? colours.dim(line) : index === lines.length - 1 ? colours.bold(line) : line,
-      ),
-    ),
+    ...indent(lines.map(paint)),
     colours.dim(
-      '  A label is joined when the flight has landed. Calendar: hour and day of week alone. Base rate: one probability for all.',
+      '  A label is joined when the flight has landed. Calendar: hour and day of week alone. Base rate: one',
     ),
+    colours.dim('  probability for all. Both were fitted on the rows that the model learnt from.'),
   ];
 }
 
