@@ -8,8 +8,8 @@ import { Cursor, Writer } from './wire.ts';
 const FETCH = { key: 1, version: 11, name: 'Fetch' } as const;
 const READ_COMMITTED = 1;
 
-/** A fetch answers as soon as there is anything; only where there is nothing it is held for this long. */
-const MAX_WAIT_MS = 50;
+/** A fetch is answered as soon as there is anything; only where there is nothing it is held for so long. */
+const MAX_WAIT_MS = 100;
 const MAX_BYTES = 16_000_000;
 const MAX_PARTITION_BYTES = 1_048_576;
 

@@ -241,11 +241,15 @@ export class Fetcher {
         );
         if (run !== this.#run) return;
         const byKey = new Map(fetched.map((answer) => [keyOf(answer), answer]));
+        let news = false;
         for (const [i, held] of from.entries()) {
           const answer = byKey.get(held.key);
           if (answer === undefined || held.epoch !== epochs[i]) continue;
-          trouble = (await this.#accept(held, answer)) ?? trouble;
+          if (answer.errorCode === 0) news = accept(held, answer) || news;
+          else if (answer.errorCode === 1) await this.#cut(held);
+          else trouble = new PartitionTrouble(held, answer.errorCode);
         }
+        if (news) this.#wakeTaker();
       } catch (error) {
         trouble = error;
       }
@@ -271,36 +275,31 @@ export class Fetcher {
     }
   }
 
-  /** Buffers what one partition brought; answers the trouble, if any. */
-  async #accept(held: Held, answer: FetchedPartition): Promise<unknown> {
-    if (answer.errorCode === 0) {
-      const { records, next } = decodeRecords(
-        held.topic,
-        held.partition,
-        answer.recordSet,
-        held.next,
-        answer.aborted,
-      );
-      const news = records.length > 0 || held.end === null || (next >= answer.end && held.end !== answer.end);
-      held.next = next;
-      held.end = answer.end;
-      if (records.length > 0) {
-        held.records = held.head === held.records.length ? records : held.records.concat(records);
-        if (held.records === records) held.head = 0;
-        held.bytes += answer.recordSet.length;
-      }
-      if (news) this.#wakeTaker();
-      return null;
-    }
-    if (answer.errorCode === 1) {
-      const epoch = held.epoch;
-      const [start] = await findOffsets(this.#cluster, [held], 'earliest');
-      if (held.epoch === epoch) held.cutAt = start ?? 0;
-      this.#wakeTaker();
-      return null;
-    }
-    return new PartitionTrouble(held, answer.errorCode);
+  async #cut(held: Held): Promise<void> {
+    const { epoch } = held;
+    const [start] = await findOffsets(this.#cluster, [held], 'earliest');
+    if (held.epoch === epoch) held.cutAt = start ?? 0;
+    this.#wakeTaker();
   }
+}
+
+/** Buffers what one partition brought; answers whether a poll would tell anything new. */
+function accept(held: Held, answer: FetchedPartition): boolean {
+  const { topic, partition } = held;
+  const { records, next } = decodeRecords(topic, partition, answer.recordSet, held.next, answer.aborted);
+  const news = records.length > 0 || held.end === null || (next >= answer.end && held.end !== answer.end);
+  held.next = next;
+  held.end = answer.end;
+  if (records.length > 0) {
+    if (held.head === held.records.length) {
+      held.records = records;
+      held.head = 0;
+    } else {
+      held.records = held.records.concat(records);
+    }
+    held.bytes += answer.recordSet.length;
+  }
+  return news;
 }
 
 function takeOf(held: Held, count: number): KafkaRecord[] {
