@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
 import { registerCheck } from './commands/check.ts';
+import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDown } from './commands/down.ts';
 import { registerImport } from './commands/import.ts';
 import { registerStatus } from './commands/status.ts';
@@ -16,6 +17,7 @@ const COMMANDS: readonly Register[] = [
   registerDown,
   registerStatus,
   registerImport,
+  registerDeadLetters,
 ];
 
 interface GlobalOptions {

@@ -1,0 +1,166 @@
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { tables } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
+import { openServers } from '../../streams/platform.ts';
+import { type CommandContext, examples, type Register } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { count, instant } from '../format.ts';
+import { wholeOption } from '../options.ts';
+import { openProject } from '../project.ts';
+
+interface ShowOptions {
+  readonly code?: string;
+  readonly limit: number;
+}
+
+interface Reason {
+  readonly source: string;
+  readonly stage: string;
+  readonly code: string;
+  readonly records: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+interface Letter {
+  readonly stage: string;
+  readonly code: string;
+  readonly detail: string;
+  readonly writer: string;
+  readonly source_topic: string;
+  readonly source_partition: number;
+  readonly source_offset: number;
+  readonly append_time: number;
+  readonly event_id: string | null;
+  readonly event_time: number | null;
+  /** base64 */
+  readonly value: string | null;
+}
+
+export const registerDeadLetters: Register = (program, run) => {
+  const group = program.command('dead-letters').description('records that were not taken, with the reason');
+  group
+    .command('ls')
+    .argument('[source]', 'one source; default: all')
+    .description('counts by reason')
+    .addHelpText('after', examples(['millrace dead-letters ls', 'how many of which kind']))
+    .action(run(list));
+  group
+    .command('show')
+    .argument('[source]', 'one source; default: all')
+    .description('the newest ones, whole')
+    .option('--code <reason>', 'only this reason, e.g. late')
+    .option('--limit <n>', 'how many', wholeOption(1), 10)
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace dead-letters show', 'the last ten'],
+        ['millrace dead-letters show --code rule_failed --limit 3', 'three that a rule refused'],
+      ),
+    )
+    .action(run(show));
+};
+
+async function list(context: CommandContext, source: string | undefined): Promise<void> {
+  const { output } = context;
+  const project = openProject(context);
+  const platform = openServers(project);
+  try {
+    const reasons: Reason[] = [];
+    for (const name of sourcesOf(project, source))
+      reasons.push(
+        ...(await platform.warehouse.query<Reason>(
+          `SELECT {source:String} AS source, stage, code, count() AS records,
+             toUnixTimestamp64Milli(min(append_time)) AS first, toUnixTimestamp64Milli(max(append_time)) AS last
+           FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL
+           GROUP BY stage, code ORDER BY records DESC, code`,
+          { source: name },
+        )),
+      );
+    if (output.isJson) return output.json(reasons);
+    if (reasons.length === 0) return output.line('No record was refused.');
+    output.table(
+      [
+        { title: 'source' },
+        { title: 'stage' },
+        { title: 'reason' },
+        { title: 'records', align: 'right' },
+        { title: 'first' },
+        { title: 'last' },
+      ],
+      reasons.map(({ source: of, stage, code, records, first, last }) => [
+        of,
+        stage,
+        code,
+        count(records),
+        instant(first),
+        instant(last),
+      ]),
+    );
+  } finally {
+    await platform.close();
+  }
+}
+
+async function show(
+  context: CommandContext,
+  source: string | undefined,
+  options: ShowOptions,
+): Promise<void> {
+  const { output } = context;
+  const project = openProject(context);
+  const platform = openServers(project);
+  try {
+    const letters: Letter[] = [];
+    for (const name of sourcesOf(project, source))
+      letters.push(
+        ...(await platform.warehouse.query<Letter>(
+          `SELECT stage, code, detail, writer, source_topic, source_partition, source_offset,
+             toUnixTimestamp64Milli(append_time) AS append_time, event_id,
+             toUnixTimestamp64Milli(event_time) AS event_time, base64Encode(value) AS value
+           FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL
+           WHERE {code:String} = '' OR code = {code:String}
+           ORDER BY refused_time DESC, source_partition, source_offset DESC LIMIT {limit:UInt32}`,
+          { code: options.code ?? '', limit: options.limit },
+        )),
+      );
+    if (output.isJson) return output.json(letters);
+    if (letters.length === 0) return output.line('There is none.');
+    const { bold, dim } = output.colours;
+    for (const letter of letters) {
+      output.line(`${bold(letter.code)} ${letter.detail}`);
+      const where =
+        letter.source_topic === ''
+          ? `row ${letter.source_offset} of the import`
+          : `${letter.source_topic} partition ${letter.source_partition} offset ${letter.source_offset}`;
+      output.line(dim(`  ${letter.stage}, ${where}, ${instant(letter.append_time)}, by ${letter.writer}`));
+      if (letter.event_id !== null)
+        output.line(
+          dim(
+            `  event ${letter.event_id}${letter.event_time === null ? '' : ` of ${instant(letter.event_time)}`}`,
+          ),
+        );
+      if (letter.value !== null) output.line(`  ${readable(Buffer.from(letter.value, 'base64'))}`);
+      output.line();
+    }
+  } finally {
+    await platform.close();
+  }
+}
+
+/** Text as it is, anything else as hex; cut where it would flood the screen. */
+function readable(value: Buffer): string {
+  const text = value.toString('utf8');
+  const shown = /^[\P{C}\s]*$/u.test(text)
+    ? text
+    : `${value.length} bytes: ${value.subarray(0, 80).toString('hex')}`;
+  return shown.length > 400 ? `${shown.slice(0, 400)}…` : shown;
+}
+
+export function sourcesOf(project: Project, source: string | undefined): string[] {
+  const names = project.sources.map(({ name }) => name);
+  if (source === undefined) return names;
+  if (!names.includes(source))
+    throw new UsageError(`Project ${project.name} has no source '${source}'; it has ${names.join(', ')}.`);
+  return [source];
+}
