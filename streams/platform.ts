@@ -1,21 +1,36 @@
+import { randomUUID } from 'node:crypto';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { createWarehouse } from '../infrastructure/clickhouse/warehouse.ts';
+import { createKafka } from '../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
+import { createMemoryBroker } from '../infrastructure/memory/broker.ts';
+import { createMemoryStore } from '../infrastructure/memory/store.ts';
+import { createMemoryWarehouse } from '../infrastructure/memory/warehouse.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { createRedisStore } from '../infrastructure/redis/store.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
+import { type Codecs, openCodecs, type SchemaIds } from './codecs.ts';
 
 /**
  * Everything a project's streams and tools talk to. A part is opened when it is first asked for, so a tool
  * needs only the servers that it uses.
  */
 export interface Platform {
+  readonly kafka: Kafka;
   readonly store: OnlineStore;
   readonly warehouse: Warehouse;
+  readonly registry: SchemaIds;
   readonly clock: Clock;
+  /** All codecs of the project, opened once. Throws RegistryError. */
+  codecs(): Promise<Codecs>;
   /** Closes what was opened. */
   close(): Promise<void>;
+}
+
+export interface PlatformLogger {
+  debug(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
 }
 
 export const wallClock: Clock = {
@@ -28,7 +43,7 @@ interface Closing {
 }
 
 /** Parts that are opened once, when first used, and closed in the opposite order. */
-export function createParts() {
+function createParts() {
   const opened: Closing[] = [];
   return {
     part<T extends Closing>(open: () => T): () => T {
@@ -48,21 +63,80 @@ export function createParts() {
 }
 
 /** The servers that a project's connections name. */
-export function openServers(project: Project): Platform {
+export function openServers(project: Project, logger?: PlatformLogger): Platform {
   const { connections } = project;
   const parts = createParts();
+  const kafka = parts.part(() =>
+    createKafka(connections, {
+      clientId: `millrace-${randomUUID().slice(0, 8)}`,
+      ...(logger === undefined ? {} : { logger }),
+    }),
+  );
   const store = parts.part(() => createRedisStore(connections.redis));
   const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
+  const registry = memoryRegistry();
   return {
+    get kafka() {
+      return kafka();
+    },
     get store() {
       return store();
     },
     get warehouse() {
       return warehouse();
     },
+    registry,
     clock: wallClock,
+    codecs: once(() => openCodecs(project, registry)),
     close: parts.close,
   };
 }
 
-export type { Kafka };
+/** The same in this process, on the twins, with ClickHouse's own engine. */
+export async function openTwins(project: Project): Promise<Platform> {
+  const registry = memoryRegistry();
+  const store = createMemoryStore();
+  const kafka = createMemoryBroker(wallClock).kafka();
+  const warehouse = await createMemoryWarehouse();
+  return {
+    kafka,
+    store,
+    warehouse,
+    registry,
+    clock: wallClock,
+    codecs: once(() => openCodecs(project, registry)),
+    async close() {
+      await kafka.close();
+      await store.close();
+      await warehouse.close();
+    },
+  };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let value: Promise<T> | undefined;
+  return () => {
+    value ??= make().catch((error: unknown) => {
+      // What failed once may succeed later.
+      value = undefined;
+      throw error;
+    });
+    return value;
+  };
+}
+
+function memoryRegistry(): SchemaIds {
+  const ids = new Map<string, number>();
+  const texts: string[] = [];
+  return {
+    async register(_subject, schema) {
+      const text = JSON.stringify(schema);
+      const known = ids.get(text);
+      if (known !== undefined) return known;
+      texts.push(text);
+      ids.set(text, texts.length);
+      return texts.length;
+    },
+    schemaById: async (id) => texts[id - 1] ?? null,
+  };
+}
