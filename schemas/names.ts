@@ -51,6 +51,8 @@ export const headers = {
   clockKind: 'mr-clock-kind',
   /** Place of a replayed record in its source: an ascending integer. */
   place: 'mr-place',
+  /** Raw offset of a clock, where ingest passes it on. */
+  sourceOffset: 'mr-offset',
   /** Producer's send time, epoch ms, carried through for latency. */
   sentAt: 'mr-sent-at',
 } as const;

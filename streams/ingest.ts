@@ -14,11 +14,11 @@ import { createValidator } from '../processors/validate.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { groups, headers, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import { DAY, SECOND } from '../schemas/time.ts';
+import { SECOND } from '../schemas/time.ts';
 import { Announcer, type SourcePartition } from './announcer.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { Codecs } from './codecs.ts';
-import { decodeProgress, encodeProgress, progressKey, recoverProgress } from './progress.ts';
+import { encodeProgress, loadProgress, PROGRESS_TTL_MS, progressKey } from './progress.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -36,7 +36,6 @@ const MAX_POLL_RECORDS = 1_000;
 /** A busy partition is flushed at most this often, so that the cost of a Kafka record is shared. */
 const LINGER_MS = 5;
 const IDLE_POLL_MS = 200;
-const PROGRESS_TTL_MS = 400 * DAY;
 
 interface Held extends SourcePartition {
   readonly plan: SegmentPlan;
@@ -68,19 +67,12 @@ export function createIngest(deps: IngestDeps): Stream {
     let held = new Map<string, Held>();
 
     async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
-      const found = await store.read(
-        assigned.map((tp) => [progressKey(prefix, planOf(tp.topic).source.name, tp.partition)]),
-      );
+      const known = await loadProgress(deps, assigned);
       const next = new Map<string, Held>();
       const positions: Position[] = [];
-      const lost = assigned.filter((_, i) => found[i]?.[0] == null);
-      const recovered = lost.length === 0 ? [] : await recoverProgress(deps, lost);
-      for (const [i, tp] of assigned.entries()) {
-        const { topic, partition } = tp;
+      for (const [i, { topic, partition }] of assigned.entries()) {
         const plan = planOf(topic);
-        const expected = found[i]?.[0] ?? null;
-        const progress =
-          expected === null ? (recovered[lost.indexOf(tp)] ?? FRESH_PROGRESS) : decodeProgress(expected);
+        const { progress, bytes: expected } = known[i] ?? { progress: FRESH_PROGRESS, bytes: null };
         const partitions = plan.source.partitions;
         next.set(`${topic}:${partition}`, {
           plan,
@@ -110,13 +102,10 @@ export function createIngest(deps: IngestDeps): Stream {
 
     /** Reads the progress again and goes where it says. */
     async function reread(state: Held): Promise<void> {
-      const key = progressKey(prefix, state.source.name, state.partition);
-      const [[bytes = null] = []] = await store.read([[key]]);
-      state.expected = bytes;
-      state.progress =
-        bytes === null
-          ? ((await recoverProgress(deps, [state]))[0] ?? FRESH_PROGRESS)
-          : decodeProgress(bytes);
+      const [known] = await loadProgress(deps, [state]);
+      if (known === undefined) return;
+      state.expected = known.bytes;
+      state.progress = known.progress;
       state.announce = true;
       await consumer.seek({ topic: state.topic, partition: state.partition }, state.progress.next);
     }
@@ -332,6 +321,7 @@ function clockRecord(
     headers: {
       [headers.clock]: String(clock.time),
       [headers.clockKind]: clock.kind,
+      [headers.sourceOffset]: String(clock.offset),
       ...(clock.replay === null ? {} : { [headers.replay]: clock.replay }),
     },
   };

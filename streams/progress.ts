@@ -1,10 +1,15 @@
 import type { Kafka, KafkaRecord, TopicPartition } from '../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { FRESH_PROGRESS, type Progress } from '../processors/lateness.ts';
-import { keys, topics } from '../schemas/names.ts';
-import type { Project } from '../schemas/project.ts';
+import type { ValidatedEvent } from '../schemas/event.ts';
+import { headers, keys, topics } from '../schemas/names.ts';
+import type { Project, Source } from '../schemas/project.ts';
 import type { Section } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import type { Codecs } from './codecs.ts';
+import { DAY } from '../schemas/time.ts';
+import type { Codec, Codecs } from './codecs.ts';
+import { Contended, isTorn } from './life.ts';
+import { textOf } from './requests.ts';
 import { readTails } from './tail.ts';
 
 /** Ingest's progress is gone from the online store and cannot be had back from the view topics. */
@@ -13,12 +18,14 @@ export class ProgressLost extends MillraceError {
   readonly retriable = false;
 }
 
-interface RecoveryDeps {
+interface ProgressDeps {
   readonly project: Project;
   readonly kafka: Kafka;
+  readonly store: OnlineStore;
   readonly codecs: Codecs;
 }
 
+export const PROGRESS_TTL_MS = 400 * DAY;
 const FORMAT = 1;
 /** How far back from the end of a view partition its headers are looked for. */
 const LOOK_BACK = 2_000;
@@ -41,63 +48,131 @@ export function decodeProgress(bytes: Uint8Array): Progress {
   return progress;
 }
 
+/** The progress of a source partition, and its bytes as the online store has them. */
+export interface Known {
+  readonly bytes: Uint8Array;
+  readonly progress: Progress;
+}
+
 /**
- * What ingest can know of source partitions when the online store knows nothing: from the last headers in
- * the view topics, the section with the smallest last offset over all view partitions (repeats are skipped
- * by marks), and the running maximum after it. Where no view partition has ever heard of anything, the
- * partition is new. Throws ProgressLost where the headers are not enough; never starts again in silence.
+ * Reads the progress of source partitions. What the store does not know (a new partition, a lost or torn
+ * store) is recovered and set there before anything is sent, so that nothing known always means lost.
  */
-export async function recoverProgress(
-  deps: RecoveryDeps,
-  lost: readonly TopicPartition[],
-): Promise<Progress[]> {
-  const { project, kafka, codecs } = deps;
-  const tails = new Map<string, KafkaRecord[][]>();
-  for (const view of project.views) {
-    const topic = topics.view(project.prefix, view.id);
-    tails.set(topic, await readTails(kafka, topic, LOOK_BACK));
-  }
-  return lost.map(({ topic, partition }) => {
-    const source = project.sources.find(({ name }) => topics.raw(project.prefix, name) === topic);
-    const last = project.views
-      .filter((view) => source !== undefined && view.sources.includes(source.name))
-      .flatMap((view) => tails.get(topics.view(project.prefix, view.id)) ?? [])
-      .map((tail) => lastSection(tail, codecs, topic, partition));
-    const heard = last.filter((section) => section !== null);
-    const [first, ...rest] = heard;
-    if (first === undefined) return FRESH_PROGRESS;
-    if (heard.length < last.length)
-      throw new ProgressLost(
-        `The progress of ${topic} partition ${partition} is gone from the online store, and only ${heard.length} of ${last.length} view partitions still tell of it. Restore the store from a backup, or start the project under a new prefix and backfill it.`,
-      );
-    const { to, runningMax, byClock, clockOpen } = rest.reduce(
-      (least, section) => (section.to < least.to ? section : least),
-      first,
-    );
-    return { next: to + 1, runningMax, byClock, clockOpen };
+export async function loadProgress(
+  deps: ProgressDeps,
+  partitions: readonly TopicPartition[],
+): Promise<Known[]> {
+  const { project, store } = deps;
+  const keyOf = (tp: TopicPartition) =>
+    progressKey(project.prefix, sourceOf(project, tp.topic).name, tp.partition);
+  const found = (await store.read(partitions.map((tp) => [keyOf(tp)]))).map(([bytes = null]) => bytes);
+  const isLost = (bytes: Uint8Array | null): boolean => bytes === null || isTorn(bytes);
+  const lost = partitions.filter((_, i) => isLost(found[i] ?? null));
+  const recovered = lost.length === 0 ? [] : await recoverProgress(deps, lost);
+  const results = await store.commit(
+    lost.map((tp, i) => ({
+      metaKey: keyOf(tp),
+      expected: found[partitions.indexOf(tp)] ?? null,
+      next: encodeProgress(recovered[i] ?? FRESH_PROGRESS),
+      sets: [],
+      appends: [],
+      deletes: [],
+      logTtlMs: PROGRESS_TTL_MS,
+      metaTtlMs: PROGRESS_TTL_MS,
+    })),
+  );
+  if (results.some(({ status }) => status !== 'committed'))
+    throw new Contended('Another process is taking over the same partitions of ingest; trying again.');
+  return partitions.map((tp, i) => {
+    const at = lost.indexOf(tp);
+    const bytes = at < 0 ? (found[i] ?? null) : encodeProgress(recovered[at] ?? FRESH_PROGRESS);
+    if (bytes === null) throw new Error(`no progress for ${tp.topic} partition ${tp.partition}`);
+    return { bytes, progress: decodeProgress(bytes) };
   });
 }
 
-function lastSection(
+/**
+ * What can be known of source partitions when the online store knows nothing: the last section in the view
+ * topics that every view partition has come to, and that the validated topic has come to as well, with the
+ * running maximum after it; what follows it is sent again (repeats are skipped by marks). Where there is no
+ * such section the partition is worked again from its start, if the raw topic still has it. Throws
+ * ProgressLost otherwise; never starts in the middle in silence.
+ */
+async function recoverProgress(deps: ProgressDeps, lost: readonly TopicPartition[]): Promise<Progress[]> {
+  const { project, kafka, codecs } = deps;
+  const blocks = new Map<string, KafkaRecord[][]>();
+  for (const view of project.views) {
+    const topic = topics.view(project.prefix, view.id);
+    blocks.set(topic, await readTails(kafka, topic, LOOK_BACK));
+  }
+  const progress: Progress[] = [];
+  for (const { topic, partition } of lost) {
+    const source = sourceOf(project, topic);
+    const validated = (await readTails(kafka, topics.validated(project.prefix, source.name), 1))[
+      partition
+    ]?.at(-1);
+    const known = project.views
+      .filter((view) => view.sources.includes(source.name))
+      .flatMap((view) => blocks.get(topics.view(project.prefix, view.id)) ?? [])
+      .map((tail) => sectionsOf(tail, codecs, topic, partition));
+    const reached = Math.min(
+      validated === undefined ? -1 : sourceOffsetOf(validated, codecs.validated(source.name)),
+      ...known.map((sections) => sections.at(-1)?.to ?? -1),
+    );
+    const best = known
+      .flat()
+      .filter(({ to }) => to <= reached)
+      .reduce<Section | null>(
+        (last, section) => (last === null || section.to > last.to ? section : last),
+        null,
+      );
+    if (best !== null && best.to >= 0)
+      progress.push({
+        next: best.to + 1,
+        runningMax: best.runningMax,
+        byClock: best.byClock,
+        clockOpen: best.clockOpen,
+      });
+    else if ((await startOf(kafka, topic, partition)) === 0) progress.push(FRESH_PROGRESS);
+    else
+      throw new ProgressLost(
+        `The progress of ${topic} partition ${partition} is gone from the online store, the view topics do not tell it, and the raw topic no longer begins at 0. Restore the store from a backup, or start the project under a new prefix and backfill it.`,
+      );
+  }
+  return progress;
+}
+
+function sectionsOf(
   tail: readonly KafkaRecord[],
   codecs: Codecs,
   topic: string,
   partition: number,
-): Section | null {
-  for (let i = tail.length - 1; i >= 0; i -= 1) {
-    const value = tail[i]?.value;
-    if (value === null || value === undefined) continue;
-    const { sections } = codecs.blocks.decode(value);
-    for (let j = sections.length - 1; j >= 0; j -= 1) {
-      const section = sections[j];
-      if (
-        section !== undefined &&
-        section.history === null &&
-        section.topic === topic &&
-        section.partition === partition
-      )
-        return section;
-    }
-  }
-  return null;
+): Section[] {
+  return tail.flatMap(({ value }) =>
+    value === null
+      ? []
+      : codecs.blocks
+          .decode(value)
+          .sections.filter(
+            (section) =>
+              section.history === null && section.topic === topic && section.partition === partition,
+          ),
+  );
+}
+
+function sourceOffsetOf(record: KafkaRecord, codec: Codec<ValidatedEvent>): number {
+  if (record.value !== null) return codec.decode(record.value).offset;
+  return Number(textOf(record, headers.sourceOffset) ?? -1);
+}
+
+async function startOf(kafka: Kafka, topic: string, partition: number): Promise<number> {
+  const admin = await kafka.admin();
+  const bounds = await admin.offsets(topic).finally(() => admin.close());
+  return bounds[partition]?.start ?? 0;
+}
+
+function sourceOf(project: Project, topic: string): Source {
+  const source = project.sources.find(({ name }) => topics.raw(project.prefix, name) === topic);
+  if (source === undefined) throw new Error(`${topic} is no raw topic of project ${project.name}`);
+  return source;
 }

@@ -192,7 +192,7 @@ export class GroupMember implements Consumer {
 
   /** A zombie notices, and joins again. */
   revive(): void {
-    if (this.#zombie === null) return;
+    if (this.#zombie === null || this.#closed) return;
     this.#zombie = null;
     this.#group.join(this);
     this.#logs.wake();

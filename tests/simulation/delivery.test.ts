@@ -23,7 +23,7 @@ function expected(world: World, accepted: readonly ValidatedEvent[], request: Va
       view,
       events,
       { time: request.event.time, zone: null },
-      { head, asOf: head, sketchAsOf: sketchHead },
+      { asOf: head, sketchAsOf: sketchHead },
     );
     stored.set(values, offset);
   }

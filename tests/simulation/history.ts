@@ -18,6 +18,9 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/** After so many the world is left alone, so that what is stuck is stuck for good. */
+const MOST_FAULTS = 12;
+
 export interface HistoryOptions {
   readonly seed: number;
   readonly trips: number;
@@ -48,6 +51,12 @@ export async function history(
   const layout = options.layout ?? [ALL, ALL];
   const processes: Process[] = layout.map((streams) => world.start(streams));
   const struck: Fault[] = [];
+  const bugs: unknown[] = [];
+  const watch = (process: Process): Process => {
+    process.done.catch((error: unknown) => bugs.push(error));
+    return process;
+  };
+  for (const process of processes) watch(process);
   let result: ReplayResult | null = null;
   let failed: unknown = null;
   world.replay(items).then(
@@ -68,7 +77,7 @@ export async function history(
     const victim = processes[index];
     if (fault === 'kill') {
       victim?.kill();
-      processes[index] = world.start(layout[index] ?? ALL);
+      processes[index] = watch(world.start(layout[index] ?? ALL));
     } else if (fault === 'zombie') {
       const consumer =
         victim === undefined || victim.consumers.length === 0 ? undefined : pick(random, victim.consumers);
@@ -94,13 +103,13 @@ export async function history(
       snapshot = world.store.snapshot();
       snapshotAt = now;
     }
-    if (options.faults.length > 0 && now >= nextFault && result === null) {
+    if (options.faults.length > 0 && now >= nextFault && result === null && struck.length < MOST_FAULTS) {
       nextFault = now + random() * 2 * options.faultEveryMs;
       strike(pick(random, options.faults));
     }
-    return result !== null || failed !== null;
+    return result !== null || failed !== null || bugs.length > 0;
   }, 30 * 60_000);
-  if (failed !== null) throw failed;
+  if (failed !== null || bugs.length > 0) throw failed ?? bugs[0];
   if (!finished || result === null)
     throw new Error(`seed ${options.seed}: stuck after ${struck.join(', ') || 'no fault'}`);
   let stopped = false;
