@@ -121,9 +121,7 @@ export function buildView(spec: ViewSpec): View {
   for (const [index, one] of (spec.windows ?? []).entries()) {
     const { aggregation, input, length } = one;
     const sketch = SKETCHES.has(aggregation);
-    const set = sketch
-      ? draft('sketches', 's', sketchResolution)
-      : draft('windows', 'w', resolution);
+    const set = sketch ? draft('sketches', 's', sketchResolution) : draft('windows', 'w', resolution);
     set.lengths.add(length);
     let columns: number[];
     if (sketch) {
@@ -132,7 +130,8 @@ export function buildView(spec: ViewSpec): View {
       columns = [
         known >= 0
           ? known
-          : set.sketches.push({ kind, input, precision: spec.precision ?? 11, alpha: spec.alpha ?? 0.01 }) - 1,
+          : set.sketches.push({ kind, input, precision: spec.precision ?? 11, alpha: spec.alpha ?? 0.01 }) -
+            1,
       ];
     } else columns = columnsOf(set, input, kindsOf(aggregation, one.limbs ?? false));
     pending.push(() => ({

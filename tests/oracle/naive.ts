@@ -1,0 +1,168 @@
+import type { EventRecord } from '../../schemas/event.ts';
+import type { StoredFeature, View } from '../../schemas/view.ts';
+import { sameLocalClock } from './local-clock.ts';
+
+/**
+ * What a feature means, computed straight from its definition: filter the raw events, then aggregate. No
+ * tiles, no state, nothing shared with processors/. Slow, and meant to be plainly right.
+ *
+ * Distinct counts and quantiles are exact here; whoever compares a sketch with them brings the tolerance.
+ */
+export interface OracleEvent {
+  readonly source: string;
+  readonly event: EventRecord;
+}
+
+export interface OracleRequest {
+  readonly time: number;
+  readonly zone: string | null;
+}
+
+export interface OracleEdge {
+  readonly asOf: number;
+  readonly sketchAsOf: number;
+}
+
+interface Seen {
+  readonly time: number;
+  readonly value: bigint;
+}
+
+const floor = (time: number, step: number) => Math.floor(time / step) * step;
+
+/**
+ * One number a feature of the view (NaN = null), for one entity. `events` are all accepted events of the entity
+ * that the view did not refuse as late; those that are too old for its second time are left out here.
+ */
+export function oracleRead(
+  view: View,
+  events: readonly OracleEvent[],
+  request: OracleRequest,
+  edge: OracleEdge,
+): number[] {
+  return view.features.map((feature) => {
+    const stretches = stretchesOf(view, feature, request, edge);
+    if (stretches === null) return Number.NaN;
+    const inside = (time: number) => stretches.some(([from, to]) => time >= from && time < to);
+    const column = (k: number): Seen[] => {
+      const set = view.sets[feature.set];
+      const index = feature.columns[k];
+      const list = feature.aggregation === 'distinct' || feature.aggregation === 'quantile';
+      const input = index === undefined ? undefined : (list ? set?.sketches : set?.columns)?.[index]?.input;
+      if (input === undefined) throw new Error(`feature ${feature.name} has no column ${k}`);
+      return valuesOf(view, events, input).filter(({ time }) => inside(time));
+    };
+    return aggregate(view, feature, request, edge, column);
+  });
+}
+
+/** The values that the events give to one input, each at the time that keys the view. */
+function valuesOf(view: View, events: readonly OracleEvent[], index: number): Seen[] {
+  const input = view.inputs[index];
+  const seen: Seen[] = [];
+  for (const { source, event } of events) {
+    if (input === undefined || source !== input.source) continue;
+    const value = input.evaluate(event);
+    if (value === null) continue;
+    let time = event.time;
+    if (view.at !== null) {
+      const second = event[view.at.field];
+      if (typeof second !== 'number' || event.time - second > view.at.maxDelay) continue;
+      time = second;
+    }
+    seen.push({ time, value: BigInt(value) });
+  }
+  return seen;
+}
+
+/** Stretches of time that the feature is the aggregate of; null where one is not over yet. */
+function stretchesOf(
+  view: View,
+  feature: StoredFeature,
+  request: OracleRequest,
+  edge: OracleEdge,
+): Array<[number, number]> | null {
+  const set = view.sets[feature.set];
+  if (set === undefined) throw new Error(`feature ${feature.name} has no set`);
+  const young = set.kind === 'sketches' ? edge.sketchAsOf : edge.asOf;
+  const end = view.at === null ? young : floor(young - view.at.maxDelay, set.resolution);
+  if (feature.kind === 'window') {
+    const window = set.windows[feature.window];
+    if (window === undefined) throw new Error(`feature ${feature.name} has no window`);
+    return [[floor(end - window.length, window.hop), end]];
+  }
+  const now = floor(request.time, view.resolution);
+  const stretches: Array<[number, number]> = [];
+  for (let k = 1; k <= feature.times; k += 1) {
+    const then = sameLocalClock(now, k * feature.every, request.zone);
+    if (then === null) return null;
+    const anchor = floor(then, set.resolution);
+    if (anchor + feature.to > end) return null;
+    stretches.push([anchor + feature.from, anchor + feature.to]);
+  }
+  return stretches;
+}
+
+const total = (seen: readonly Seen[]) => seen.reduce((sum, { value }) => sum + value, 0n);
+
+function aggregate(
+  view: View,
+  feature: StoredFeature,
+  request: OracleRequest,
+  edge: OracleEdge,
+  column: (k: number) => Seen[],
+): number {
+  const seen = column(0);
+  const { scale } = feature;
+  if (feature.aggregation === 'count') return seen.length;
+  if (feature.aggregation === 'sum') return Number(total(seen)) / scale;
+  if (seen.length === 0) return Number.NaN;
+  switch (feature.aggregation) {
+    case 'mean':
+    case 'share':
+      return Number(total(seen)) / (column(1).length * scale);
+    case 'min':
+      return (
+        Number(seen.reduce((least, { value }) => (value < least ? value : least), seen[0]?.value ?? 0n)) /
+        scale
+      );
+    case 'max':
+      return (
+        Number(seen.reduce((most, { value }) => (value > most ? value : most), seen[0]?.value ?? 0n)) / scale
+      );
+    case 'variance':
+    case 'stddev': {
+      const n = BigInt(seen.length);
+      const squares = seen.reduce((sum, { value }) => sum + value * value, 0n);
+      const spread = Number(n * squares - total(seen) ** 2n);
+      const variance = spread / Number(n * n) / scale / scale;
+      return feature.aggregation === 'stddev' ? Math.sqrt(variance) : variance;
+    }
+    case 'last':
+    case 'seconds_since_last': {
+      const last = seen.reduce((a, b) =>
+        b.time > a.time || (b.time === a.time && b.value > a.value) ? b : a,
+      );
+      return feature.aggregation === 'last' ? Number(last.value) / scale : (request.time - last.time) / 1000;
+    }
+    case 'distinct':
+      return new Set(seen.map(({ value }) => value)).size;
+    case 'quantile': {
+      if (feature.kind !== 'window') break;
+      const sorted = seen.map(({ value }) => value).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+      const rank = Math.floor(feature.quantile * (sorted.length - 1));
+      return Number(sorted[rank] ?? 0n) / scale;
+    }
+    case 'decayed_sum':
+    case 'decayed_mean': {
+      if (feature.kind !== 'window') break;
+      const { halfLife } = feature;
+      const hop = view.sets[feature.set]?.windows[feature.window]?.hop ?? 0;
+      const weight = (time: number) => 2 ** -((edge.asOf - floor(time, hop)) / halfLife);
+      const sum = seen.reduce((so, { time, value }) => so + weight(time) * Number(value), 0);
+      const weights = seen.reduce((so, { time }) => so + weight(time), 0);
+      return (feature.aggregation === 'decayed_sum' ? sum : sum / weights) / scale;
+    }
+  }
+  throw new Error(`the oracle cannot compute ${feature.aggregation} as ${feature.kind}`);
+}
