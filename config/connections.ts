@@ -101,8 +101,8 @@ const optional = <K extends string>(key: K, value: string | undefined) =>
 function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections> {
   const { kafka, redis, registry, clickhouse } = declared;
   const tlsOf = (tls: ConnectionsDeclaration['kafka']['tls']) =>
-    typeof tls === 'boolean'
-      ? tls
+    typeof tls !== 'object'
+      ? tls === true
       : { ...optional('ca', tls.ca), ...optional('cert', tls.cert), ...optional('key', tls.key) };
   return {
     ...(kafka === undefined

@@ -7,17 +7,18 @@ import { DURATION_PATTERN } from './durations.ts';
 /** What a person writes. One schema for the loader, the editors' JSON Schema and the reference. */
 
 const NAME = /^[a-z][a-z0-9_]*$/;
-const name = (what: string) =>
-  z
-    .string()
-    .regex(NAME, { error: 'name' })
-    .describe(`${what} Small letters, digits and _, starting with a letter.`);
+/** Ends of descriptions, by which the reference knows a kind of text. */
+export const HINTS = {
+  name: 'Small letters, digits and _, starting with a letter.',
+  duration: 'A duration: `90s`, `5m`, `13h15m`, `7d`.',
+  expression: 'An expression.',
+} as const;
+
+const join = (...sentences: readonly string[]) => sentences.filter((one) => one !== '').join(' ');
+const name = (what: string) => z.string().regex(NAME, { error: 'name' }).describe(join(what, HINTS.name));
 const duration = (what: string) =>
-  z
-    .string()
-    .regex(DURATION_PATTERN, { error: 'duration' })
-    .describe(`${what} A duration: \`90s\`, \`5m\`, \`13h15m\`, \`7d\`.`);
-const expression = (what: string) => z.string().min(1).describe(`${what} An expression.`);
+  z.string().regex(DURATION_PATTERN, { error: 'duration' }).describe(join(what, HINTS.duration));
+const expression = (what: string) => z.string().min(1).describe(join(what, HINTS.expression));
 const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
 
 const fieldName = name('Name of a field.');
@@ -364,41 +365,51 @@ const pem = (what: string) =>
   z.string().optional().describe(`${what}, as \`\${file:PATH}\` or \`\${env:NAME}\`.`);
 export const connectionsSchema = z
   .strictObject({
-    kafka: z.strictObject({
-      brokers: oneOrMore(z.string().min(1)).describe('`host:port`, several with commas or as a list.'),
-      tls: z
-        .union([
-          z.boolean(),
-          z.strictObject({ ca: pem('Authority'), cert: pem('Certificate'), key: pem('Private key') }),
-        ])
-        .default(false)
-        .describe('Encryption.'),
-      sasl: z
-        .strictObject({
-          mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('How to log in.'),
-          username: z.string().min(1).describe('User.'),
-          password: z.string().describe(`Password. ${secretNote}`),
-        })
-        .optional()
-        .describe('Login.'),
-    }),
-    redis: z.strictObject({
-      url: z
-        .string()
-        .min(1)
-        .describe(`\`redis://\` or \`rediss://\`. A password in it ${secretNote.toLowerCase()}`),
-    }),
-    registry: z.strictObject({
-      url: z.string().min(1).describe('URL of the schema registry.'),
-      username: z.string().optional().describe('User.'),
-      password: z.string().optional().describe(`Password. ${secretNote}`),
-    }),
-    clickhouse: z.strictObject({
-      url: z.string().min(1).describe("URL of ClickHouse's HTTP interface."),
-      database: z.string().min(1).default('default').describe('Database.'),
-      username: z.string().optional().describe('User.'),
-      password: z.string().optional().describe(`Password. ${secretNote}`),
-    }),
+    kafka: z
+      .strictObject({
+        brokers: oneOrMore(z.string().min(1)).describe('`host:port`, several with commas or as a list.'),
+        tls: z
+          .union([
+            z.boolean(),
+            // Read before the reference is replaced: afterwards it is true or false.
+            z.string().regex(/^\$\{env:.+\}$/, { error: 'reference' }),
+            z.strictObject({ ca: pem('Authority'), cert: pem('Certificate'), key: pem('Private key') }),
+          ])
+          .default(false)
+          .describe('Encryption.'),
+        sasl: z
+          .strictObject({
+            mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('How to log in.'),
+            username: z.string().min(1).describe('User.'),
+            password: z.string().describe(`Password. ${secretNote}`),
+          })
+          .optional()
+          .describe('Login.'),
+      })
+      .describe('The Kafka cluster.'),
+    redis: z
+      .strictObject({
+        url: z
+          .string()
+          .min(1)
+          .describe(`\`redis://\` or \`rediss://\`. A password in it only as \`\${env:NAME}\`.`),
+      })
+      .describe('The online store: Redis or Valkey.'),
+    registry: z
+      .strictObject({
+        url: z.string().min(1).describe('URL of the schema registry.'),
+        username: z.string().optional().describe('User.'),
+        password: z.string().optional().describe(`Password. ${secretNote}`),
+      })
+      .describe('The schema registry.'),
+    clickhouse: z
+      .strictObject({
+        url: z.string().min(1).describe("URL of ClickHouse's HTTP interface."),
+        database: z.string().min(1).default('default').describe('Database.'),
+        username: z.string().optional().describe('User.'),
+        password: z.string().optional().describe(`Password. ${secretNote}`),
+      })
+      .describe('ClickHouse, where events and predictions lie.'),
   })
   .describe('Where the servers are.');
 

@@ -8,6 +8,10 @@ import type { Problem } from './problems.ts';
 const FORMATS: Readonly<Record<string, { readonly message: string; readonly mend: string }>> = {
   duration: { message: 'is not a duration.', mend: 'Write it as 90s, 5m, 6h, 7d or 13h15m.' },
   name: { message: 'is not a name.', mend: 'Use small letters, digits and _, starting with a letter.' },
+  reference: {
+    message: 'is neither true nor false.',
+    mend: 'Write true, false, or a block with ca, cert and key.',
+  },
   path: { message: 'is not a path.', mend: 'Write it as card.token.' },
   'event name': { message: 'is not the name of an event type.', mend: 'Write it as flight.departed.' },
   'project name': {
