@@ -1,0 +1,61 @@
+import type { Model, Project, Source } from '../../../schemas/project.ts';
+
+let prefixes = 0;
+
+/** A source with a field of every type. */
+export const trips: Source = {
+  name: 'trips',
+  partitions: 3,
+  format: { kind: 'avro' },
+  fields: [
+    { name: 'place', type: 'string' },
+    { name: 'count', type: 'int' },
+    { name: 'amount', type: 'double' },
+    { name: 'good', type: 'bool' },
+    { name: 'begun at', type: 'timestamp' },
+  ],
+  events: [{ name: 'trip', required: [], rules: [] }],
+  key: 'place',
+  outOfOrderness: 1_000,
+  maxFuture: null,
+};
+
+const late: Model = {
+  name: 'late',
+  task: 'binary',
+  request: { source: 'trips', eventType: 'trip' },
+  reads: [],
+  features: ['origin.late_1h', "it's `odd`"].map((name) => ({
+    kind: 'on_demand',
+    name,
+    evaluate: () => null,
+  })),
+  layoutHash: 'layout-1',
+  label: { source: 'trips', eventType: 'trip', join: [], evaluate: () => null, maturity: 0 },
+  trainer: { name: 'dense', parameters: {} },
+  sample: { maxRows: 1, seed: 1 },
+  threshold: 0.5,
+  gate: { maxWait: 20 },
+  training: { from: null, to: null },
+};
+
+export function tripsProject(source: Source = trips): Project {
+  const prefix = `t${process.pid}x${Math.random().toString(36).slice(2, 8)}x${prefixes++}`;
+  return {
+    name: 'test',
+    prefix,
+    directory: '',
+    sources: [source],
+    views: [],
+    models: [late],
+    history: null,
+    connections: {
+      kafka: { brokers: [], tls: false, sasl: null },
+      redis: { url: '' },
+      registry: { url: '' },
+      clickhouse: { url: '', database: '' },
+    },
+    retention: { raw: 1, validated: 1, predictions: 1, deadLetters: 1, viewExtra: 1, stateExtra: 1 },
+    hash: '',
+  };
+}
