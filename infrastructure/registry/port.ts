@@ -1,0 +1,55 @@
+import type { Schema } from 'avsc';
+import { MillraceError } from '../../schemas/refusal.ts';
+
+/** How a schema stands to its subject, before anything is registered. */
+export type SchemaStanding =
+  | { readonly status: 'new' }
+  | { readonly status: 'same'; readonly id: number }
+  | { readonly status: 'compatible' }
+  | { readonly status: 'conflict'; readonly detail: string };
+
+/** What streams and tools need of a schema registry. Adapters: Confluent's API (`/apis/ccompat/v7`), and memory. */
+export interface SchemaRegistry {
+  /**
+   * Id of the schema under the subject; the same one where it is there already. A new subject is BACKWARD compatible
+   * from then on. Throws IncompatibleSchema where records written so far could not be read, RegistryError else.
+   */
+  register(subject: string, schema: Schema): Promise<number>;
+  /** What `register` would do; changes nothing. */
+  standing(subject: string, schema: Schema): Promise<SchemaStanding>;
+  /** Text of a schema, or null where the registry knows none of that id. Both are remembered, the latter for a while. */
+  schemaById(id: number): Promise<string | null>;
+  /** The same for many ids at once. */
+  schemasById(ids: Iterable<number>): Promise<ReadonlyMap<number, string | null>>;
+  subjects(): Promise<readonly string[]>;
+  /** Deletes a subject with all its versions; nothing where there is none. */
+  remove(subject: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export class RegistryError extends MillraceError {
+  readonly code: 'unreachable' | 'not_allowed' | 'refused';
+  readonly retriable: boolean;
+
+  constructor(
+    code: 'unreachable' | 'not_allowed' | 'refused',
+    message: string,
+    options: { retriable: boolean; cause?: unknown },
+  ) {
+    super(message, options);
+    this.code = code;
+    this.retriable = options.retriable;
+  }
+}
+
+/** Records written with the subject's newest schema could not be read with this one. */
+export class IncompatibleSchema extends MillraceError {
+  readonly code = 'incompatible_schema';
+  readonly retriable = false;
+  readonly subject: string;
+
+  constructor(subject: string, detail: string, options?: { cause?: unknown }) {
+    super(detail, options);
+    this.subject = subject;
+  }
+}
