@@ -3,7 +3,7 @@ import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { hashDataset } from '../models/dataset.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import { backfillVectors } from './backfill-vectors.ts';
-import { type Labelled, labelledQuery, selectLabelled } from './labels.ts';
+import { selectLabelled } from './labels.ts';
 import { readLogged } from './logged.ts';
 
 /** Rows to learn from, in the order of (request time, id). */
@@ -67,7 +67,7 @@ export interface DataSetOptions {
  */
 export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]> {
   const { project, model, warehouse, selections } = options;
-  const labelled: Labelled[] = [];
+  const labelled: Array<Awaited<ReturnType<typeof selectLabelled>>> = [];
   for (const selection of selections) labelled.push(await selectLabelled(options, selection));
   const place = new Map<string, number>();
   for (const { ids } of labelled) for (const id of ids) if (!place.has(id)) place.set(id, place.size);
@@ -96,7 +96,7 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
   return labelled.map((set, s) => {
     const selection = selections[s] as Selection;
     const own = labelled.length === 1 ? rows : gatherRows(set.ids, place, rows, width);
-    const query = labelledQuery(project, model, selection);
+    const { query } = set;
     const countLogged = set.ids.reduce((sum, id) => sum + (logged.has(place.get(id) ?? -1) ? 1 : 0), 0);
     const data = { ...set, rows: own, names: model.features.map(({ name }) => name) };
     return {

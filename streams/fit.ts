@@ -82,7 +82,6 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
         epochs: trained.epochs.length,
         bestEpoch: trained.bestEpoch,
         tensorflowDifference: trained.tensorflowDifference,
-        tensorflowDifference: trained.tensorflowDifference,
       },
       dataset: {
         query: training.query,

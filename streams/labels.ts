@@ -23,65 +23,86 @@ interface LabelDeps {
   readonly warehouse: Warehouse;
 }
 
-/** The join, as a person may run it again: every number stands in it. */
-export function labelledQuery(project: Project, model: Model, selection: Selection): string {
+/**
+ * The join, as a person may run it again: every number stands in it. `fields` are those of the label event
+ * that its expression looks at. A request with several label events has several rows, the earliest first.
+ */
+export function labelledQuery(
+  project: Project,
+  model: Model,
+  selection: Selection,
+  fields: readonly Field[],
+): string {
   const { request, label } = model;
-  const source = sourceOf(project, label.source);
   const instant = (time: number) => `fromUnixTimestamp64Milli(${Math.trunc(time)}, 'UTC')`;
   const requestKeys = label.join.map((pair, i) => `${quoteName(pair.request)} AS k${i}`);
   const labelKeys = label.join.map((pair, i) => `${quoteName(pair.label)} AS k${i}`);
-  const keys = label.join.map((_, i) => `k${i}`);
+  const on = label.join.map((_, i) => `r.k${i} = l.k${i}`);
   const zone = zoneField(model);
-  const fields = source.fields.map((field, i) => `tupleElement(l.fields, ${i + 1}) AS f${i}`);
-  const hash = selection.sample === null ? '' : `cityHash64(r.id, ${selection.sample.seed})`;
-  const sampled = selection.sample === null ? '' : ` ORDER BY ${hash}, id LIMIT ${selection.sample.maxRows}`;
-  // Of several label events of one request the earliest counts; a tuple, since argMin passes over nulls.
+  const { sample } = selection;
+  const sampled =
+    sample === null ? '' : ` ORDER BY cityHash64(r.id, ${sample.seed}), r.id LIMIT ${sample.maxRows}`;
   return [
     `SELECT * FROM (SELECT r.id AS id, toFloat64(toUnixTimestamp64Milli(r.at)) AS at, r.zone AS zone,`,
-    `toFloat64(toUnixTimestamp64Milli(l.at)) AS label_at, ${fields.join(', ')} FROM`,
+    `toFloat64(toUnixTimestamp64Milli(l.at)) AS label_at${fields.map((_, i) => `, l.f${i} AS f${i}`).join('')} FROM`,
     `(SELECT id, time AS at, ${zone === null ? "''" : `ifNull(${quoteName(zone)}, '')`} AS zone, ${requestKeys.join(', ')}`,
     `FROM ${quoteName(tables.events(project.prefix, request.source))} FINAL`,
     `WHERE type = ${quoteText(request.eventType)} AND time >= ${instant(selection.from)} AND time < ${instant(selection.to)}) AS r`,
-    `INNER JOIN (SELECT ${labelKeys.join(', ')}, min(time) AS at,`,
-    `argMin(tuple(${source.fields.map(fieldSql).join(', ')}), (time, id)) AS fields`,
+    `INNER JOIN (SELECT time AS at, ${[...labelKeys, ...fields.map((field, i) => `${fieldSql(field)} AS f${i}`)].join(', ')}`,
     `FROM ${quoteName(tables.events(project.prefix, label.source))} FINAL`,
-    `WHERE type = ${quoteText(label.eventType)} AND time >= ${instant(selection.from)} AND time <= ${instant(selection.asOf - label.maturity)}`,
-    `GROUP BY ${keys.join(', ')}) AS l`,
-    `ON ${keys.map((key) => `r.${key} = l.${key}`).join(' AND ')}${sampled})`,
-    `ORDER BY at, id`,
+    `WHERE type = ${quoteText(label.eventType)} AND time <= ${instant(selection.asOf - label.maturity)}) AS l`,
+    `ON ${on.join(' AND ')}${sampled}) ORDER BY at, id, label_at`,
   ].join(' ');
 }
 
 /** Runs the join and turns label events into labels; where the expression tells nothing, the request is left out. */
-export async function selectLabelled(deps: LabelDeps, selection: Selection): Promise<Labelled> {
+export async function selectLabelled(
+  deps: LabelDeps,
+  selection: Selection,
+): Promise<Labelled & { readonly query: string }> {
   const { project, model, warehouse } = deps;
-  const { label } = model;
-  const { fields } = sourceOf(project, label.source);
-  const bytes = await gather(
-    await warehouse.stream(`${labelledQuery(project, model, selection)} FORMAT Native`),
-  );
+  const source = sourceOf(project, model.label.source);
+  // What the expression looks at shows when it is asked; a branch taken later may ask for more.
+  const asked = new Set<string>();
+  askedFields(model, source, asked);
+  for (;;) {
+    const before = asked.size;
+    const fields = source.fields.filter(({ name }) => asked.has(name));
+    const query = labelledQuery(project, model, selection, fields);
+    const bytes = await gather(await warehouse.stream(`${query} FORMAT Native`));
+    const labelled = labelsOf(model, bytes, fields, recorder(source, asked));
+    if (asked.size === before) return { ...labelled, query };
+  }
+}
+
+function labelsOf(model: Model, bytes: Uint8Array, fields: readonly Field[], unread: object): Labelled {
   const cellOf = cells();
   const ids: string[] = [];
   const times: number[] = [];
   const labels: number[] = [];
   const cellsOf: number[] = [];
+  let last = '';
   for (const { rows, columns } of readBlocks(bytes)) {
     const [id, at, zone, labelAt, ...values] = columns.map((column) => column.values);
     for (let row = 0; row < rows; row += 1) {
-      const event: Record<string, Scalar> = {
-        id: '',
-        type: label.eventType,
-        time: Number(labelAt?.[row]),
-      };
+      const requestId = String(id?.[row]);
+      if (requestId === last) continue;
+      last = requestId;
+      const event = Object.create(unread) as Record<string, Scalar>;
+      event.type = model.label.eventType;
+      event.time = Number(labelAt?.[row]);
       for (const [f, field] of fields.entries()) {
         const isNull = columns[4 + f]?.nulls?.[row] === 1;
         const value = values[f]?.[row] ?? null;
-        event[field.name] = isNull ? null : field.type === 'bool' ? value === 1 : value;
+        Object.defineProperty(event, field.name, {
+          value: isNull ? null : field.type === 'bool' ? value === 1 : value,
+          enumerable: true,
+        });
       }
-      const told = label.evaluate(event as EventRecord);
+      const told = model.label.evaluate(event as EventRecord);
       if (told === null) continue;
       const time = Number(at?.[row]);
-      ids.push(String(id?.[row]));
+      ids.push(requestId);
       times.push(time);
       labels.push(told ? 1 : 0);
       cellsOf.push(cellOf(time, String(zone?.[row])));
@@ -93,6 +114,32 @@ export async function selectLabelled(deps: LabelDeps, selection: Selection): Pro
     labels: Uint8Array.from(labels),
     cells: Int16Array.from(cellsOf),
   };
+}
+
+/** An object that writes down which declared fields are asked of it, and answers null. */
+function recorder(source: Source, asked: Set<string>): object {
+  const names = [...source.fields.map(({ name }) => name), 'id'];
+  return Object.create(
+    null,
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        {
+          get() {
+            asked.add(name);
+            return null;
+          },
+        },
+      ]),
+    ),
+  ) as object;
+}
+
+function askedFields({ label }: Model, source: Source, asked: Set<string>): void {
+  const event = Object.create(recorder(source, asked)) as Record<string, Scalar>;
+  event.type = label.eventType;
+  event.time = 0;
+  label.evaluate(event as EventRecord);
 }
 
 /** A type that the Native reader knows, times and integers as Float64. */
