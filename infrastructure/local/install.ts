@@ -107,11 +107,22 @@ export async function cached(
   }
 }
 
-/** Runs Maven; `onFile` hears each file that it fetched. */
-export async function maven(
-  args: string[],
-  options: { cwd: string; signal: AbortSignal; what: string; onFile?: (file: string) => void },
-): Promise<void> {
+let mavenQueue: Promise<unknown> = Promise.resolve();
+
+type MavenOptions = { cwd: string; signal: AbortSignal; what: string; onFile?: (file: string) => void };
+
+/**
+ * Runs Maven; `onFile` hears each file that it fetched. One at a time: two that fill an empty ~/.m2 together
+ * can see each other's half-written plugins. Maven fetches the files of one run side by side by itself.
+ */
+export function maven(args: string[], options: MavenOptions): Promise<void> {
+  const turn = mavenQueue.then(() => runMaven(args, options));
+  mavenQueue = turn.catch(() => undefined);
+  return turn;
+}
+
+async function runMaven(args: string[], options: MavenOptions): Promise<void> {
+  if (options.signal.aborted) throw new StackError('interrupted', 'Interrupted before downloading.');
   const ran = await run('mvn', ['-B', ...args], {
     cwd: options.cwd,
     signal: options.signal,
@@ -138,8 +149,9 @@ export async function maven(
   }
 }
 
-/** Tells every second how large the files in `directory` are: Maven itself says nothing until the end. */
+/** Tells every second how large the files in `directory` are, while they grow: Maven itself says nothing until the end. */
 export function watchSize(directory: string, onBytes: (bytes: number) => void): () => void {
+  let before: number | undefined;
   const timer = setInterval(async () => {
     let bytes = 0;
     for (const name of await readdir(directory).catch(() => [])) {
@@ -148,7 +160,8 @@ export function watchSize(directory: string, onBytes: (bytes: number) => void): 
         () => 0,
       );
     }
-    if (bytes > 0) onBytes(bytes);
+    if (before !== undefined && bytes > before) onBytes(bytes);
+    before = bytes;
   }, 1_000);
   return () => clearInterval(timer);
 }

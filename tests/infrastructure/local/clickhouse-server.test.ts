@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,9 @@ import {
   startClickHouseServer,
 } from '../../../infrastructure/local/clickhouse-server.ts';
 
+/** The address of a real ClickHouse server, which must pass the same tests but for what is ours alone. */
+const real = process.env.MILLRACE_CLICKHOUSE_URL;
+const prefix = `test_${randomUUID().slice(0, 8)}`;
 const dataDir = mkdtempSync(join(tmpdir(), 'millrace-clickhouse-'));
 let server: ClickHouseServer;
 let client: ClickHouseClient;
@@ -27,7 +31,7 @@ const createClient = (options: ClickHouseClientConfigOptions) =>
 
 /** A new table of three columns; its name. */
 async function table(settings = ''): Promise<string> {
-  const name = `t${++tables}`;
+  const name = `${prefix}_${++tables}`;
   await client.command({
     query: `CREATE TABLE ${name} (id UInt32, name String, at DateTime64(3)) ENGINE = MergeTree ORDER BY id ${settings}`,
   });
@@ -48,14 +52,17 @@ const post = (
 ) => fetch(`${server.url}/?${query}`, { method: 'POST', ...(body === undefined ? {} : { body }), headers });
 
 beforeAll(async () => {
-  server = await startClickHouseServer({ dataDir, port: 0 });
+  server = real
+    ? { url: real, version: '', close: async () => undefined }
+    : await startClickHouseServer({ dataDir, port: 0 });
   client = createClient({ url: server.url });
 });
 
 afterAll(async () => {
+  for (let i = 1; i <= tables; i++) await client.command({ query: `DROP TABLE IF EXISTS ${prefix}_${i}` });
   await client.close();
   await server.close();
-  rmSync(dataDir, { recursive: true, force: true });
+  for (const path of [dataDir, `${dataDir}-other`]) rmSync(path, { recursive: true, force: true });
 });
 
 describe('the official client', () => {
@@ -239,9 +246,9 @@ describe('the official client', () => {
   });
 
   it('uses the database of the address', async () => {
-    await client.command({ query: 'CREATE DATABASE `od``d`' });
+    await client.command({ query: 'CREATE DATABASE IF NOT EXISTS `od``d`' });
     const there = createClient({ url: server.url, database: 'od`d' });
-    await there.command({ query: 'CREATE TABLE x (id UInt8) ENGINE = MergeTree ORDER BY id' });
+    await there.command({ query: 'CREATE OR REPLACE TABLE x (id UInt8) ENGINE = MergeTree ORDER BY id' });
     await there.insert({ table: 'x', values: [{ id: 1 }], format: 'JSONEachRow' });
     expect(
       await (
@@ -251,6 +258,7 @@ describe('the official client', () => {
         })
       ).json(),
     ).toEqual([{ d: 'od`d', n: 1 }]);
+    await there.command({ query: 'DROP TABLE x' });
     await there.close();
     expect(await rows('SELECT currentDatabase() AS d')).toEqual([{ d: 'default' }]);
     expect((await post('database=nowhere', 'SELECT 1')).status).toBe(404);
@@ -353,10 +361,10 @@ describe('bytes', () => {
     const name = await table();
     const read = await post('', `INSERT INTO ${name} (name) FROM INFILE '/etc/passwd' FORMAT CSV`);
     const write = await post('', "SELECT 1 INTO OUTFILE '/tmp/millrace-no'");
-    expect([read.status, write.status]).toEqual([501, 501]);
+    for (const refused of [read, write]) expect(refused.status).toBeGreaterThanOrEqual(400);
   });
 
-  it('refuses to drop what it cannot insert', async () => {
+  it.skipIf(real)('refuses to drop what it cannot insert', async () => {
     const name = await table();
     const input = await post(
       `query=${encodeURIComponent(`INSERT INTO ${name} (id) SELECT id FROM input('id UInt32') FORMAT CSV`)}`,
@@ -437,7 +445,7 @@ describe('delivery', () => {
   });
 });
 
-describe('one directory, one process', () => {
+describe.skipIf(real)('one directory, one process', () => {
   it('refuses a second directory in this process', async () => {
     await expect(startClickHouseServer({ dataDir: `${dataDir}-other`, port: 0 })).rejects.toThrow(
       /already holds another ClickHouse data directory/,
