@@ -1,9 +1,12 @@
 import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
+import { registerApply } from './commands/apply.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDown } from './commands/down.ts';
 import { registerImport } from './commands/import.ts';
+import { registerReplay } from './commands/replay.ts';
+import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerUp } from './commands/up.ts';
 import { readEnvironment } from './environment.ts';
@@ -13,9 +16,12 @@ import { createOutput } from './output.ts';
 /** In the order in which a person meets them. */
 const COMMANDS: readonly Register[] = [
   registerCheck,
+  registerApply,
   registerUp,
   registerDown,
   registerStatus,
+  registerRun,
+  registerReplay,
   registerImport,
   registerDeadLetters,
 ];

@@ -64,9 +64,9 @@ async function planTopics(specs: readonly TopicSpec[], admin: Admin): Promise<re
   return specs.map(({ name, partitions }): Change => {
     const found = existing.get(name);
     if (found === undefined)
-      return { kind: 'topic', name, action: 'create', detail: `${partitions} partitions` };
+      return { kind: 'topic', name, action: 'create', detail: partitionsText(partitions) };
     if (found === partitions)
-      return { kind: 'topic', name, action: 'keep', detail: `${partitions} partitions` };
+      return { kind: 'topic', name, action: 'keep', detail: partitionsText(partitions) };
     return {
       kind: 'topic',
       name,
@@ -173,3 +173,5 @@ async function removeKeys(keyPrefix: string, store: OnlineStore): Promise<number
   await flush();
   return removed;
 }
+
+const partitionsText = (partitions: number) => (partitions === 1 ? '1 partition' : `${partitions} partitions`);

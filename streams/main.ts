@@ -1,3 +1,4 @@
+import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import type { Clock } from '../schemas/clock.ts';
@@ -19,6 +20,7 @@ export interface StreamDeps {
   readonly project: Project;
   readonly kafka: Kafka;
   readonly store: OnlineStore;
+  readonly warehouse: Warehouse;
   readonly codecs: Codecs;
   readonly artefacts: { get(sha256: string): Promise<Uint8Array> };
   readonly clock: Clock;

@@ -4,13 +4,16 @@ import { createWarehouse } from '../infrastructure/clickhouse/warehouse.ts';
 import { createKafka } from '../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import { createMemoryBroker } from '../infrastructure/memory/broker.ts';
+import { createMemoryRegistry } from '../infrastructure/memory/registry.ts';
 import { createMemoryStore } from '../infrastructure/memory/store.ts';
 import { createMemoryWarehouse } from '../infrastructure/memory/warehouse.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { createRedisStore } from '../infrastructure/redis/store.ts';
+import { createRegistry } from '../infrastructure/registry/client.ts';
+import type { SchemaRegistry } from '../infrastructure/registry/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
-import { type Codecs, openCodecs, type SchemaIds } from './codecs.ts';
+import { type Codecs, openCodecs } from './codecs.ts';
 
 /**
  * Everything a project's streams and tools talk to. A part is opened when it is first asked for, so a tool
@@ -20,7 +23,9 @@ export interface Platform {
   readonly kafka: Kafka;
   readonly store: OnlineStore;
   readonly warehouse: Warehouse;
-  readonly registry: SchemaIds;
+  readonly registry: SchemaRegistry;
+  /** Bytes of models by their SHA-256. */
+  readonly artefacts: { get(sha256: string): Promise<Uint8Array> };
   readonly clock: Clock;
   /** All codecs of the project, opened once. Throws RegistryError. */
   codecs(): Promise<Codecs>;
@@ -74,7 +79,7 @@ export function openServers(project: Project, logger?: PlatformLogger): Platform
   );
   const store = parts.part(() => createRedisStore(connections.redis));
   const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
-  const registry = memoryRegistry();
+  const registry = parts.part(() => createRegistry(connections.registry));
   return {
     get kafka() {
       return kafka();
@@ -85,16 +90,19 @@ export function openServers(project: Project, logger?: PlatformLogger): Platform
     get warehouse() {
       return warehouse();
     },
-    registry,
+    get registry() {
+      return registry();
+    },
+    artefacts: { get: () => Promise.reject(new Error('no artefact store yet')) },
     clock: wallClock,
-    codecs: once(() => openCodecs(project, registry)),
+    codecs: once(() => openCodecs(project, registry())),
     close: parts.close,
   };
 }
 
 /** The same in this process, on the twins, with ClickHouse's own engine. */
 export async function openTwins(project: Project): Promise<Platform> {
-  const registry = memoryRegistry();
+  const registry = createMemoryRegistry();
   const store = createMemoryStore();
   const kafka = createMemoryBroker(wallClock).kafka();
   const warehouse = await createMemoryWarehouse();
@@ -103,6 +111,7 @@ export async function openTwins(project: Project): Promise<Platform> {
     store,
     warehouse,
     registry,
+    artefacts: { get: () => Promise.reject(new Error('no artefact store yet')) },
     clock: wallClock,
     codecs: once(() => openCodecs(project, registry)),
     async close() {
@@ -122,21 +131,5 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
       throw error;
     });
     return value;
-  };
-}
-
-function memoryRegistry(): SchemaIds {
-  const ids = new Map<string, number>();
-  const texts: string[] = [];
-  return {
-    async register(_subject, schema) {
-      const text = JSON.stringify(schema);
-      const known = ids.get(text);
-      if (known !== undefined) return known;
-      texts.push(text);
-      ids.set(text, texts.length);
-      return texts.length;
-    },
-    schemaById: async (id) => texts[id - 1] ?? null,
   };
 }

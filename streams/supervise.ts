@@ -1,4 +1,7 @@
+import type { Clock } from '../schemas/clock.ts';
+import { MillraceError } from '../schemas/refusal.ts';
 import type { Stream } from './stream.ts';
+import type { Telemetry } from './telemetry.ts';
 
 export type StreamState = 'running' | 'stopped' | 'failed';
 
@@ -30,4 +33,32 @@ export async function runStreams(
   );
   // The first failure is the cause; those after it may be its consequence.
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Opens what streams need before they can begin, waiting for servers that are not there yet. Null where the
+ * signal came first. Throws what waiting cannot mend.
+ */
+export async function untilReady<T>(
+  name: string,
+  clock: Clock,
+  telemetry: Telemetry,
+  signal: AbortSignal,
+  open: () => Promise<T>,
+): Promise<T | null> {
+  let pause = FIRST_PAUSE_MS;
+  while (!signal.aborted) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof MillraceError) || !error.retriable) throw error;
+      telemetry.failure(name, error);
+      await clock.sleep(pause);
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    }
+  }
+  return null;
 }

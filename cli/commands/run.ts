@@ -1,0 +1,106 @@
+import { join } from 'node:path';
+import { Argument } from 'commander';
+import { type OperationsServer, serveOperations } from '../../infrastructure/http/operations.ts';
+import { createLogger } from '../../infrastructure/telemetry/logger.ts';
+import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
+import { composeStreams, STREAM_NAMES, type StreamName } from '../../streams/main.ts';
+import { openServers } from '../../streams/platform.ts';
+import { runStreams, type StreamState, untilReady } from '../../streams/supervise.ts';
+import { type CommandContext, examples, type Register } from '../command.ts';
+import { wholeOption } from '../options.ts';
+import { openProject } from '../project.ts';
+
+interface Options {
+  readonly metricsPort?: number;
+  readonly log?: string;
+}
+
+export const registerRun: Register = (program, run) => {
+  program
+    .command('run')
+    .addArgument(new Argument('[stream...]', 'which ones; default: all').choices(STREAM_NAMES))
+    .description('run streams until Ctrl-C; each may run alone, any number of times')
+    .option('--metrics-port <port>', 'of /metrics and /health (default: a free one)', wholeOption(0))
+    .option('--log <file>', 'where the log goes (default: data/logs on a terminal, else standard error)')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace run', 'every stream in this process'],
+        ['millrace run inference', 'one more process that scores'],
+        ['millrace run ingest features --metrics-port 9400', 'two streams, metrics on a port you know'],
+      ),
+    )
+    .action(run(runCommand));
+};
+
+async function runCommand(context: CommandContext, names: StreamName[], options: Options): Promise<void> {
+  const { environment, output } = context;
+  const project = openProject(context);
+  const chosen = names.length === 0 ? STREAM_NAMES : STREAM_NAMES.filter((name) => names.includes(name));
+  const label = names.length === 0 ? 'run' : `run ${chosen.join(' ')}`;
+  const file =
+    options.log ??
+    (environment.errorTerminal
+      ? join(environment.dataDirectory, 'logs', `${label.replaceAll(' ', '-')}-${process.pid}.log`)
+      : undefined);
+  const logger = createLogger({ process: label, level: environment.debug ? 'debug' : 'info', file });
+  const telemetry = createTelemetry({ process: label, logger });
+  const signal = endWithParent(context.signal);
+
+  const states = new Map<string, StreamState | 'starting'>(chosen.map((name) => [name, 'starting']));
+  const platform = openServers(project, logger);
+  let server: OperationsServer | undefined;
+  try {
+    server = await serveOperations({
+      port: options.metricsPort,
+      metrics: () => telemetry.metrics(),
+      health: () => ({
+        healthy: [...states.values()].every((state) => state === 'running'),
+        streams: Object.fromEntries(states),
+      }),
+    });
+    const composed = await untilReady('run', platform.clock, telemetry, signal, async () =>
+      composeStreams(
+        {
+          project,
+          kafka: platform.kafka,
+          store: platform.store,
+          warehouse: platform.warehouse,
+          artefacts: platform.artefacts,
+          codecs: await platform.codecs(),
+          clock: platform.clock,
+          telemetry,
+        },
+        chosen,
+      ),
+    );
+    if (composed === null) return;
+    states.clear();
+    const where = { metrics: `${server.url}/metrics`, health: `${server.url}/health`, log: file ?? null };
+    if (output.isJson) output.json({ streams: chosen, prefix: project.prefix, ...where });
+    else {
+      output.note(`${chosen.join(', ')} of ${project.prefix} run; Ctrl-C drains and ends them`);
+      output.note(`metrics ${where.metrics}${file === undefined ? '' : `  log ${file}`}`);
+    }
+    process.send?.({ ready: true, metrics: where.metrics });
+    try {
+      await runStreams(composed.streams, signal, (name, state) => states.set(name, state));
+    } finally {
+      await composed.close();
+    }
+  } catch (error) {
+    logger.error({ error }, 'ended by an error');
+    throw error;
+  } finally {
+    await server?.close();
+    await platform.close();
+  }
+}
+
+/** A process that another one of ours started ends when that one is gone, however it went. */
+function endWithParent(signal: AbortSignal): AbortSignal {
+  if (process.send === undefined) return signal;
+  const orphan = new AbortController();
+  process.once('disconnect', () => orphan.abort());
+  return AbortSignal.any([signal, orphan.signal]);
+}
