@@ -173,7 +173,7 @@ const MEANING: Readonly<Record<(typeof AGGREGATIONS)[number], string>> = {
   stddev: 'its square root',
   share: 'the part for which it is true, 0 to 1',
   last: 'that of the newest event',
-  seconds_since_last: 'seconds from the newest event to the end of the window',
+  seconds_since_last: 'seconds from the newest event to the request',
   decayed_sum: 'the sum, each event halved by each `half_life` of its age',
   decayed_mean: 'the mean, weighted so',
   distinct: 'how many different ones (HyperLogLog)',
