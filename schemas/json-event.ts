@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { asBuffer } from './avro.ts';
 import { DecodeFailure } from './codec.ts';
 import type { EventRecord } from './event.ts';
@@ -37,4 +38,36 @@ export function createJsonDecoder(
 function textOf(bytes: Uint8Array): string {
   const text = asBuffer(bytes).toString('utf8');
   return text.includes('\uFFFD') ? utf8.decode(bytes) : text;
+}
+
+/** Writes events as the records that `createJsonDecoder` reads back the same; for tests, tools and producers of ours. */
+export function createJsonEncoder(source: Source, mapping: EventMapping): (event: EventRecord) => Uint8Array {
+  const places: Array<readonly [path: readonly string[], of: (event: EventRecord) => unknown]> = [
+    [mapping.id.split('.'), (event) => event.id],
+    [mapping.time.path.split('.'), (event) => timeAs(event.time, mapping.time.unit)],
+    ...source.fields.flatMap(({ name }) => {
+      const path = Object.hasOwn(mapping.fields, name) ? mapping.fields[name] : undefined;
+      return path === undefined ? [] : [[path.split('.'), (event: EventRecord) => event[name]] as const];
+    }),
+  ];
+  if ('path' in mapping.type) places.push([mapping.type.path.split('.'), (event) => event.type]);
+  return function encodeJson(event) {
+    const record: Record<string, unknown> = {};
+    for (const [path, of] of places) put(record, path, of(event) ?? null);
+    return Buffer.from(JSON.stringify(record));
+  };
+}
+
+function timeAs(time: number, unit: 'ms' | 's' | 'iso'): unknown {
+  return unit === 'ms' ? time : unit === 's' ? time / 1000 : new Date(time).toISOString();
+}
+
+function put(record: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  let inner = record;
+  for (const step of path.slice(0, -1)) {
+    inner[step] ??= {};
+    inner = inner[step] as Record<string, unknown>;
+  }
+  const last = path.at(-1);
+  if (last !== undefined) inner[last] = value;
 }

@@ -1,0 +1,23 @@
+/** The client library: send events, follow predictions. Everything is typed by the project's contracts. */
+
+export { loadProject } from '../config/load.ts';
+export type { EventRecord, Scalar } from '../schemas/event.ts';
+export type { Project } from '../schemas/project.ts';
+export type { Prediction, PredictionStatus, ViewReading } from '../schemas/records.ts';
+export { MillraceError } from '../schemas/refusal.ts';
+export type { Ports } from './ports.ts';
+export {
+  createProducer,
+  type EventInput,
+  type EventProducer,
+  type ProducerOptions,
+  produce,
+} from './produce.ts';
+export {
+  type Checkpoint,
+  type PredictionHandler,
+  type SubscribeOptions,
+  type Subscription,
+  SubscriptionError,
+  subscribe,
+} from './subscribe.ts';
