@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
 import { registerApply } from './commands/apply.ts';
+import { registerAudit } from './commands/audit.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDown } from './commands/down.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly Register[] = [
   registerReplay,
   registerImport,
   registerDeadLetters,
+  registerAudit,
 ];
 
 interface GlobalOptions {

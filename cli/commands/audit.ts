@@ -1,0 +1,50 @@
+import { audit } from '../../streams/audit.ts';
+import { openServers } from '../../streams/platform.ts';
+import { examples, type Register } from '../command.ts';
+import { FailedResult } from '../errors.ts';
+import { count } from '../format.ts';
+import { openProject } from '../project.ts';
+
+export const registerAudit: Register = (program, run) => {
+  program
+    .command('audit')
+    .description(
+      'follow every raw record: accepted or refused, answered once, archived once; exit code 1 if not',
+    )
+    .addHelpText('after', examples(['millrace audit', 'after the streams have caught up']))
+    .action(
+      run(async (context) => {
+        const { output } = context;
+        const project = openProject(context);
+        const platform = openServers(project);
+        try {
+          const progress = output.progress('reading topics', { unit: 'records' });
+          const result = await audit({
+            project,
+            kafka: platform.kafka,
+            warehouse: platform.warehouse,
+            codecs: await platform.codecs(),
+            onProgress: (records) => progress.update(records),
+          });
+          progress.done();
+          if (output.isJson) output.json(result);
+          else {
+            const { green, red } = output.colours;
+            for (const one of result.sources)
+              output.line(
+                `${one.source}: ${count(one.raw)} raw = ${count(one.accepted)} accepted + ${count(one.refused)} refused (${count(one.clocks)} clocks and ${count(one.repeats)} repeats apart); rows ${count(one.acceptedRows)} + ${count(one.refusedRows)}`,
+              );
+            for (const one of result.models)
+              output.line(
+                `${one.model}: ${count(one.requests)} requests, ${count(one.predictions)} predictions (${count(one.refused)} refused), ${count(one.repeats)} repeats; ${count(one.rows)} rows`,
+              );
+            for (const finding of result.findings) output.line(`${red('✗')} ${finding}`);
+            if (result.findings.length === 0) output.line(`${green('✓')} all adds up`);
+          }
+          if (result.findings.length > 0) throw new FailedResult();
+        } finally {
+          await platform.close();
+        }
+      }),
+    );
+};
