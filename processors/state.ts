@@ -36,7 +36,12 @@ export class ViewState {
   }
 
   apply(contribution: Contribution): void {
-    this.#folder.add(contribution);
+    this.applyAll([contribution]);
+  }
+
+  /** Several at once make one segment an entity and set: shorter logs, and less to read. */
+  applyAll(contributions: readonly Contribution[]): void {
+    for (const contribution of contributions) this.#folder.add(contribution);
     for (const { set, entity, bytes } of this.#folder.drain()) this.#append(entity, set, bytes);
   }
 
