@@ -5,6 +5,7 @@ import { createCodec, DecodeFailure, type Codec as WireCodec } from '../schemas/
 import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
 import { createEventDecoder } from '../schemas/event-decoder.ts';
 import { rawSchema, validatedSchema } from '../schemas/event-schema.ts';
+import { createJsonEncoder } from '../schemas/json-record.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import {
@@ -41,7 +42,7 @@ export interface Codecs {
   readonly deadLetters: Codec<DeadLetter>;
   readonly models: Codec<ModelVersion>;
   raw(source: string): RawDecoder;
-  /** Bytes of an event as its producer would send it. Only for sources whose format is Avro of ours. */
+  /** Bytes of an event as its producer would send it. Not for Avro of a team's own, whose schema is not ours to write. */
   encodeRaw(source: string, event: EventRecord): Uint8Array;
   validated(source: string): Codec<ValidatedEvent>;
 }
@@ -100,7 +101,10 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
     const raw = createCodec<EventRecord>(rawSchema(source, project.prefix), id);
     raws.set(source.name, {
       decoder: rawDecoder(source, project.prefix, registry),
-      encode: (event) => raw.encode(event),
+      encode:
+        source.format.kind === 'json'
+          ? createJsonEncoder(source, source.format.mapping)
+          : (event) => raw.encode(event),
     });
     const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
     const schema = validatedSchema(source, project.prefix);
