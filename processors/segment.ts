@@ -29,6 +29,8 @@ export interface Routed {
   readonly view: View;
   readonly contributions: ReadonlyArray<Contribution>;
   readonly partitions: readonly number[];
+  /** Progress of the source partition right after each contribution's event. */
+  readonly after: readonly Progress[];
 }
 
 /**
@@ -65,6 +67,7 @@ export function workSegment<Raw>(
     view,
     contributions: [] as Contribution[],
     partitions: [] as number[],
+    after: [] as Progress[],
   }));
   let progress = start;
   let clock: Segment<Raw>['clock'] = null;
@@ -99,6 +102,7 @@ export function workSegment<Raw>(
       if (contribution === null) continue;
       route.contributions.push(contribution);
       route.partitions.push(plan.partitionOf(contribution.entity, route.view.partitions));
+      route.after.push(progress);
     }
   }
 

@@ -25,6 +25,9 @@ const MARKER_EVERY_MS = 20;
 /** A view partition hears of every source partition this often at least, ms. */
 const REPEAT_EVERY_MS = 30_000;
 
+/** Bounds a record, and with it a commit: with three logs an entity it stays below 500 keys. */
+const MAX_CONTRIBUTIONS = 150;
+
 interface ViewPartition {
   readonly view: View;
   readonly partition: number;
@@ -93,37 +96,41 @@ export class Announcer {
     for (const state of states) {
       const segment = segments.get(state);
       const progress = segment?.progress ?? state.progress;
-      const shared = segment === undefined ? new Map<string, Contribution[][]>() : split(segment);
+      const shared = segment === undefined ? new Map<string, Share[]>() : split(segment);
       for (const viewPartition of this.#viewPartitions) {
         const { view, partition } = viewPartition;
         if (!view.sources.includes(state.source.name)) continue;
-        const contributions = shared.get(view.id)?.[partition] ?? [];
+        const share = shared.get(view.id)?.[partition] ?? NOTHING;
         const forced = segment !== undefined && segment.clock !== null;
-        if (
-          contributions.length === 0 &&
-          !forced &&
-          this.#wants(state, progress, viewPartition, now) !== 'now'
-        )
-          continue;
-        const section = sectionOf(state, progress, segment, contributions);
-        const list = all.get(viewPartition);
-        if (list === undefined) all.set(viewPartition, [{ of: state, section }]);
-        else list.push({ of: state, section });
+        const silent = share.contributions.length === 0 && !forced;
+        if (silent && this.#wants(state, progress, viewPartition, now) !== 'now') continue;
+        const list = all.get(viewPartition) ?? [];
+        all.set(viewPartition, list);
+        for (const section of sectionsOf(state, progress, segment, share)) list.push({ of: state, section });
       }
     }
     return all;
   }
 
-  /** One record a view partition. */
+  /** One record a view partition, more where a record would hold too many contributions. */
   blocks(sections: Sections): OutgoingRecord[] {
     const records: OutgoingRecord[] = [];
-    for (const [{ topic, partition }, list] of sections)
-      records.push({
-        topic,
-        partition,
-        key: null,
-        value: this.#codecs.blocks.encode({ format: 1, sections: list.map(({ section }) => section) }),
-      });
+    for (const [{ topic, partition }, list] of sections) {
+      let pack: Section[] = [];
+      let packed = 0;
+      const flush = (): void => {
+        const value = this.#codecs.blocks.encode({ format: 1, sections: pack });
+        records.push({ topic, partition, key: null, value });
+        pack = [];
+        packed = 0;
+      };
+      for (const { section } of list) {
+        if (packed + section.contributions.length > MAX_CONTRIBUTIONS && pack.length > 0) flush();
+        pack.push(section);
+        packed += section.contributions.length;
+      }
+      if (pack.length > 0) flush();
+    }
     return records;
   }
 
@@ -131,7 +138,9 @@ export class Announcer {
   sent(sections: Sections, now: number): void {
     const announced = new Map<SourcePartition, number>();
     for (const [viewPartition, list] of sections)
-      for (const { of, section } of list) {
+      for (const [i, { of, section }] of list.entries()) {
+        // Of several pieces for one source partition the last one counts.
+        if (list[i + 1]?.of === of) continue;
         const heard = this.#heard.get(of) ?? new Map<ViewPartition, Heard>();
         this.#heard.set(of, heard);
         const floor =
@@ -165,38 +174,72 @@ export class Announcer {
   }
 }
 
-function sectionOf(
+/** The header after the last piece is that of the whole segment; after an earlier one, that of its last event. */
+function* sectionsOf(
   state: SourcePartition,
   progress: Progress,
   segment: Segment<unknown> | undefined,
-  contributions: Contribution[],
-): Section {
+  share: Share,
+): Generator<Section> {
+  const { contributions, after } = share;
+  let from = segment?.from ?? progress.next;
+  let at = 0;
+  for (; contributions.length - at > MAX_CONTRIBUTIONS; at += MAX_CONTRIBUTIONS) {
+    const last = at + MAX_CONTRIBUTIONS - 1;
+    const to = contributions[last]?.offset ?? from - 1;
+    yield {
+      ...headerOf(state, after[last] ?? progress),
+      from,
+      to,
+      contributions: contributions.slice(at, last + 1),
+    };
+    from = to + 1;
+  }
+  yield {
+    ...headerOf(state, progress),
+    from,
+    to: segment?.to ?? progress.next - 1,
+    contributions: contributions.slice(at),
+  };
+}
+
+function headerOf(
+  state: SourcePartition,
+  progress: Progress,
+): Omit<Section, 'from' | 'to' | 'contributions'> {
   return {
     topic: state.topic,
     partition: state.partition,
     partitions: state.partitions,
-    from: segment?.from ?? progress.next,
-    to: segment?.to ?? progress.next - 1,
     runningMax: progress.runningMax,
     watermark: watermarkOf(progress.runningMax, state.source.outOfOrderness),
     byClock: progress.byClock,
     idle: state.idle,
     clockOpen: progress.clockOpen,
     history: null,
-    contributions,
   };
 }
 
-/** Contributions of a segment by view and partition of the view, in source order. */
-function split(segment: Segment<unknown>): Map<string, Contribution[][]> {
-  const byView = new Map<string, Contribution[][]>();
-  for (const { view, contributions, partitions } of segment.routed) {
-    const lists = Array.from({ length: view.partitions }, (): Contribution[] => []);
+/** Contributions of a segment to one partition of a view, in source order, and the progress after each. */
+interface Share {
+  readonly contributions: Contribution[];
+  readonly after: Progress[];
+}
+
+const NOTHING: Share = { contributions: [], after: [] };
+
+function split(segment: Segment<unknown>): Map<string, Share[]> {
+  const byView = new Map<string, Share[]>();
+  for (const { view, contributions, partitions, after } of segment.routed) {
+    const shares = Array.from({ length: view.partitions }, (): Share => ({ contributions: [], after: [] }));
     for (let i = 0; i < contributions.length; i += 1) {
       const contribution = contributions[i];
-      if (contribution !== undefined) lists[partitions[i] ?? 0]?.push(contribution);
+      const share = shares[partitions[i] ?? 0];
+      if (contribution === undefined || share === undefined) continue;
+      share.contributions.push(contribution);
+      share.after.push(after[i] ?? segment.progress);
     }
-    byView.set(view.id, lists);
+    byView.set(view.id, shares);
   }
   return byView;
 }

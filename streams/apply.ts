@@ -174,4 +174,5 @@ async function removeKeys(keyPrefix: string, store: OnlineStore): Promise<number
   return removed;
 }
 
-const partitionsText = (partitions: number) => (partitions === 1 ? '1 partition' : `${partitions} partitions`);
+const partitionsText = (partitions: number) =>
+  partitions === 1 ? '1 partition' : `${partitions} partitions`;

@@ -37,8 +37,8 @@ export class StateNeedsBackfill extends MillraceError {
   readonly retriable = true;
 }
 
-/** A commit blocks every reader of the store while it lasts, so it is cut at this many entities. */
-const MAX_ENTITIES = 400;
+/** A commit blocks every reader of the store while it lasts, so it is cut at this many keys. */
+const MAX_KEYS = 450;
 const MAX_POLL_RECORDS = 2_000;
 const IDLE_POLL_MS = 1_000;
 
@@ -136,14 +136,14 @@ export function createFeatures(deps: FeaturesDeps): Stream {
       const { folder } = state;
       let meta = state.meta;
       let index = from;
-      while (index < records.length && folder.entities < MAX_ENTITIES) {
+      for (; index < records.length; index += 1) {
         const record = records[index];
-        index += 1;
         if (record === undefined || record.value === null) continue;
-        meta = {
-          ...applyBlock(state, meta, codecs.blocks.decode(record.value).sections, folder, refused),
-          next: record.offset + 1,
-        };
+        const { sections } = codecs.blocks.decode(record.value);
+        const incoming = sections.reduce((count, { contributions }) => count + contributions.length, 0);
+        const keys = (folder.entities + incoming) * state.view.sets.length;
+        if (keys > MAX_KEYS && index > from) break;
+        meta = { ...applyBlock(state, meta, sections, folder, refused), next: record.offset + 1 };
       }
       const appends = folder.drain().map(({ set, entity, bytes }) => {
         const suffix = state.view.sets[set]?.suffix ?? 'w';

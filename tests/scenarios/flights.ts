@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { loadProject } from '../../config/load.ts';
+import type { StackAddresses } from '../../infrastructure/local/stack.ts';
+import { openHistory } from '../../infrastructure/readers/open.ts';
+import { type PlantOptions, plant } from '../../infrastructure/readers/planted.ts';
+import type { HistoryFile } from '../../infrastructure/readers/port.ts';
+import type { ValidatedEvent } from '../../schemas/event.ts';
+import { topics } from '../../schemas/names.ts';
+import type { Model, Project, Source } from '../../schemas/project.ts';
+import type { DeadLetter, Prediction } from '../../schemas/records.ts';
+import { topicSpecs } from '../../streams/apply.ts';
+import { openServers, type Platform } from '../../streams/platform.ts';
+import { type ReplayProgress, type ReplayResult, replay } from '../../streams/replay.ts';
+import { readTails } from '../../streams/tail.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** The flights project under a prefix of its own, on the servers of the test stack. */
+export class Flights {
+  readonly project: Project;
+  readonly source: Source;
+  readonly model: Model;
+  readonly platform: Platform;
+  readonly #stack: StackAddresses;
+  readonly #data = mkdtempSync(join(tmpdir(), 'millrace-flights-'));
+  readonly #children = new Set<ChildProcess>();
+
+  constructor(stack: StackAddresses, partitions = 3) {
+    this.#stack = stack;
+    this.project = loadProject(join(ROOT, 'config'), {
+      environment: {},
+      prefix: `test-${randomUUID().slice(0, 8)}`,
+      partitions,
+      connections: {
+        kafka: { brokers: stack.kafka, tls: false, sasl: null },
+        redis: { url: stack.redis },
+        registry: { url: stack.registry },
+        clickhouse: { url: stack.clickhouse, database: 'default' },
+      },
+    });
+    const [source] = this.project.sources;
+    const [model] = this.project.models;
+    if (source === undefined || model === undefined)
+      throw new Error('the flights project has a source and a model');
+    this.source = source;
+    this.model = model;
+    this.platform = openServers(this.project);
+  }
+
+  async createTopics(): Promise<void> {
+    const admin = await this.platform.kafka.admin();
+    await admin.createTopics(topicSpecs(this.project)).finally(() => admin.close());
+  }
+
+  /** `millrace run <streams>` as a process of its own; resolves once its streams are composed. */
+  start(streams: readonly string[]): Promise<ChildProcess> {
+    const { kafka, redis, registry, clickhouse } = this.#stack;
+    const child = spawn(
+      process.execPath,
+      [
+        join(ROOT, 'cli/millrace.ts'),
+        'run',
+        ...streams,
+        '--prefix',
+        this.project.prefix,
+        '--project',
+        join(ROOT, 'config'),
+      ],
+      {
+        cwd: this.#data,
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+        env: {
+          ...process.env,
+          MILLRACE_DATA: this.#data,
+          KAFKA_BROKERS: kafka.join(','),
+          REDIS_URL: redis,
+          REGISTRY_URL: registry,
+          CLICKHOUSE_URL: clickhouse,
+        },
+      },
+    );
+    this.#children.add(child);
+    return new Promise((ready, fail) => {
+      child.once('message', () => ready(child));
+      child.once('exit', (code, signal) =>
+        fail(new Error(`millrace run ended with ${code ?? signal} before it was ready`)),
+      );
+    });
+  }
+
+  async replay(
+    file: HistoryFile,
+    range: { readonly from: number; readonly to: number },
+    options: {
+      readonly planted?: number;
+      readonly speed?: number;
+      readonly onProgress?: (progress: ReplayProgress) => void;
+    } = {},
+  ): Promise<ReplayResult> {
+    const planting: PlantOptions = {
+      source: this.source,
+      seed: 1,
+      each: options.planted ?? 0,
+      keyOf: (event) => String(event[this.source.key]),
+    };
+    const { kafka, store, clock } = this.platform;
+    return replay(
+      { project: this.project, kafka, store, codecs: await this.platform.codecs(), clock },
+      {
+        source: this.source.name,
+        name: 'test',
+        items: plant(file, range, planting),
+        speed: options.speed ?? Number.POSITIVE_INFINITY,
+        signal: new AbortController().signal,
+        waitLimitMs: 60_000,
+        ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      },
+    );
+  }
+
+  /** What counts of what the streams wrote: repeats dropped by lineage. */
+  async outcome(): Promise<Outcome> {
+    const codecs = await this.platform.codecs();
+    const { prefix } = this.project;
+    const validated = codecs.validated(this.source.name);
+    const read = async <T>(topic: string, decode: (bytes: Uint8Array) => T): Promise<T[]> =>
+      (await readTails(this.platform.kafka, topic, 1e9)).flatMap((tail) =>
+        tail.flatMap(({ value }) => (value === null ? [] : [decode(value)])),
+      );
+    const accepted = await read(topics.validated(prefix, this.source.name), (bytes) =>
+      validated.decode(bytes),
+    );
+    const predictions = await read(topics.predictions(prefix, this.model.name), (bytes) =>
+      codecs.predictions.decode(bytes),
+    );
+    const letters = await read(topics.deadLetters(prefix, this.source.name), (bytes) =>
+      codecs.deadLetters.decode(bytes),
+    );
+    const first = firstOf(predictions, ({ id }) => id);
+    return {
+      accepted: firstOf(accepted, ({ event }) => event.id),
+      predictions: first,
+      letters: firstOf(letters, (l) => `${l.sourcePartition}:${l.sourceOffset}:${l.writer}`),
+      repeats: predictions.length - first.length,
+    };
+  }
+
+  /** Stops every process and removes what this project made. */
+  async remove(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    const { kafka, store } = this.platform;
+    const admin = await kafka.admin();
+    await admin.deleteTopics(topicSpecs(this.project).map(({ name }) => name)).finally(() => admin.close());
+    const keys: string[] = [];
+    for await (const key of store.scan(`mr:{${this.project.prefix}.`)) keys.push(key);
+    await store.remove(keys);
+    await this.platform.close();
+    rmSync(this.#data, { recursive: true, force: true });
+  }
+}
+
+export interface Outcome {
+  readonly accepted: readonly ValidatedEvent[];
+  readonly predictions: readonly Prediction[];
+  readonly letters: readonly DeadLetter[];
+  readonly repeats: number;
+}
+
+export function openFlightsFile(): Promise<HistoryFile> {
+  const { sources } = loadProject(join(ROOT, 'config'), { environment: {} });
+  const [source] = sources;
+  if (source === undefined) throw new Error('the flights project has a source');
+  return openHistory({ reader: 'flights', source: source.name }, source, null);
+}
+
+/** One line a prediction, of everything that may not differ between two runs, in order of request. */
+export function fingerprint(predictions: readonly Prediction[]): Map<string, string> {
+  return new Map(
+    predictions.map((p) => [
+      p.requestId,
+      createHash('sha256')
+        .update(JSON.stringify([p.status, p.reason, p.score, p.vector.map(String), p.reads]))
+        .digest('hex'),
+    ]),
+  );
+}
+
+function firstOf<T>(items: readonly T[], key: (item: T) => string): T[] {
+  const seen = new Map<string, T>();
+  for (const item of items) if (!seen.has(key(item))) seen.set(key(item), item);
+  return [...seen.values()];
+}
