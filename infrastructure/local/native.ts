@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { clickhouse } from './clickhouse.ts';
 import { StackError } from './errors.ts';
 import { kafka } from './kafka.ts';
-import { freePort } from './ports.ts';
+import { reservePort } from './ports.ts';
 import { alive, startDaemon, stopProcess, tail } from './processes.ts';
 import { registry } from './registry.ts';
 import type { Report, Service, ServiceName } from './service.ts';
@@ -50,19 +50,29 @@ async function waitUntilReady(
   }
 }
 
+type Reserved = { ports: Record<string, number>; release(): void };
+
 async function choosePorts(
   service: Service,
   before: RunningService | undefined,
   taken: Set<number>,
-): Promise<Record<string, number>> {
+): Promise<Reserved> {
   const chosen: Record<string, number> = {};
+  const releases: (() => void)[] = [];
   for (const [name, preferred] of Object.entries(service.ports)) {
     const earlier = before?.ports[name];
-    const port = await freePort(earlier === undefined ? [preferred] : [earlier, preferred], taken);
+    const { port, release } = await reservePort(
+      earlier === undefined ? [preferred] : [earlier, preferred],
+      taken,
+    );
     taken.add(port);
     chosen[name] = port;
+    releases.push(release);
   }
-  return chosen;
+  const release = () => {
+    for (const one of releases) one();
+  };
+  return { ports: chosen, release };
 }
 
 function record(state: StackState, name: ServiceName, running: RunningService): void {
@@ -87,7 +97,7 @@ export async function upNative(
   const state = readState(dataDir) ?? empty('native');
   // Programs are fetched at once for all; ports are chosen one by one, before anything starts.
   const taken = new Set(Object.values(state.services).flatMap((running) => Object.values(running.ports)));
-  const portsOf: Partial<Record<ServiceName, Record<string, number>>> = {};
+  const reserved: Partial<Record<ServiceName, Reserved>> = {};
   const running = new Set<ServiceName>();
   for (const name of wanted) {
     const before = state.services[name];
@@ -96,7 +106,7 @@ export async function upNative(
       continue;
     }
     for (const port of Object.values(before?.ports ?? {})) taken.delete(port);
-    portsOf[name] = await choosePorts(services[name], before, taken);
+    reserved[name] = await choosePorts(services[name], before, taken);
   }
 
   const started: ServiceName[] = [];
@@ -114,7 +124,7 @@ export async function upNative(
     const installed = await service.install({ cacheDir, report: tell, signal });
     await Promise.all(service.needs.map((need) => starting.get(need)));
     if (signal.aborted) throw new StackError('interrupted', `Interrupted before ${name} was started.`);
-    const ports = portsOf[name] ?? {};
+    const ports = reserved[name]?.ports ?? {};
     const home = join(dataDir, name);
     mkdirSync(home, { recursive: true });
     const launch = await service.launch({
@@ -125,11 +135,11 @@ export async function upNative(
       signal,
     });
     if (signal.aborted) throw new StackError('interrupted', `Interrupted before ${name} was started.`);
-    tell('start', service.address(ports.main ?? 0));
-    const daemon = { ...(await startDaemon(launch, logFile)), ports };
+    const daemon = { ...startDaemon(launch, logFile), ports };
     started.push(name);
     record(state, name, daemon);
     writeState(dataDir, state);
+    tell('start', service.address(ports.main ?? 0));
     await waitUntilReady(service, daemon, logFile, signal);
     await service.prepare?.(ports);
     tell('ready', service.address(ports.main ?? 0));
@@ -141,6 +151,7 @@ export async function upNative(
   }
 
   const ended = await Promise.allSettled(starting.values());
+  for (const one of Object.values(reserved)) one.release();
   const failures = ended.filter((end) => end.status === 'rejected').map((end) => end.reason as unknown);
   if (failures.length === 0) return state;
   // Nothing half-left: what this call started goes, what ran before stays.

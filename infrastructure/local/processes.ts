@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { StackError } from './errors.ts';
 import type { Launch } from './service.ts';
 
 /** `started` tells a process from a later one that was given the same number. */
@@ -35,8 +36,11 @@ export function alive(record: ProcessRecord): boolean {
   return startOf(record.pid) === record.started;
 }
 
-/** Starts a daemon in a session of its own: it outlives us and a Ctrl-C in our terminal does not reach it. */
-export async function startDaemon(launch: Launch, logFile: string): Promise<ProcessRecord> {
+/**
+ * Starts a daemon in a session of its own: it outlives us and a Ctrl-C in our terminal does not reach it.
+ * Returns in the same tick, so that the caller can write down the process before anything can interrupt it.
+ */
+export function startDaemon(launch: Launch, logFile: string): ProcessRecord {
   mkdirSync(dirname(logFile), { recursive: true });
   if (existsSync(logFile) && statSync(logFile).size > 8_000_000) renameSync(logFile, `${logFile}.1`);
   const log = openSync(logFile, 'a');
@@ -47,12 +51,16 @@ export async function startDaemon(launch: Launch, logFile: string): Promise<Proc
       detached: true,
       stdio: ['ignore', log, log],
     });
-    const pid = await new Promise<number>((done, fail) => {
-      child.once('error', fail);
-      child.once('spawn', () => done(child.pid ?? 0));
-    });
+    // Told apart by the missing number below.
+    child.once('error', () => undefined);
     child.unref();
-    return { pid, started: startOf(pid) ?? '' };
+    if (child.pid === undefined) {
+      throw new StackError(
+        'start_failed',
+        `${launch.command} could not be started: is it there, and executable?`,
+      );
+    }
+    return { pid: child.pid, started: startOf(child.pid) ?? '' };
   } finally {
     closeSync(log);
   }

@@ -6,7 +6,7 @@ import { crc32, deflateRawSync } from 'node:zlib';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { cached, sha256OfDirectory } from '../../../infrastructure/local/install.ts';
 import { kafka } from '../../../infrastructure/local/kafka.ts';
-import { freePort } from '../../../infrastructure/local/ports.ts';
+import { freePort, reservations, reservePort } from '../../../infrastructure/local/ports.ts';
 import { down, StackError, up } from '../../../infrastructure/local/stack.ts';
 import { valkey } from '../../../infrastructure/local/valkey.ts';
 import { unzip } from '../../../infrastructure/local/zip.ts';
@@ -161,6 +161,21 @@ describe('small parts', () => {
     expect(await freePort([other], new Set())).toBe(other);
     expect(await freePort([other], new Set([other]))).not.toBe(other);
     await new Promise((done) => server.close(done));
+  });
+
+  it('a port is reserved for one stack on this machine, until it lets go or is gone', async () => {
+    const port = await freePort([], new Set());
+    const first = await reservePort([port], new Set());
+    const second = await reservePort([port], new Set());
+    expect([first.port === port, second.port === port]).toEqual([true, false]);
+    first.release();
+    second.release();
+    const file = join(reservations, `${port}.json`);
+    writeFileSync(file, JSON.stringify({ pid: 1, started: 'long ago' }));
+    const third = await reservePort([port], new Set());
+    expect(third.port).toBe(port);
+    third.release();
+    expect(existsSync(file)).toBe(false);
   });
 
   it('unzips stored and deflated files', () => {

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@clickhouse/client';
 import { Redis } from 'ioredis';
@@ -9,8 +8,9 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startOf } from '../../../infrastructure/local/processes.ts';
 import { currentStack, down, type StackAddresses, status, up } from '../../../infrastructure/local/stack.ts';
+import { removeStack, stackDirectory } from '../../stack-directory.ts';
 
-const dataDir = mkdtempSync(join(tmpdir(), 'millrace-stack-'));
+const dataDir = stackDirectory();
 const pids = new Set<number>();
 
 function remember(): number[] {
@@ -86,10 +86,7 @@ async function register(stack: StackAddresses, subject: string, fields: object[]
   return answer.status;
 }
 
-afterAll(async () => {
-  await down({ dataDir });
-  rmSync(dataDir, { recursive: true, force: true });
-});
+afterAll(() => removeStack(dataDir));
 
 describe('the native stack', () => {
   it('starts, serves all four, is found by others, restarts what died, keeps data, and leaves no process', {
@@ -152,7 +149,7 @@ describe('the native stack', () => {
   it('leaves nothing half-started when it is interrupted, and starts afterwards', {
     timeout: 60_000,
   }, async () => {
-    const own = mkdtempSync(join(tmpdir(), 'millrace-stack-'));
+    const own = stackDirectory();
     const program = `import { up } from ${JSON.stringify(new URL('../../../infrastructure/local/stack.ts', import.meta.url).href)};
       up({ dataDir: ${JSON.stringify(own)}, mode: 'native', services: ['kafka', 'redis'] }, (event) => console.log(JSON.stringify(event)))
         .then(() => process.exit(0), (error) => { console.log(error.code); process.exit(3); });`;
@@ -171,12 +168,11 @@ describe('the native stack', () => {
     );
     const stack = await up({ dataDir: own, mode: 'native', services: ['redis'] });
     expect([stack.kafka, stack.registry, stack.clickhouse]).toEqual([[], '', '']);
-    await down({ dataDir: own });
-    rmSync(own, { recursive: true, force: true });
+    await removeStack(own);
   });
 
   it('is found and stopped after its starter was killed in the middle', { timeout: 60_000 }, async () => {
-    const own = mkdtempSync(join(tmpdir(), 'millrace-stack-'));
+    const own = stackDirectory();
     const program = `import { up } from ${JSON.stringify(new URL('../../../infrastructure/local/stack.ts', import.meta.url).href)};
       await up({ dataDir: ${JSON.stringify(own)}, mode: 'native', services: ['kafka'] }, (event) => console.log(event.phase));`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
@@ -190,6 +186,6 @@ describe('the native stack', () => {
     expect(pid).toBeTypeOf('number');
     await down({ dataDir: own });
     expect(startOf(pid ?? 0)).toBeUndefined();
-    rmSync(own, { recursive: true, force: true });
+    await removeStack(own);
   });
 });
