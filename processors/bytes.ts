@@ -86,6 +86,31 @@ export const cursor = { at: 0 };
 
 /** Reads an unsigned integer of any length at `at`; leaves the place after it in `cursor`. */
 export function wideUnsigned(bytes: Uint8Array, at: number): number {
+  // Beyond the end bytes are undefined, which is not below 128: that ends in longUnsigned, which throws.
+  const first = bytes[at] as number;
+  if (first < 128) {
+    cursor.at = at + 1;
+    return first;
+  }
+  const second = bytes[at + 1] as number;
+  if (second < 128) {
+    cursor.at = at + 2;
+    return (first & 127) | (second << 7);
+  }
+  const third = bytes[at + 2] as number;
+  if (third < 128) {
+    cursor.at = at + 3;
+    return (first & 127) | ((second & 127) << 7) | (third << 14);
+  }
+  const fourth = bytes[at + 3] as number;
+  if (fourth < 128) {
+    cursor.at = at + 4;
+    return (first & 127) | ((second & 127) << 7) | ((third & 127) << 14) | (fourth << 21);
+  }
+  return longUnsigned(bytes, at);
+}
+
+function longUnsigned(bytes: Uint8Array, at: number): number {
   let value = 0;
   let scale = 1;
   for (let i = at; i < at + 8; i += 1) {
@@ -107,6 +132,12 @@ export function wideSigned(bytes: Uint8Array, at: number): number {
   if (first === undefined) throw new CorruptState('A state log ends in the middle of a number.');
   let magnitude = first & 63;
   if (first < 128) cursor.at = at + 1;
-  else magnitude += wideUnsigned(bytes, at + 1) * 64;
+  else {
+    const second = bytes[at + 1] as number;
+    if (second < 128) {
+      cursor.at = at + 2;
+      magnitude |= second << 6;
+    } else magnitude += wideUnsigned(bytes, at + 1) * 64;
+  }
   return (first & 64) === 0 ? magnitude : -magnitude;
 }

@@ -13,11 +13,20 @@ import { addLast, addSquare, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE
  *            | (many)   count u, then in order of the row: sum s, square u (or high u, low u), min s, max s,
  *                       last time after the tile's start u, last value s
  *
- * u and s are the unsigned and signed integers of bytes.ts; `place` is the caller's (see log.ts).
+ * u and s are the unsigned and signed integers of bytes.ts; `place` is the caller's (see segments.ts). A time after
+ * the tile's start is seconds*2+1 where it is whole seconds, as most data is, else ms*2.
  */
 export const ALL_SINGLE = 0;
 export const ALL_MANY = 1;
 export const STATES = 2;
+
+function packTime(after: number): number {
+  return after % 1000 === 0 ? (after / 1000) * 2 + 1 : after * 2;
+}
+
+function unpackTime(packed: number): number {
+  return (packed & 1) === 1 ? (packed >>> 1) * 1000 : packed / 2;
+}
 
 export function writeNumericTile(
   writer: ByteWriter,
@@ -61,7 +70,7 @@ export function writeNumericTile(
       for (let bit = SUM; bit <= LAST; bit *= 2)
         if ((part & bit) !== 0) end += bit === LIMBS || bit === LAST ? 2 : 1;
       writer.signed(rows[(part & (SUM | MIN | MAX)) !== 0 ? slot : end - 1] as number);
-      if ((part & LAST) !== 0) writer.unsigned((rows[end - 2] as number) - start);
+      if ((part & LAST) !== 0) writer.unsigned(packTime((rows[end - 2] as number) - start));
       continue;
     }
     writer.unsigned(count);
@@ -88,15 +97,16 @@ export function writeNumericTile(
       slot += 1;
     }
     if ((part & LAST) !== 0) {
-      writer.unsigned((rows[slot] as number) - start);
+      writer.unsigned(packTime((rows[slot] as number) - start));
       writer.signed(rows[slot + 1] as number);
     }
   }
 }
 
 /**
- * Adds the tile whose inputs begin at `from` to the row at `base`, and answers where the tile ends.
- * The hot loop of every read: short integers are read in place, longer ones by the `wide…` functions.
+ * Adds the tile whose inputs begin at `from` to the row at `base`, and answers where the tile ends. The hot loop
+ * of every read: integers of one byte, and of two where that is usual, are read in place, longer ones by the `wide…`
+ * functions, which leave the place after them in `cursor`.
  */
 export function addNumericTile(
   bytes: Uint8Array,
@@ -130,6 +140,7 @@ export function addNumericTile(
       if ((part & SUM) !== 0) {
         rows[slot] = (rows[slot] as number) + x;
         slot += 1;
+        if (part === SUM) continue;
       }
       if ((part & SQUARE) !== 0) {
         rows[slot] = (rows[slot] as number) + x * x;
@@ -154,36 +165,46 @@ export function addNumericTile(
           after = wideUnsigned(bytes, next);
           next = cursor.at;
         }
-        addLast(rows, slot, start + after, x);
+        addLast(rows, slot, start + unpackTime(after), x);
       }
       continue;
     }
-    let value = bytes[next] as number;
-    if (value < 128) next += 1;
-    else {
-      value = wideUnsigned(bytes, next);
+    const count = bytes[next] as number;
+    if (count < 128) {
+      rows[slot] = (rows[slot] as number) + count;
+      next += 1;
+    } else {
+      rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
       next = cursor.at;
     }
-    rows[slot] = (rows[slot] as number) + value;
+    if (part === 0) continue;
     slot += 1;
     if ((part & SUM) !== 0) {
-      value = bytes[next] as number;
-      if (value < 64) next += 1;
-      else {
-        value = wideSigned(bytes, next);
+      const low = bytes[next] as number;
+      const high = bytes[next + 1] as number;
+      if (low < 64) {
+        rows[slot] = (rows[slot] as number) + low;
+        next += 1;
+      } else if (low >= 128 && low < 192 && high < 128) {
+        rows[slot] = (rows[slot] as number) + ((low & 63) | (high << 6));
+        next += 2;
+      } else {
+        rows[slot] = (rows[slot] as number) + wideSigned(bytes, next);
         next = cursor.at;
       }
-      rows[slot] = (rows[slot] as number) + value;
       slot += 1;
+      if (part === SUM) continue;
     }
     if ((part & (SQUARE | LIMBS)) !== 0) {
-      value = bytes[next] as number;
-      if (value < 128) next += 1;
-      else {
-        value = wideUnsigned(bytes, next);
+      const low = bytes[next] as number;
+      const high = bytes[next + 1] as number;
+      if (low >= 128 && high < 128) {
+        rows[slot] = (rows[slot] as number) + ((low & 127) | (high << 7));
+        next += 2;
+      } else {
+        rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
         next = cursor.at;
       }
-      rows[slot] = (rows[slot] as number) + value;
       slot += 1;
       if ((part & LIMBS) !== 0) {
         rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
@@ -192,22 +213,34 @@ export function addNumericTile(
       }
     }
     if ((part & MIN) !== 0) {
-      value = wideSigned(bytes, next);
+      const value = wideSigned(bytes, next);
       next = cursor.at;
       if (value < (rows[slot] as number)) rows[slot] = value;
       slot += 1;
     }
     if ((part & MAX) !== 0) {
-      value = wideSigned(bytes, next);
+      const value = wideSigned(bytes, next);
       next = cursor.at;
       if (value > (rows[slot] as number)) rows[slot] = value;
       slot += 1;
     }
     if ((part & LAST) !== 0) {
-      const after = wideUnsigned(bytes, next);
-      value = wideSigned(bytes, cursor.at);
-      next = cursor.at;
-      addLast(rows, slot, start + after, value);
+      let after = bytes[next] as number;
+      const high = bytes[next + 1] as number;
+      if (after >= 128 && high < 128) {
+        after = (after & 127) | (high << 7);
+        next += 2;
+      } else {
+        after = wideUnsigned(bytes, next);
+        next = cursor.at;
+      }
+      let value = bytes[next] as number;
+      if (value < 64) next += 1;
+      else {
+        value = wideSigned(bytes, next);
+        next = cursor.at;
+      }
+      addLast(rows, slot, start + unpackTime(after), value);
     }
   }
   return next;

@@ -1,7 +1,7 @@
 import { cursor, wideUnsigned } from './bytes.ts';
 import type { RowLayout } from './columns.ts';
 import { addNumericTile } from './numeric.ts';
-import { cutShort, firstStart, LogWalk, unknownFormat } from './segments.ts';
+import { cutShort, firstStart, LogWalk, ONE_TILE, unknownFormat } from './segments.ts';
 import { type Entries, readSketchTile, type SketchLayout } from './sketches/entries.ts';
 
 /**
@@ -56,13 +56,28 @@ export function scanNumeric(
   const { bounds } = cuts;
   const { width } = layout;
   const { length } = log;
+  const finest = levels[0] as number;
   let row = 0;
+  let at = 0;
   walk.begin();
-  while (walk.nextRun(log)) {
+  for (;;) {
+    // A log that was not just compacted ends in many segments of one tile each: the short way for them.
+    // (No run of a compacted segment begins with this byte: it would be a level.)
+    while (log[at] === ONE_TILE) {
+      const head = wideUnsigned(log, at + 1);
+      const start = firstStart(head, finest);
+      const flags = head % 4;
+      if (flags === 3) throw unknownFormat(ONE_TILE);
+      while (start >= (bounds[row] as number)) row += 1;
+      while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
+      at = addNumericTile(log, cursor.at, flags, start, layout, rows, row * width);
+    }
+    walk.at = at;
+    if (!walk.nextRun(log)) return;
     const step = levels[walk.level];
     if (step === undefined) throw unknownFormat(log[0] as number);
     const { tiles } = walk;
-    let { at } = walk;
+    at = walk.at;
     let start = 0;
     for (let k = 0; k < tiles; k += 1) {
       let head = log[at] as number;
@@ -79,7 +94,6 @@ export function scanNumeric(
       at = addNumericTile(log, at, flags, start, layout, rows, row * width);
       if (at > length) throw cutShort();
     }
-    walk.at = at;
   }
 }
 

@@ -129,6 +129,10 @@ export function firstPlace(start: number, width: number): number {
 
 /** Start of the first tile of a run from its place*4+flags. */
 export function firstStart(head: number, width: number): number {
+  if (head < 0x40000000) {
+    const index = head >>> 3;
+    return ((head & 4) === 0 ? index : -index - 1) * width;
+  }
   const place = Math.floor(head / 4);
   const half = Math.floor(place / 2);
   return (place % 2 === 0 ? half : -half - 1) * width;
