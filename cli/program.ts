@@ -5,7 +5,9 @@ import { registerAudit } from './commands/audit.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDown } from './commands/down.ts';
+import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
+import { registerPredictions } from './commands/predictions.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
@@ -24,6 +26,8 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerReplay,
   registerImport,
+  registerFeatures,
+  registerPredictions,
   registerDeadLetters,
   registerAudit,
 ];
