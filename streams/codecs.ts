@@ -5,7 +5,7 @@ import { createCodec, DecodeFailure, type Codec as WireCodec } from '../schemas/
 import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
 import { createEventDecoder } from '../schemas/event-decoder.ts';
 import { rawSchema, validatedSchema } from '../schemas/event-schema.ts';
-import { createJsonEncoder } from '../schemas/json-record.ts';
+import { createJsonEncoder } from '../schemas/json-event.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import {
