@@ -25,7 +25,7 @@ export interface FitOptions {
   readonly asOf: number;
   readonly codeVersion: string;
   readonly onBackend?: (backend: TrainingBackend) => void;
-  readonly onEpoch?: (report: EpochReport) => void;
+  readonly onEpoch?: (report: EpochReport, of: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
   options.onBackend?.(backend);
   const { rows, labels, times } = training;
   const control = {
-    ...(options.onEpoch === undefined ? {} : { onEpoch: options.onEpoch }),
+    onEpoch: (report: EpochReport) => options.onEpoch?.(report, spec.epochs),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
   const trained = await train({ names, rows, labels, times }, spec, control);
