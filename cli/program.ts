@@ -7,6 +7,7 @@ import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDown } from './commands/down.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
+import { registerModels } from './commands/models.ts';
 import { registerPredictions } from './commands/predictions.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerRun } from './commands/run.ts';
@@ -26,6 +27,7 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerReplay,
   registerImport,
+  registerModels,
   registerFeatures,
   registerPredictions,
   registerDeadLetters,

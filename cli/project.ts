@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadProject } from '../config/load.ts';
 import { currentStack, type StackAddresses } from '../infrastructure/local/stack.ts';
+import type { Logger } from '../infrastructure/telemetry/logger.ts';
 import type { Project } from '../schemas/project.ts';
+import { openServers, type Platform } from '../streams/platform.ts';
 import type { CommandContext } from './command.ts';
 import { readCurrent } from './current.ts';
 import { UsageError } from './errors.ts';
@@ -47,4 +49,15 @@ function addressesOf(stack: StackAddresses | undefined): Record<string, string> 
     ...(registry === '' ? {} : { REGISTRY_URL: registry }),
     ...(clickhouse === '' ? {} : { CLICKHOUSE_URL: clickhouse }),
   };
+}
+
+export const artefactDirectory = (context: CommandContext) =>
+  join(context.environment.dataDirectory, 'artefacts');
+
+/** The servers of a project, and the models kept on this machine. */
+export function openPlatform(context: CommandContext, project: Project, logger?: Logger): Platform {
+  return openServers(project, {
+    artefacts: artefactDirectory(context),
+    ...(logger === undefined ? {} : { logger }),
+  });
 }

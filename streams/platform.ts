@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { createArtefactDirectory } from '../infrastructure/artefacts/directory.ts';
+import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { createWarehouse } from '../infrastructure/clickhouse/warehouse.ts';
 import { createKafka } from '../infrastructure/kafka/driver.ts';
@@ -25,7 +27,7 @@ export interface Platform {
   readonly warehouse: Warehouse;
   readonly registry: SchemaRegistry;
   /** Bytes of models by their SHA-256. */
-  readonly artefacts: { get(sha256: string): Promise<Uint8Array> };
+  readonly artefacts: ArtefactStore;
   readonly clock: Clock;
   /** All codecs of the project, opened once. Throws RegistryError. */
   codecs(): Promise<Codecs>;
@@ -33,9 +35,13 @@ export interface Platform {
   close(): Promise<void>;
 }
 
-export interface PlatformLogger {
-  debug(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
+export interface PlatformOptions {
+  /** Directory that keeps the bytes of models; every process that scores must see it. */
+  readonly artefacts: string;
+  readonly logger?: {
+    debug(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
 }
 
 export const wallClock: Clock = {
@@ -68,8 +74,9 @@ function createParts() {
 }
 
 /** The servers that a project's connections name. */
-export function openServers(project: Project, logger?: PlatformLogger): Platform {
+export function openServers(project: Project, options: PlatformOptions): Platform {
   const { connections } = project;
+  const { logger } = options;
   const parts = createParts();
   const kafka = parts.part(() =>
     createKafka(connections, {
@@ -93,7 +100,7 @@ export function openServers(project: Project, logger?: PlatformLogger): Platform
     get registry() {
       return registry();
     },
-    artefacts: { get: () => Promise.reject(new Error('no artefact store yet')) },
+    artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
     codecs: once(() => openCodecs(project, registry())),
     close: parts.close,
@@ -101,7 +108,7 @@ export function openServers(project: Project, logger?: PlatformLogger): Platform
 }
 
 /** The same in this process, on the twins, with ClickHouse's own engine. */
-export async function openTwins(project: Project): Promise<Platform> {
+export async function openTwins(project: Project, options: PlatformOptions): Promise<Platform> {
   const registry = createMemoryRegistry();
   const store = createMemoryStore();
   const kafka = createMemoryBroker(wallClock).kafka();
@@ -111,7 +118,7 @@ export async function openTwins(project: Project): Promise<Platform> {
     store,
     warehouse,
     registry,
-    artefacts: { get: () => Promise.reject(new Error('no artefact store yet')) },
+    artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
     codecs: once(() => openCodecs(project, registry)),
     async close() {

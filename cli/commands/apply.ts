@@ -2,12 +2,12 @@ import { declaredTables } from '../../infrastructure/clickhouse/ensure-tables.ts
 import type { Project } from '../../schemas/project.ts';
 import { applyProject, type Change, planProject } from '../../streams/apply.ts';
 import { declaredSchemas } from '../../streams/declared-schemas.ts';
-import { openServers, type Platform } from '../../streams/platform.ts';
+import type { Platform } from '../../streams/platform.ts';
 import { examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
 import { count } from '../format.ts';
 import type { Output } from '../output.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 interface Options {
   readonly dryRun?: boolean;
@@ -30,7 +30,7 @@ export const registerApply: Register = (program, run) => {
       run(async (context, options: Options) => {
         const { output } = context;
         const project = openProject(context);
-        const platform = openServers(project);
+        const platform = openPlatform(context, project);
         try {
           const deps = applyDeps(project, platform);
           const changes = options.dryRun ? await planProject(deps) : await applyProject(deps);

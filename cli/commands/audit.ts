@@ -1,9 +1,8 @@
 import { audit } from '../../streams/audit.ts';
-import { openServers } from '../../streams/platform.ts';
 import { examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
 import { count } from '../format.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 export const registerAudit: Register = (program, run) => {
   program
@@ -16,7 +15,7 @@ export const registerAudit: Register = (program, run) => {
       run(async (context) => {
         const { output } = context;
         const project = openProject(context);
-        const platform = openServers(project);
+        const platform = openPlatform(context, project);
         try {
           const progress = output.progress('reading topics', { unit: 'records' });
           const result = await audit({

@@ -1,12 +1,11 @@
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import { openServers } from '../../streams/platform.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count, instant } from '../format.ts';
 import { wholeOption } from '../options.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 interface ShowOptions {
   readonly code?: string;
@@ -64,7 +63,7 @@ export const registerDeadLetters: Register = (program, run) => {
 async function list(context: CommandContext, source: string | undefined): Promise<void> {
   const { output } = context;
   const project = openProject(context);
-  const platform = openServers(project);
+  const platform = openPlatform(context, project);
   try {
     const reasons: Reason[] = [];
     for (const name of sourcesOf(project, source))
@@ -109,7 +108,7 @@ async function show(
 ): Promise<void> {
   const { output } = context;
   const project = openProject(context);
-  const platform = openServers(project);
+  const platform = openPlatform(context, project);
   try {
     const letters: Letter[] = [];
     for (const name of sourcesOf(project, source))

@@ -1,13 +1,12 @@
 import type { Project } from '../../schemas/project.ts';
 import { KEY_SEPARATOR, type View } from '../../schemas/view.ts';
 import { type LookUp, lookUp } from '../../streams/look-up.ts';
-import { openServers } from '../../streams/platform.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { duration, instant } from '../format.ts';
 import { instantOption } from '../options.ts';
 import type { Output } from '../output.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 interface Options {
   readonly view?: string;
@@ -42,7 +41,7 @@ async function get(context: CommandContext, parts: string[], options: Options): 
   const { output } = context;
   const project = openProject(context);
   const wanted = viewsOf(project, keyOf(parts), options.view);
-  const platform = openServers(project);
+  const platform = openPlatform(context, project);
   try {
     const found: LookUp[] = [];
     for (const { view, entity } of wanted)

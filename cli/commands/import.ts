@@ -2,12 +2,11 @@ import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import type { History, Project, Source } from '../../schemas/project.ts';
 import { importHistory } from '../../streams/import.ts';
-import { openServers } from '../../streams/platform.ts';
 import { examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count, instant } from '../format.ts';
 import { instantOption } from '../options.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 interface Options {
   readonly from?: number;
@@ -35,7 +34,7 @@ export const registerImport: Register = (program, run) => {
         const { output, signal } = context;
         const project = openProject(context);
         const { history, source } = historyOf(project, file);
-        const platform = openServers(project);
+        const platform = openPlatform(context, project);
         try {
           await ensureTables(platform.warehouse, project);
           const reading = output.progress('reading');

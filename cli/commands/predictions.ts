@@ -1,13 +1,12 @@
 import { subscribe } from '../../api/subscribe.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Prediction } from '../../schemas/records.ts';
-import { openServers } from '../../streams/platform.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { instant, padEnd } from '../format.ts';
 import { wholeOption } from '../options.ts';
 import type { Output } from '../output.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 interface Options {
   readonly model?: string;
@@ -38,7 +37,7 @@ async function tail(context: CommandContext, options: Options): Promise<void> {
   const { output, signal } = context;
   const project = openProject(context);
   const model = modelOf(project, options.model);
-  const platform = openServers(project);
+  const platform = openPlatform(context, project);
   let left = options.limit ?? Number.POSITIVE_INFINITY;
   try {
     const ended = Promise.withResolvers<void>();

@@ -1,12 +1,11 @@
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import { plant } from '../../infrastructure/readers/planted.ts';
-import { openServers } from '../../streams/platform.ts';
 import { replay } from '../../streams/replay.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
 import { count, duration, instant } from '../format.ts';
 import { instantOption, speedOption } from '../options.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 import { historyOf } from './import.ts';
 
 interface Options {
@@ -53,7 +52,7 @@ async function replayCommand(
   const { output, signal } = context;
   const project = openProject(context);
   const { history, source } = historyOf(project, path);
-  const platform = openServers(project);
+  const platform = openPlatform(context, project);
   try {
     const codecs = await platform.codecs();
     const reading = output.progress('reading');

@@ -4,11 +4,10 @@ import { type OperationsServer, serveOperations } from '../../infrastructure/htt
 import { createLogger } from '../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
 import { composeStreams, STREAM_NAMES, type StreamName } from '../../streams/main.ts';
-import { openServers } from '../../streams/platform.ts';
 import { runStreams, type StreamState, untilReady } from '../../streams/supervise.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { wholeOption } from '../options.ts';
-import { openProject } from '../project.ts';
+import { openPlatform, openProject } from '../project.ts';
 
 interface Options {
   readonly metricsPort?: number;
@@ -48,7 +47,7 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
   const signal = endWithParent(context.signal);
 
   const states = new Map<string, StreamState | 'starting'>(chosen.map((name) => [name, 'starting']));
-  const platform = openServers(project, logger);
+  const platform = openPlatform(context, project, logger);
   let server: OperationsServer | undefined;
   try {
     server = await serveOperations({
