@@ -1,4 +1,4 @@
-import { MINUTE } from '../../schemas/time.ts';
+import { DAY, MINUTE } from '../../schemas/time.ts';
 import type { ReplayResult } from '../../streams/replay.ts';
 import { pick, seeded } from './random.ts';
 import { trips } from './trips.ts';
@@ -28,6 +28,8 @@ export interface HistoryOptions {
   /** Mean virtual time between two faults, ms. */
   readonly faultEveryMs: number;
   readonly partitions?: number;
+  /** Event time per wall time; default as fast as the clocks come back. */
+  readonly speed?: number;
   /** One process for all, or several that share the partitions. */
   readonly layout?: ReadonlyArray<readonly StreamName[]>;
 }
@@ -59,7 +61,7 @@ export async function history(
   for (const process of processes) watch(process);
   let result: ReplayResult | null = null;
   let failed: unknown = null;
-  world.replay(items).then(
+  world.replay(items, 'replay', options.speed).then(
     (value) => {
       result = value;
     },
@@ -97,18 +99,21 @@ export async function history(
     }
   };
 
-  const finished = await world.clock.runUntil(() => {
-    const now = world.clock.now();
-    if (now - snapshotAt > 300) {
-      snapshot = world.store.snapshot();
-      snapshotAt = now;
-    }
-    if (options.faults.length > 0 && now >= nextFault && result === null && struck.length < MOST_FAULTS) {
-      nextFault = now + random() * 2 * options.faultEveryMs;
-      strike(pick(random, options.faults));
-    }
-    return result !== null || failed !== null || bugs.length > 0;
-  }, 30 * 60_000);
+  const finished = await world.clock.runUntil(
+    () => {
+      const now = world.clock.now();
+      if (now - snapshotAt > 300) {
+        snapshot = world.store.snapshot();
+        snapshotAt = now;
+      }
+      if (options.faults.length > 0 && now >= nextFault && result === null && struck.length < MOST_FAULTS) {
+        nextFault = now + random() * 2 * options.faultEveryMs;
+        strike(pick(random, options.faults));
+      }
+      return result !== null || failed !== null || bugs.length > 0;
+    },
+    options.speed === 1 ? DAY : 30 * 60_000,
+  );
   if (failed !== null || bugs.length > 0) throw failed ?? bugs[0];
   if (!finished || result === null)
     throw new Error(`seed ${options.seed}: stuck after ${struck.join(', ') || 'no fault'}`);

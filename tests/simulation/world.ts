@@ -5,7 +5,7 @@ import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memo
 import { VirtualClock } from '../../infrastructure/memory/clock.ts';
 import { createMemoryStore, type MemoryStore } from '../../infrastructure/memory/store.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import type { ValidatedEvent } from '../../schemas/event.ts';
+import { partitionOf } from '../../processors/partition.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { DeadLetter, Prediction } from '../../schemas/records.ts';
@@ -18,6 +18,7 @@ import { createIngest } from '../../streams/ingest.ts';
 import { type ReplayItem, type ReplayResult, replay } from '../../streams/replay.ts';
 import { readTails } from '../../streams/tail.ts';
 import { SILENT } from '../../streams/telemetry.ts';
+import type { Accepted } from './truth.ts';
 
 /** One process: a connection of its own to everything, and the streams it runs. */
 export interface Process {
@@ -161,13 +162,28 @@ export class World {
     );
   }
 
+  /** Sends items as a live producer would: each at its moment after `start`, without any clock. */
+  async produceLive(items: readonly ReplayItem[], start: number): Promise<void> {
+    const producer = await this.broker.kafka().producer();
+    const topic = topics.raw(this.project.prefix, 'trips');
+    const partitions = this.project.sources[0]?.partitions ?? 1;
+    let latest = start;
+    for (const { key, time, event } of items) {
+      latest = Math.max(latest, time);
+      await this.clock.sleep(latest - this.clock.now());
+      if (event === null) continue;
+      const value = this.codecs.encodeRaw('trips', event);
+      await producer.send([{ topic, partition: partitionOf(key, partitions), key: Buffer.from(key), value }]);
+    }
+  }
+
   /** Events that ingest accepted, repeats dropped, by source partition. */
-  async accepted(): Promise<ValidatedEvent[]> {
+  async accepted(): Promise<Accepted[]> {
     const codec = this.codecs.validated('trips');
     const tails = await readTails(this.broker.kafka(), topics.validated(this.project.prefix, 'trips'), 1e9);
-    return tails.flatMap((tail) =>
+    return tails.flatMap((tail, partition) =>
       firstOf(
-        tail.map((r) => (r.value === null ? null : codec.decode(r.value))),
+        decodeAll(tail, (bytes) => ({ ...codec.decode(bytes), partition })),
         (event) => event.offset,
       ),
     );

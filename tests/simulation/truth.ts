@@ -1,0 +1,59 @@
+import { assembler } from '../../processors/assemble.ts';
+import { entityKey } from '../../processors/contribute.ts';
+import type { ValidatedEvent } from '../../schemas/event.ts';
+import type { DeadLetter, Prediction } from '../../schemas/records.ts';
+import { modelReads } from '../../streams/vector.ts';
+import { oracleRead } from '../oracle/naive.ts';
+import type { World } from './world.ts';
+
+/** An accepted event with its source partition. */
+export type Accepted = ValidatedEvent & { readonly partition: number };
+
+/** What a request's vector must be at the as-of that its prediction names, from the accepted events alone. */
+function truthOf(
+  world: World,
+  accepted: readonly Accepted[],
+  refused: readonly DeadLetter[],
+  prediction: Prediction,
+  request: Accepted,
+): number[] {
+  const { reads, width } = modelReads(world.project, world.model);
+  const stored = new Float64Array(width);
+  for (const [i, { declared, view, offset }] of reads.entries()) {
+    const entity = entityKey(request.event, declared.key);
+    const out = new Set(refused.filter(({ writer }) => writer.startsWith(`${view.id}:`)).map(lineage));
+    const events = accepted
+      .filter(
+        ({ event, ...at }) =>
+          entityKey(event, view.entity) === entity && !out.has(`${at.partition}:${at.offset}`),
+      )
+      .map(({ event }) => ({ event, source: 'trips' }));
+    const reading = prediction.reads[i];
+    const edge = { asOf: reading?.asOf ?? Number.NaN, sketchAsOf: reading?.sketchAsOf ?? Number.NaN };
+    stored.set(oracleRead(view, events, { time: request.event.time, zone: null }, edge), offset);
+  }
+  const assemble = assembler(
+    world.model,
+    reads.map(({ declared, view, offset }) => ({ name: declared.name, view, offset })),
+  );
+  return [...assemble(stored, request.event)];
+}
+
+function lineage({ sourcePartition, sourceOffset }: DeadLetter): string {
+  return `${sourcePartition}:${sourceOffset}`;
+}
+
+/** The first feature that differs from the truth, in a sentence; null where none does. */
+export function difference(...args: Parameters<typeof truthOf>): string | null {
+  const [world, , , prediction] = args;
+  const want = truthOf(...args);
+  for (const [i, value] of prediction.vector.entries()) {
+    const truth = want[i] ?? Number.NaN;
+    const close = Number.isNaN(truth)
+      ? Number.isNaN(value)
+      : Math.abs(value - truth) <= 1e-9 * Math.max(1, Math.abs(truth));
+    if (!close)
+      return `${prediction.requestId} ${world.model.features[i]?.name}: ${value}, but the truth is ${truth}`;
+  }
+  return null;
+}
