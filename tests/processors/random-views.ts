@@ -6,8 +6,9 @@ import type { Aggregation, View } from '../../schemas/view.ts';
 import type { OracleEvent } from '../oracle/naive.ts';
 import type { PeriodicSpec, ViewSpec, WindowSpec } from './build-view.ts';
 
-/** Half of the views live around a change of the clocks in New York (1 April 2001, 07:00 UTC). */
+/** The clocks of New York went forward and back at these times, and those of Lord Howe not long before. */
 export const AROUND = Date.UTC(2001, 3, 1, 7);
+export const AUTUMN = Date.UTC(2001, 9, 28, 6);
 export const ZONES = [null, 'America/New_York', 'Asia/Kolkata', 'Australia/Lord_Howe', 'No/Such_Zone'];
 
 const NUMERIC: readonly Aggregation[] = [
@@ -167,7 +168,7 @@ export function historyOf(
       at,
       amount: next() < 0.15 ? null : Math.floor(next() * 10_001) - 5_000,
       late: other ? Math.floor(next() * 2) : null,
-      large: Math.floor((next() - 0.5) * 2 ** 38),
+      large: Math.floor((next() - 0.5) * 2 ** 37),
       who: Math.floor(next() * 2 ** 53),
     };
     history.push({ source: other ? 'other' : 'events', event });

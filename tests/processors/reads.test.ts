@@ -6,7 +6,7 @@ import { floorTo } from '../../schemas/time.ts';
 import { oracleRead } from '../oracle/naive.ts';
 import { buildView } from './build-view.ts';
 import { dice, expectClose, expectSameBits, logsOf, readLogs, shuffled } from './harness.ts';
-import { AROUND, contributionsOf, historyOf, spanOf, viewSpecs, ZONES } from './random-views.ts';
+import { AROUND, AUTUMN, contributionsOf, historyOf, spanOf, viewSpecs, ZONES } from './random-views.ts';
 
 const RUNS = Number(process.env.LAW_RUNS ?? 250);
 
@@ -17,6 +17,7 @@ const drawn = fc.record({
   /** Shift of the request against a change of the clocks, hours. */
   shift: fc.integer({ min: -30, max: 80 }),
   minutes: fc.nat(119),
+  around: fc.constantFrom(AROUND, AUTUMN),
   zone: fc.constantFrom(...ZONES),
   /** How far the frontier is behind the request's own edge, in steps. */
   behind: fc.nat(6),
@@ -29,10 +30,11 @@ function scene({
   seed,
   shift,
   minutes,
+  around,
   behind,
 }: typeof drawn extends fc.Arbitrary<infer T> ? T : never) {
   const view = buildView(spec);
-  const time = AROUND + shift * 3_600_000 + minutes * 60_000 + (seed & 0xffff);
+  const time = around + shift * 3_600_000 + minutes * 60_000 + (seed & 0xffff);
   const next = dice(seed);
   const { head } = headsOf(view, time);
   const edge = asOf(view, time, behind < 3 ? Number.MAX_SAFE_INTEGER : head - behind * view.resolution + 1);
