@@ -2,9 +2,11 @@ import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerAudit } from './commands/audit.ts';
+import { registerBackfill } from './commands/backfill.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDown } from './commands/down.ts';
+import { registerEvaluate } from './commands/evaluate.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
 import { registerModels } from './commands/models.ts';
@@ -12,6 +14,7 @@ import { registerPredictions } from './commands/predictions.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerTrain } from './commands/train.ts';
 import { registerUp } from './commands/up.ts';
 import { readEnvironment } from './environment.ts';
 import { describeFailure, EXIT } from './errors.ts';
@@ -27,6 +30,9 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerReplay,
   registerImport,
+  registerBackfill,
+  registerTrain,
+  registerEvaluate,
   registerModels,
   registerFeatures,
   registerPredictions,

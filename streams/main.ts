@@ -1,8 +1,10 @@
+import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
+import { createArchive } from './archive.ts';
 import { type ChampionFollower, followChampion } from './champion.ts';
 import type { Codecs } from './codecs.ts';
 import { createFeatures } from './features.ts';
@@ -22,7 +24,7 @@ export interface StreamDeps {
   readonly store: OnlineStore;
   readonly warehouse: Warehouse;
   readonly codecs: Codecs;
-  readonly artefacts: { get(sha256: string): Promise<Uint8Array> };
+  readonly artefacts: Pick<ArtefactStore, 'get'>;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
@@ -41,6 +43,7 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
   for (const name of names) {
     if (name === 'ingest') streams.push(createIngest(deps));
     if (name === 'features') streams.push(createFeatures(deps));
+    if (name === 'archive') streams.push(createArchive(deps));
     if (name === 'inference')
       for (const model of project.models) {
         const champion = await followChampion({ ...deps, prefix: project.prefix, model: model.name });

@@ -1,0 +1,105 @@
+import { openHistory } from '../../infrastructure/readers/open.ts';
+import { evaluateModel } from '../../streams/evaluate.ts';
+import { type CommandContext, examples, type Register } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { count, day, duration } from '../format.ts';
+import { metricTable } from '../metric-table.ts';
+import { instantOption, wholeOption } from '../options.ts';
+import { openPlatform, openProject } from '../project.ts';
+import { trainingSteps } from '../training-progress.ts';
+import { codeVersion } from '../version.ts';
+import { historyOf } from './import.ts';
+import { modelOf } from './predictions.ts';
+
+interface Options {
+  readonly model?: string;
+  readonly trainFrom?: number;
+  readonly trainTo?: number;
+  readonly testFrom?: number;
+  readonly testTo?: number;
+  readonly testRows?: number;
+  readonly keep?: boolean;
+}
+
+export const registerEvaluate: Register = (program, run) => {
+  program
+    .command('evaluate')
+    .argument('[file]', 'history; the flights reader has a file of its own')
+    .description('train on one time, judge on a later one, in ClickHouse alone, under a prefix of its own')
+    .option('--model <name>', "default: the project's only one")
+    .option('--train-from <time>', 'default: what the model declares', instantOption)
+    .option('--train-to <time>', 'default: what the model declares', instantOption)
+    .option('--test-from <time>', 'default: where training ends', instantOption)
+    .option('--test-to <time>', 'default: where the history ends', instantOption)
+    .option('--test-rows <n>', 'judge on a sample of so many rows (default: all)', wholeOption(1))
+    .option('--keep', 'leave the tables for a look afterwards')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace evaluate', 'as declared: trained to 13 May, judged to 30 June'],
+        ['millrace evaluate --test-rows 50000 --json', 'quicker, for programs'],
+      ),
+    )
+    .action(run(evaluateCommand));
+};
+
+async function evaluateCommand(
+  context: CommandContext,
+  path: string | undefined,
+  options: Options,
+): Promise<void> {
+  const { output, signal } = context;
+  const project = openProject(context, { prefix: `evaluate-${Date.now().toString(36)}` });
+  const model = modelOf(project, options.model);
+  const { history, source } = historyOf(project, path);
+  const from = options.trainFrom ?? model.training.from;
+  const to = options.trainTo ?? model.training.to;
+  if (from === null || to === null)
+    throw new UsageError(`Model ${model.name} declares no training range: give --train-from and --train-to.`);
+  const reading = output.progress('reading');
+  const file = await openHistory(history, source, path ?? null);
+  reading.done(`${count(file.events)} events, ${count(file.duplicates)} exact duplicate rows left out`);
+  const importing = output.progress('import', { unit: 'events' });
+  let steps: ReturnType<typeof trainingSteps> | undefined;
+  const platform = openPlatform(context, project);
+  try {
+    const report = await evaluateModel({
+      project,
+      model,
+      warehouse: platform.warehouse,
+      file,
+      training: { from, to },
+      test: { from: options.testFrom ?? to, to: options.testTo ?? Date.UTC(2100, 0) },
+      testRows: options.testRows ?? null,
+      codeVersion: codeVersion(context.environment.packageDirectory),
+      now: platform.clock.now,
+      keep: options.keep ?? false,
+      signal,
+      progress: (done) => {
+        if (done.step === 'import') {
+          importing.total(done.of);
+          importing.update(done.events);
+          return;
+        }
+        if (steps === undefined) {
+          importing.done();
+          steps = trainingSteps(output);
+        }
+        steps.on(done);
+      },
+    });
+    steps?.done();
+    const { evaluation, training, test, ms } = report;
+    if (output.isJson) return output.json({ training, test, evaluation, ms });
+    output.line(
+      `trained on ${count(training.rows)} rows of ${day(training.from)} to ${day(training.to - 1)}, judged on ${count(test.rows)} later ones, in ${duration(ms.total)}`,
+    );
+    metricTable(output, 'test', evaluation);
+  } catch (error) {
+    importing.fail();
+    steps?.fail();
+    throw error;
+  } finally {
+    await platform.close();
+  }
+}
