@@ -1,6 +1,6 @@
 import type { EventRecord, Scalar } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
-import { DAY, MAX_WINDOW } from '../schemas/time.ts';
+import { DAY, MAX_WINDOW, RESOLUTIONS } from '../schemas/time.ts';
 import type { Aggregation, ColumnKind, StoredFeature } from '../schemas/view.ts';
 import type { FeatureDeclaration, ViewDeclaration } from './declarations.ts';
 import type { Place } from './document.ts';
@@ -295,6 +295,16 @@ interface Span {
   readonly to: number;
 }
 
+/** A step of sketches that a window is long enough for, or a window long enough for the step. */
+function finerFor(length: number, resolution: number, step: number): string {
+  const fits = RESOLUTIONS.filter((rung) => rung >= resolution && 6 * rung <= length && length % rung === 0);
+  const finer = fits.at(-1);
+  const longer = `a window of ${formatDuration(6 * step)} or more`;
+  return finer === undefined
+    ? `Write ${longer}.`
+    : `Write 'sketch_resolution: ${formatDuration(finer)}' in the view, or ${longer}.`;
+}
+
 function windowsOf(feature: FeatureDeclaration, place: Place, context: ViewContext): Span[] | null {
   const { reporter } = context;
   if (feature.windows === undefined) {
@@ -313,6 +323,12 @@ function windowsOf(feature: FeatureDeclaration, place: Place, context: ViewConte
     const length = parseDuration(text) ?? 0;
     const name = sketch ? "'sketch_resolution'" : 'resolution';
     if (length <= 0) reporter.report(at, `The window ${text} is not above zero.`, "Write it as '1h'.");
+    else if (sketch && length < 6 * step)
+      reporter.report(
+        at,
+        `The window ${text} has fewer than six steps of ${formatDuration(step)}, the 'sketch_resolution'.`,
+        finerFor(length, context.resolution, step),
+      );
     else if (length % step !== 0)
       reporter.report(
         at,
@@ -321,12 +337,6 @@ function windowsOf(feature: FeatureDeclaration, place: Place, context: ViewConte
       );
     else if (length > MAX_WINDOW)
       reporter.report(at, `The window ${text} is longer than 100d.`, 'Write at most 100d.');
-    else if (sketch && length < 6 * step)
-      reporter.report(
-        at,
-        `The window ${text} has fewer than six steps of ${formatDuration(step)}, the 'sketch_resolution'.`,
-        `Write at least ${formatDuration(6 * step)}, or a finer 'sketch_resolution'.`,
-      );
     return { suffix: text, length, from: 0, to: 0 };
   });
   return reporter.problems.length > before ? null : spans;

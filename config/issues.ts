@@ -132,7 +132,9 @@ function problemsOfIssue(
       }
       return at(
         `${last === undefined ? 'The file' : label} is ${shown(value)}, which is not ${kind}.`,
-        `Write ${kind}.`,
+        issue.expected === 'array' && typeof value === 'string'
+          ? `Write a list: [${value}].`
+          : `Write ${kind}.`,
       );
     }
     case 'invalid_value':

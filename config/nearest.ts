@@ -16,11 +16,38 @@ export function editDistance(a: string, b: string): number {
   return cell(a.length, b.length);
 }
 
+/** Names by which other tools know what is meant. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  average: 'mean',
+  avg: 'mean',
+  boolean: 'bool',
+  cardinality: 'distinct',
+  date: 'timestamp',
+  datetime: 'timestamp',
+  decimal: 'double',
+  float: 'double',
+  integer: 'int',
+  long: 'int',
+  median: 'quantile',
+  number: 'double',
+  percentile: 'quantile',
+  rate: 'share',
+  ratio: 'share',
+  std: 'stddev',
+  text: 'string',
+  time: 'timestamp',
+  unique: 'distinct',
+  var: 'variance',
+};
+
 /** The known name that was most likely meant, or null where none is close. */
 export function nearest(name: string, known: Iterable<string>): string | null {
+  const all = [...known];
+  const other = SYNONYMS[name.toLowerCase()];
+  if (other !== undefined && all.includes(other)) return other;
   let best: string | null = null;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of known) {
+  for (const candidate of all) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance && distance * 2 < name.length) {
       best = candidate;
@@ -36,6 +63,6 @@ export function mendOfUnknown(name: string, known: Iterable<string>): string {
   const near = nearest(name, all);
   if (near !== null) return `Did you mean '${near}'?`;
   if (all.length === 0) return 'There are none to choose from.';
-  const shown = all.slice(0, 12).map((one) => `'${one}'`);
-  return `Choose one of ${shown.join(', ')}${all.length > 12 ? ` and ${all.length - 12} more` : ''}.`;
+  const shown = all.slice(0, 14).map((one) => `'${one}'`);
+  return `Choose one of ${shown.join(', ')}${all.length > 14 ? ` and ${all.length - 14} more` : ''}.`;
 }

@@ -37,7 +37,7 @@ const CASES: ReadonlyArray<
   [
     'a text where a list belongs',
     edited(V, 'entity: [customer]', 'entity: customer'),
-    ["views/customer.yaml:2:9: 'entity' is 'customer', which is not a list. Write a list."],
+    ["views/customer.yaml:2:9: 'entity' is 'customer', which is not a list. Write a list: [customer]."],
   ],
   [
     'an unknown aggregation',
@@ -69,9 +69,7 @@ const CASES: ReadonlyArray<
   [
     'an unknown field type',
     edited(P, 'amount: double', 'amount: float'),
-    [
-      "project.yaml:10:15: 'float' is not known here. Choose one of 'string', 'int', 'double', 'bool', 'timestamp'.",
-    ],
+    ["project.yaml:10:15: 'float' is not known here. Did you mean 'double'?"],
   ],
   [
     'a key field that is not there',
@@ -262,7 +260,7 @@ const CASES: ReadonlyArray<
       'aggregation: distinct, of: zone, windows: [20m]',
     ),
     [
-      "views/customer.yaml:6:62: The window 20m has fewer than six steps of 5m, the 'sketch_resolution'. Write at least 30m, or a finer 'sketch_resolution'.",
+      "views/customer.yaml:6:62: The window 20m has fewer than six steps of 5m, the 'sketch_resolution'. Write 'sketch_resolution: 1m' in the view, or a window of 30m or more.",
     ],
   ],
   [

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { loadProject } from '../../config/load.ts';
@@ -12,12 +13,12 @@ import { HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import { oracleRead } from '../oracle/naive.ts';
 import { dice, expectClose, expectSameBits, logsOf, readLogs, shuffled } from '../processors/harness.ts';
+import { load } from './project.ts';
 
 /** The second project, through the processors: what a newcomer declares means what it says. */
 
-const project = loadProject(fileURLToPath(new URL('../../docs/examples/payments', import.meta.url)), {
-  environment: {},
-});
+const directory = fileURLToPath(new URL('../../docs/examples/payments', import.meta.url));
+const project = loadProject(directory, { environment: {} });
 const [source] = project.sources;
 if (source?.format.kind !== 'json') throw new Error('the payments are JSON');
 const decode = createJsonDecoder(source, source.format.mapping);
@@ -136,6 +137,39 @@ describe.each(['card', 'merchant'])('the view %s', (name) => {
         expectSameBits(view, readLogs(view, compacted, request, edge), plain);
       }
     }
+  });
+});
+
+describe('the guide for newcomers', () => {
+  const guide = readFileSync(`${directory}/README.md`, 'utf8');
+  const blocks = [...guide.matchAll(/```(yaml|json)\n([\s\S]*?)\n```/g)].map(([, kind, text]) => [
+    kind,
+    text ?? '',
+  ]);
+  const view = readFileSync(`${directory}/views/card.yaml`, 'utf8');
+
+  it('shows a record that the source accepts', () => {
+    const [, record] = blocks.find(([kind]) => kind === 'json') ?? [];
+    const event = decode(Buffer.from(record ?? ''));
+    expect(event).toMatchObject({ id: '7f3', card: 'c_42', amount: 23.45 });
+  });
+
+  it('shows features and connections that load', () => {
+    const [features = '', connections = ''] = blocks.flatMap(([kind, text]) =>
+      kind === 'yaml' ? [text ?? ''] : [],
+    );
+    const indented = features.split('\n').map((line) => `  ${line}`);
+    const loaded = load(
+      {
+        'project.yaml': 'name: mine',
+        'sources/payments.yaml': readFileSync(`${directory}/sources/payments.yaml`, 'utf8'),
+        'views/card.yaml': `${view.slice(0, view.indexOf('features:'))}features:\n${indented.join('\n')}\n`,
+        'connections.yaml': connections,
+      },
+      { environment: { KAFKA_PASSWORD: 'x', REDIS_URL: 'redis://r:1' } },
+    );
+    expect(loaded.views[0]?.features.map((feature) => feature.name)).toContain('amount_p50_7d');
+    expect(loaded.connections.kafka.brokers).toHaveLength(2);
   });
 });
 
