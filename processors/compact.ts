@@ -103,7 +103,6 @@ class Compactor {
         at = cursor.at;
         start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
         const flags = head % 4;
-        if (flags === 3) throw unknownFormat(log[0] as number);
         const tile = this.#room();
         const keep = start + step > edges.drop;
         if (this.#sketches === null) {

@@ -5,8 +5,9 @@ import { addLast, addSquare, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE
 /**
  * A numeric tile on the wire. An input of a tile is absent (no contribution had it), single (one had) or many.
  *
- *   tile    := place*4+flags, states?, input*
+ *   tile    := place*4+flags, states? | count?, input*
  *   flags   := 0 every input is single | 1 every input is many | 2 states follow
+ *            | 3 every input is many, and all have the same count, which stands in front of them (u) and not in them
  *   states  := 2 bits an input, four inputs a byte: 0 absent, 1 single, 2 many
  *   input   := (absent) nothing
  *            | (single) value s, then for `last` the time after the tile's start u; nothing if it is only counted
@@ -19,6 +20,7 @@ import { addLast, addSquare, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE
 export const ALL_SINGLE = 0;
 export const ALL_MANY = 1;
 export const STATES = 2;
+export const ALL_EQUAL = 3;
 
 function packTime(after: number): number {
   return after % 1000 === 0 ? (after / 1000) * 2 + 1 : after * 2;
@@ -38,15 +40,21 @@ export function writeNumericTile(
 ): void {
   const { at, parts } = layout;
   const inputs = at.length;
+  const firstCount = rows[base] as number;
   let singles = 0;
   let many = 0;
+  let equal = 0;
   for (let i = 0; i < inputs; i += 1) {
     const count = rows[base + (at[i] as number)] as number;
     if (count === 1) singles += 1;
     else if (count > 1) many += 1;
+    if (count === firstCount) equal += 1;
   }
-  const flags = singles === inputs ? ALL_SINGLE : many === inputs ? ALL_MANY : STATES;
+  let flags = STATES;
+  if (singles === inputs) flags = ALL_SINGLE;
+  else if (many === inputs) flags = equal === inputs && inputs > 1 ? ALL_EQUAL : ALL_MANY;
   writer.unsigned(place * 4 + flags);
+  if (flags === ALL_EQUAL) writer.unsigned(firstCount);
   if (flags === STATES) {
     for (let from = 0; from < inputs; from += 4) {
       let byte = 0;
@@ -73,7 +81,7 @@ export function writeNumericTile(
       if ((part & LAST) !== 0) writer.unsigned(packTime((rows[end - 2] as number) - start));
       continue;
     }
-    writer.unsigned(count);
+    if (flags !== ALL_EQUAL) writer.unsigned(count);
     if ((part & SUM) !== 0) {
       writer.signed(rows[slot] as number);
       slot += 1;
@@ -104,9 +112,8 @@ export function writeNumericTile(
 }
 
 /**
- * Adds the tile whose inputs begin at `from` to the row at `base`, and answers where the tile ends. The hot loop
- * of every read: integers of one byte, and of two where that is usual, are read in place, longer ones by the `wide…`
- * functions, which leave the place after them in `cursor`.
+ * Adds the tile whose inputs begin at `from` to the row at `base`, and answers where the tile ends.
+ * compile-scan.ts writes the same out for one layout.
  */
 export function addNumericTile(
   bytes: Uint8Array,
@@ -121,9 +128,15 @@ export function addNumericTile(
   const inputs = at.length;
   let next = from;
   const states = next;
+  let count = 0;
   if (flags === STATES) next += (inputs + 3) >> 2;
+  else if (flags === ALL_EQUAL) {
+    count = wideUnsigned(bytes, next);
+    next = cursor.at;
+  }
+  const all = flags === ALL_SINGLE ? 1 : 2;
   for (let i = 0; i < inputs; i += 1) {
-    const state = flags === STATES ? ((bytes[states + (i >> 2)] as number) >> ((i & 3) << 1)) & 3 : flags + 1;
+    const state = flags === STATES ? ((bytes[states + (i >> 2)] as number) >> ((i & 3) << 1)) & 3 : all;
     if (state === 0) continue;
     const part = parts[i] as number;
     let slot = base + (at[i] as number);
@@ -131,16 +144,11 @@ export function addNumericTile(
       rows[slot] = (rows[slot] as number) + 1;
       if (part === 0) continue;
       slot += 1;
-      let x = bytes[next] as number;
-      if (x < 64) next += 1;
-      else {
-        x = wideSigned(bytes, next);
-        next = cursor.at;
-      }
+      const x = wideSigned(bytes, next);
+      next = cursor.at;
       if ((part & SUM) !== 0) {
         rows[slot] = (rows[slot] as number) + x;
         slot += 1;
-        if (part === SUM) continue;
       }
       if ((part & SQUARE) !== 0) {
         rows[slot] = (rows[slot] as number) + x * x;
@@ -159,52 +167,27 @@ export function addNumericTile(
         slot += 1;
       }
       if ((part & LAST) !== 0) {
-        let after = bytes[next] as number;
-        if (after < 128) next += 1;
-        else {
-          after = wideUnsigned(bytes, next);
-          next = cursor.at;
-        }
+        const after = wideUnsigned(bytes, next);
+        next = cursor.at;
         addLast(rows, slot, start + unpackTime(after), x);
       }
       continue;
     }
-    const count = bytes[next] as number;
-    if (count < 128) {
-      rows[slot] = (rows[slot] as number) + count;
-      next += 1;
-    } else {
-      rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
+    if (flags !== ALL_EQUAL) {
+      count = wideUnsigned(bytes, next);
       next = cursor.at;
     }
+    rows[slot] = (rows[slot] as number) + count;
     if (part === 0) continue;
     slot += 1;
     if ((part & SUM) !== 0) {
-      const low = bytes[next] as number;
-      const high = bytes[next + 1] as number;
-      if (low < 64) {
-        rows[slot] = (rows[slot] as number) + low;
-        next += 1;
-      } else if (low >= 128 && low < 192 && high < 128) {
-        rows[slot] = (rows[slot] as number) + ((low & 63) | (high << 6));
-        next += 2;
-      } else {
-        rows[slot] = (rows[slot] as number) + wideSigned(bytes, next);
-        next = cursor.at;
-      }
+      rows[slot] = (rows[slot] as number) + wideSigned(bytes, next);
+      next = cursor.at;
       slot += 1;
-      if (part === SUM) continue;
     }
     if ((part & (SQUARE | LIMBS)) !== 0) {
-      const low = bytes[next] as number;
-      const high = bytes[next + 1] as number;
-      if (low >= 128 && high < 128) {
-        rows[slot] = (rows[slot] as number) + ((low & 127) | (high << 7));
-        next += 2;
-      } else {
-        rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
-        next = cursor.at;
-      }
+      rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
+      next = cursor.at;
       slot += 1;
       if ((part & LIMBS) !== 0) {
         rows[slot] = (rows[slot] as number) + wideUnsigned(bytes, next);
@@ -225,21 +208,9 @@ export function addNumericTile(
       slot += 1;
     }
     if ((part & LAST) !== 0) {
-      let after = bytes[next] as number;
-      const high = bytes[next + 1] as number;
-      if (after >= 128 && high < 128) {
-        after = (after & 127) | (high << 7);
-        next += 2;
-      } else {
-        after = wideUnsigned(bytes, next);
-        next = cursor.at;
-      }
-      let value = bytes[next] as number;
-      if (value < 64) next += 1;
-      else {
-        value = wideSigned(bytes, next);
-        next = cursor.at;
-      }
+      const after = wideUnsigned(bytes, next);
+      const value = wideSigned(bytes, cursor.at);
+      next = cursor.at;
       addLast(rows, slot, start + unpackTime(after), value);
     }
   }

@@ -1,8 +1,9 @@
 import { DAY, floorTo } from '../schemas/time.ts';
 import type { PeriodicFeature, TileSet, View } from '../schemas/view.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
+import { compileScan, type Scan } from './compile-scan.ts';
 import { type Finalizer, finalizerOf } from './finalize.ts';
-import { Cuts, scanNumeric } from './scan.ts';
+import { Cuts } from './scan.ts';
 import { endOf, levelsOf } from './window.ts';
 import type { SetReader } from './window-reader.ts';
 import { zoneClock } from './zones.ts';
@@ -39,6 +40,7 @@ export class PeriodicReader implements SetReader {
   readonly #set: TileSet;
   readonly #levels: Float64Array;
   readonly #layout: RowLayout;
+  readonly #scan: Scan;
   readonly #cuts: Cuts;
   readonly #edges: Float64Array;
   readonly #rows: Float64Array;
@@ -60,6 +62,7 @@ export class PeriodicReader implements SetReader {
     this.#levels = levelsOf(set);
     const layout = layoutOf(set.columns);
     this.#layout = layout;
+    this.#scan = compileScan(layout);
     const groups: Group[] = [];
     for (const { feature, out } of features) {
       const { every, times, from, to } = feature;
@@ -131,7 +134,7 @@ export class PeriodicReader implements SetReader {
     const { width } = layout;
     const rows = this.#rows;
     rows.set(this.#blank);
-    if (log !== null) scanNumeric(log, this.#levels, layout, this.#cuts, rows);
+    if (log !== null) this.#scan(log, this.#levels, this.#cuts, rows);
     const total = this.#total;
     for (const group of this.#groups) {
       if (!group.open) {

@@ -1,7 +1,7 @@
 import { cursor, wideUnsigned } from './bytes.ts';
 import type { RowLayout } from './columns.ts';
 import { addNumericTile } from './numeric.ts';
-import { cutShort, firstStart, LogWalk, ONE_TILE, unknownFormat } from './segments.ts';
+import { cutShort, firstStart, LogWalk, unknownFormat } from './segments.ts';
 import { type Entries, readSketchTile, type SketchLayout } from './sketches/entries.ts';
 
 /**
@@ -45,7 +45,7 @@ export class Cuts {
 
 const walk = new LogWalk();
 
-/** Adds every tile of a log of numeric tiles to its row, while decoding: nothing is made per tile. */
+/** Adds every tile of a log of numeric tiles to its row. The plain form of what compile-scan.ts makes faster. */
 export function scanNumeric(
   log: Uint8Array,
   levels: Float64Array,
@@ -54,46 +54,22 @@ export function scanNumeric(
   rows: Float64Array,
 ): void {
   const { bounds } = cuts;
-  const { width } = layout;
-  const { length } = log;
-  const finest = levels[0] as number;
   let row = 0;
-  let at = 0;
   walk.begin();
-  for (;;) {
-    // A log that was not just compacted ends in many segments of one tile each: the short way for them.
-    // (No run of a compacted segment begins with this byte: it would be a level.)
-    while (log[at] === ONE_TILE) {
-      const head = wideUnsigned(log, at + 1);
-      const start = firstStart(head, finest);
-      const flags = head % 4;
-      if (flags === 3) throw unknownFormat(ONE_TILE);
-      while (start >= (bounds[row] as number)) row += 1;
-      while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
-      at = addNumericTile(log, cursor.at, flags, start, layout, rows, row * width);
-    }
-    walk.at = at;
-    if (!walk.nextRun(log)) return;
+  while (walk.nextRun(log)) {
     const step = levels[walk.level];
     if (step === undefined) throw unknownFormat(log[0] as number);
-    const { tiles } = walk;
-    at = walk.at;
+    let { at } = walk;
     let start = 0;
-    for (let k = 0; k < tiles; k += 1) {
-      let head = log[at] as number;
-      if (head < 128) at += 1;
-      else {
-        head = wideUnsigned(log, at);
-        at = cursor.at;
-      }
-      start = k === 0 ? firstStart(head, step) : start + ((head >>> 2) + 1) * step;
-      const flags = k === 0 ? head % 4 : head & 3;
-      if (flags === 3) throw unknownFormat(log[0] as number);
+    for (let k = 0; k < walk.tiles; k += 1) {
+      const head = wideUnsigned(log, at);
+      start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
       while (start >= (bounds[row] as number)) row += 1;
       while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
-      at = addNumericTile(log, at, flags, start, layout, rows, row * width);
-      if (at > length) throw cutShort();
+      at = addNumericTile(log, cursor.at, head % 4, start, layout, rows, row * layout.width);
+      if (at > log.length) throw cutShort();
     }
+    walk.at = at;
   }
 }
 
@@ -118,7 +94,6 @@ export function scanSketches(
       at = cursor.at;
       start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
       const flags = head % 4;
-      if (flags === 3) throw unknownFormat(log[0] as number);
       while (start >= (bounds[row] as number)) row += 1;
       while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
       at = readSketchTile(log, at, flags, layout, entries, row);

@@ -1,9 +1,10 @@
 import { tailOf } from '../schemas/time.ts';
 import type { TileSet, View, WindowFeature } from '../schemas/view.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
+import { compileScan, type Scan } from './compile-scan.ts';
 import { Decay } from './decay.ts';
 import { type Finalizer, finalizerOf } from './finalize.ts';
-import { Cuts, scanNumeric, scanSketches } from './scan.ts';
+import { Cuts, scanSketches } from './scan.ts';
 import { DdRows } from './sketches/ddsketch.ts';
 import { Entries, type SketchLayout, sketchLayoutOf } from './sketches/entries.ts';
 import { HllRows } from './sketches/hll.ts';
@@ -31,6 +32,7 @@ export class WindowReader implements SetReader {
   readonly #set: TileSet;
   readonly #levels: Float64Array;
   readonly #layout: RowLayout;
+  readonly #scan: Scan;
   readonly #cuts: Cuts;
   readonly #edges: Float64Array;
   readonly #rows: Float64Array;
@@ -50,6 +52,7 @@ export class WindowReader implements SetReader {
     this.#levels = levelsOf(set);
     const layout = layoutOf(set.columns);
     this.#layout = layout;
+    this.#scan = compileScan(layout);
     this.#decays = features
       .filter(({ feature }) => DECAYED.has(feature.aggregation))
       .map(({ feature, out }) => new Decay(feature, windowOf(set, feature), layout, out));
@@ -105,7 +108,7 @@ export class WindowReader implements SetReader {
     const { width } = layout;
     const rows = this.#rows;
     rows.set(this.#blank);
-    if (log !== null) scanNumeric(log, this.#levels, layout, this.#cuts, rows);
+    if (log !== null) this.#scan(log, this.#levels, this.#cuts, rows);
     for (const decay of this.#decays) out[offset + decay.out] = decay.value(rows, width);
     const total = this.#total;
     total.set(layout.empty);

@@ -139,6 +139,7 @@ export function readSketchTile(
   row: number,
 ): number {
   const columns = layout.columns.length;
+  if (flags === 3) throw new CorruptState('A tile of sketches has flags that do not exist.');
   let next = from;
   const states = next;
   if (flags === 2) next += (columns + 3) >> 2;

@@ -105,6 +105,9 @@ function stretchesOf(
 
 const total = (seen: readonly Seen[]) => seen.reduce((sum, { value }) => sum + value, 0n);
 
+const inOrder = (seen: readonly Seen[]) =>
+  seen.map(({ value }) => value).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+
 function aggregate(
   view: View,
   feature: StoredFeature,
@@ -122,14 +125,9 @@ function aggregate(
     case 'share':
       return Number(total(seen)) / (column(1).length * scale);
     case 'min':
-      return (
-        Number(seen.reduce((least, { value }) => (value < least ? value : least), seen[0]?.value ?? 0n)) /
-        scale
-      );
+      return Number(inOrder(seen)[0]) / scale;
     case 'max':
-      return (
-        Number(seen.reduce((most, { value }) => (value > most ? value : most), seen[0]?.value ?? 0n)) / scale
-      );
+      return Number(inOrder(seen).at(-1)) / scale;
     case 'variance':
     case 'stddev': {
       const n = BigInt(seen.length);
@@ -149,9 +147,7 @@ function aggregate(
       return new Set(seen.map(({ value }) => value)).size;
     case 'quantile': {
       if (feature.kind !== 'window') break;
-      const sorted = seen.map(({ value }) => value).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-      const rank = Math.floor(feature.quantile * (sorted.length - 1));
-      return Number(sorted[rank] ?? 0n) / scale;
+      return Number(inOrder(seen)[Math.floor(feature.quantile * (seen.length - 1))]) / scale;
     }
     case 'decayed_sum':
     case 'decayed_mean': {
