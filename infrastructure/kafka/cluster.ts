@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import type { Connections } from '../../schemas/project.ts';
 import { KafkaError, type KafkaErrorCode } from './errors.ts';
+import './kafkajs-mends.ts';
 
 /**
  * What Millrace uses of kafkajs: its connections (framing, TLS, SASL, timeouts), metadata, and the small requests
@@ -107,17 +108,6 @@ const { createLogger, LEVELS } = require('kafkajs/src/loggers') as {
   LEVELS: { readonly WARN: number; readonly NOTHING: number };
 };
 
-/** Without this it sets a timer at -Date.now() for each request, and Node warns of the negative time. */
-const requestQueue = (require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype;
-interface RequestQueue {
-  readonly pending: readonly unknown[];
-  scheduleCheckPendingRequests(): void;
-}
-const schedule = requestQueue.scheduleCheckPendingRequests;
-requestQueue.scheduleCheckPendingRequests = function scheduleWhereNeeded(this: RequestQueue) {
-  if (this.pending.length > 0) schedule.call(this);
-};
-
 export const REQUEST_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 
@@ -220,13 +210,21 @@ export function rootCause(error: unknown): KafkaJsError {
   return found;
 }
 
+/** What kafkajs throws, besides errors of connections, while brokers are away or have just come back. */
+const AWAY: ReadonlySet<string> = new Set([
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSGroupCoordinatorNotFound',
+  'KafkaJSMetadataNotLoaded',
+  'KafkaJSTopicMetadataNotLoaded',
+  'KafkaJSLockTimeout',
+]);
+
 export function isConnectionFailure(error: unknown): boolean {
   const { name, code } = rootCause(error);
   return (
     name.startsWith('KafkaJSConnection') ||
-    name === 'KafkaJSRequestTimeoutError' ||
-    name === 'KafkaJSBrokerNotFound' ||
-    name === 'KafkaJSLockTimeout' ||
+    AWAY.has(name) ||
     (typeof code === 'string' && /^E[A-Z]+$/.test(code))
   );
 }

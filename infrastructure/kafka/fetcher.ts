@@ -7,7 +7,7 @@ import type { KafkaRecord, PartitionBatch, Position, TopicPartition } from './po
 import { decodeRecords } from './record-batch.ts';
 
 /** Failing for longer than this, a fetch loop gives up and `take` throws. */
-const GIVE_UP_MS = 20_000;
+const GIVE_UP_MS = 60_000;
 
 interface Held extends TopicPartition {
   readonly key: string;

@@ -25,7 +25,7 @@ const SESSION_TIMEOUT_MS = 8_000;
 const HEARTBEAT_MS = 1_000;
 const REBALANCE_TIMEOUT_MS = 20_000;
 /** Without a coordinator for longer than this, the membership ends with an error. */
-const GIVE_UP_MS = 30_000;
+const GIVE_UP_MS = 60_000;
 const PROTOCOL = 'RoundRobinAssigner';
 
 export interface Assignment {

@@ -13,6 +13,7 @@ import {
   protocolError,
   REQUEST_TIMEOUT_MS,
   request,
+  rootCause,
 } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import type { OutgoingRecord, Producer } from './port.ts';
@@ -29,7 +30,7 @@ const MAX_ROUND_BYTES = 16_000_000;
  * How long one send goes on trying, with the same batches under the same sequence numbers: the broker knows those it
  * has stored already, so trying again neither loses nor doubles any.
  */
-const DELIVERY_MS = 20_000;
+const DELIVERY_MS = 60_000;
 
 interface PartitionState {
   readonly topic: string;
@@ -53,10 +54,7 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
   let producerId: number;
   let producerEpoch: number;
   try {
-    const broker = await cluster.findControllerBroker();
-    const identity = await broker.initProducerId({ transactionTimeout: 60_000 });
-    producerId = Number(identity.producerId);
-    producerEpoch = identity.producerEpoch;
+    ({ producerId, producerEpoch } = await identify(cluster));
   } catch (error) {
     await cluster.disconnect().catch(() => {});
     throw kafkaError(error, 'Kafka gave no producer id', 'request_failed');
@@ -163,6 +161,22 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
       await cluster.disconnect().catch(() => {});
     },
   };
+}
+
+/** A producer id. A broker that has just started gives none for a second or two. */
+async function identify(cluster: Cluster): Promise<{ producerId: number; producerEpoch: number }> {
+  const deadline = Date.now() + DELIVERY_MS;
+  for (;;) {
+    try {
+      const broker = await cluster.findControllerBroker();
+      const { producerId, producerEpoch } = await broker.initProducerId({ transactionTimeout: 60_000 });
+      return { producerId: Number(producerId), producerEpoch };
+    } catch (error) {
+      if (rootCause(error).retriable !== true || Date.now() > deadline) throw error;
+      await sleep(100);
+      await cluster.refreshMetadata().catch(() => {});
+    }
+  }
 }
 
 class Refused extends Error {
