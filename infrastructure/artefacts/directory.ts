@@ -1,21 +1,24 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { ArtefactError, type ArtefactStore } from './port.ts';
+import { type ArtefactStore, ArtefactStoreError } from './port.ts';
 
 export const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /** Also keeps a path out of an address that a stranger wrote. */
 export function checkAddress(sha256: string): void {
   if (!/^[0-9a-f]{64}$/.test(sha256)) {
-    throw new ArtefactError('bad_address', `\`${sha256.slice(0, 80)}\` is no SHA-256: 64 hex digits are.`);
+    throw new ArtefactStoreError(
+      'bad_address',
+      `\`${sha256.slice(0, 80)}\` is no SHA-256: 64 hex digits are.`,
+    );
   }
 }
 
 export function checkBytes(sha256: string, bytes: Uint8Array, where: string): void {
   const found = sha256Of(bytes);
   if (found === sha256) return;
-  throw new ArtefactError(
+  throw new ArtefactStoreError(
     'altered',
     `The artefact in ${where} is not what its name says: its SHA-256 is ${found.slice(0, 12)}…, not ${sha256.slice(0, 12)}…; it was altered or cut. Restore it from a backup, or train again.`,
   );
@@ -32,7 +35,7 @@ export function createArtefactDirectory(directory = 'data/artefacts'): ArtefactS
       return await readFile(fileOf(sha256));
     } catch (cause) {
       const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-      throw new ArtefactError(
+      throw new ArtefactStoreError(
         missing ? 'missing' : 'unreadable',
         missing
           ? `There is no artefact ${sha256.slice(0, 12)}… in ${root}: every process that scores needs the directory that training wrote to.`
@@ -52,7 +55,7 @@ export function createArtefactDirectory(directory = 'data/artefacts'): ArtefactS
         return { sha256, location };
       } catch (error) {
         // Missing, or damaged: written (again) below.
-        if (!(error instanceof ArtefactError) || error.code === 'unreadable') throw error;
+        if (!(error instanceof ArtefactStoreError) || error.code === 'unreadable') throw error;
       }
       await mkdir(folderOf(sha256), { recursive: true });
       // Renamed when whole and on disk: a reader or a crash never meets half a file under the name.
@@ -68,7 +71,7 @@ export function createArtefactDirectory(directory = 'data/artefacts'): ArtefactS
         await rename(work, location);
       } catch (cause) {
         await rm(work, { force: true });
-        throw new ArtefactError(
+        throw new ArtefactStoreError(
           'unreadable',
           `The artefact ${location} cannot be written: ${(cause as Error).message}`,
           { cause },

@@ -4,18 +4,18 @@ import { MillraceError } from '../../schemas/refusal.ts';
 export interface ArtefactStore {
   /** Stores the bytes, once; answers with their SHA-256 (hex) and where they lie, for a person. */
   put(bytes: Uint8Array): Promise<{ readonly sha256: string; readonly location: string }>;
-  /** The bytes with that SHA-256, verified. Throws ArtefactError. */
+  /** The bytes with that SHA-256, verified. Throws ArtefactStoreError. */
   get(sha256: string): Promise<Uint8Array>;
 }
 
-export type ArtefactErrorCode = 'missing' | 'altered' | 'bad_address' | 'unreadable';
+export type ArtefactStoreErrorCode = 'missing' | 'altered' | 'bad_address' | 'unreadable';
 
-export class ArtefactError extends MillraceError {
-  readonly code: ArtefactErrorCode;
+export class ArtefactStoreError extends MillraceError {
+  readonly code: ArtefactStoreErrorCode;
   /** A missing one may be on its way (a shared directory, a restored backup). */
   readonly retriable: boolean;
 
-  constructor(code: ArtefactErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ArtefactStoreErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
     this.retriable = code === 'missing' || code === 'unreadable';

@@ -1,5 +1,5 @@
 import { checkAddress, checkBytes, sha256Of } from '../artefacts/directory.ts';
-import { ArtefactError, type ArtefactStore } from '../artefacts/port.ts';
+import { ArtefactStoreError, type ArtefactStore } from '../artefacts/port.ts';
 
 export interface MemoryArtefacts extends ArtefactStore {
   /** Flips one bit of what is stored. */
@@ -18,7 +18,7 @@ export function createMemoryArtefacts(): MemoryArtefacts {
       checkAddress(sha256);
       const bytes = stored.get(sha256);
       if (bytes === undefined) {
-        throw new ArtefactError('missing', `There is no artefact ${sha256.slice(0, 12)}… in memory.`);
+        throw new ArtefactStoreError('missing', `There is no artefact ${sha256.slice(0, 12)}… in memory.`);
       }
       checkBytes(sha256, bytes, 'memory');
       return bytes.slice();
