@@ -4,15 +4,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { loadProject } from '../../config/load.ts';
+import { ensureTables, removeTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import type { StackAddresses } from '../../infrastructure/local/stack.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import { type PlantOptions, plant } from '../../infrastructure/readers/planted.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
-import { topics } from '../../schemas/names.ts';
+import { tables, topics } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { DeadLetter, Prediction } from '../../schemas/records.ts';
 import { topicSpecs } from '../../streams/apply.ts';
+import { backfillState } from '../../streams/backfill.ts';
+import { importHistory } from '../../streams/import.ts';
+import { startFor } from '../../streams/past.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
 import { type ReplayProgress, type ReplayResult, replay } from '../../streams/replay.ts';
 import { readTails } from '../../streams/tail.ts';
@@ -48,7 +52,20 @@ export class Flights {
       throw new Error('the flights project has a source and a model');
     this.source = source;
     this.model = model;
-    this.platform = openServers(this.project);
+    this.platform = openServers(this.project, { artefacts: join(this.#data, 'artefacts') });
+  }
+
+  async createTables(): Promise<void> {
+    await ensureTables(this.platform.warehouse, this.project);
+  }
+
+  /** History into ClickHouse, and the state that it makes into the online store. */
+  async backfill(file: HistoryFile, to: number): Promise<void> {
+    const { project, source } = this;
+    const { warehouse, store, kafka } = this.platform;
+    const from = startFor(project.views, to);
+    await importHistory({ project, warehouse, source, file, from, to, now: Date.now() });
+    await backfillState({ project, warehouse, store, kafka, codecs: await this.platform.codecs(), to });
   }
 
   async createTopics(): Promise<void> {
@@ -149,6 +166,21 @@ export class Flights {
     };
   }
 
+  /** Resolves once the archive holds so many events from Kafka. */
+  async archived(events: number): Promise<void> {
+    const table = tables.events(this.project.prefix, this.source.name);
+    const deadline = Date.now() + 60_000;
+    for (;;) {
+      const [row] = await this.platform.warehouse.query<{ n: number }>(
+        `SELECT count() AS n FROM \`${table}\` FINAL WHERE import_id = ''`,
+      );
+      if ((row?.n ?? 0) >= events) return;
+      if (Date.now() > deadline)
+        throw new Error(`the archive holds ${row?.n} of ${events} events after a minute`);
+      await this.platform.clock.sleep(200);
+    }
+  }
+
   /** Stops every process and removes what this project made. */
   async remove(): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL');
@@ -158,6 +190,7 @@ export class Flights {
     const keys: string[] = [];
     for await (const key of store.scan(`mr:{${this.project.prefix}.`)) keys.push(key);
     await store.remove(keys);
+    await removeTables(this.platform.warehouse, this.project.prefix);
     await this.platform.close();
     rmSync(this.#data, { recursive: true, force: true });
   }
