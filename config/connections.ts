@@ -1,5 +1,5 @@
 import type { Connections } from '../schemas/project.ts';
-import { type ConnectionsDeclaration, connectionsSchema } from './declarations.ts';
+import { type ConnectionsDeclaration, connectionsSchema } from './connections-declaration.ts';
 import type { ConfigDocument, Path } from './document.ts';
 import { problemsOf } from './issues.ts';
 import { listOf } from './lists.ts';

@@ -4,26 +4,20 @@ import type { z } from 'zod';
 import type { Connections, History, Model, Project, Retention, Source } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import { compileConnections, DEFAULT_CONNECTIONS, type Environment } from './connections.ts';
-import {
-  type ModelDeclaration,
-  modelSchema,
-  type ProjectDeclaration,
-  projectSchema,
-  type SourceDeclaration,
-  sourceSchema,
-  type ViewDeclaration,
-  viewSchema,
-} from './declarations.ts';
+import { type ProjectDeclaration, projectSchema } from './declarations.ts';
 import { type ConfigDocument, type Place, parseConfig } from './document.ts';
 import { parseDuration } from './durations.ts';
 import { hashOf } from './hash.ts';
 import { problemsOf } from './issues.ts';
 import { compileModel } from './model.ts';
+import { type ModelDeclaration, modelSchema } from './model-declaration.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { planView } from './plan.ts';
 import { ConfigError } from './problems.ts';
 import { createReporter, inside, placeOf, type Reporter } from './reporter.ts';
 import { compileSource } from './source.ts';
+import { type SourceDeclaration, sourceSchema } from './source-declaration.ts';
+import { type ViewDeclaration, viewSchema } from './view-declaration.ts';
 
 export { ConfigError, type Problem } from './problems.ts';
 

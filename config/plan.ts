@@ -1,11 +1,10 @@
 import type { Field, Source } from '../schemas/project.ts';
 import { MINUTE, RESOLUTIONS } from '../schemas/time.ts';
 import type { StoredFeature, TileSet, View } from '../schemas/view.ts';
-import type { ViewDeclaration } from './declarations.ts';
 import type { Place } from './document.ts';
 import { formatDuration, parseDuration } from './durations.ts';
 import { createExpressionCompiler, type ExpressionCompiler } from './expression.ts';
-import { expandFeature, type ViewContext } from './features.ts';
+import { expandFeature } from './features.ts';
 import { hashOf } from './hash.ts';
 import { createInputList } from './inputs.ts';
 import { listOf } from './lists.ts';
@@ -13,6 +12,8 @@ import { mendOfUnknown } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';
 import { scopeOf } from './source.ts';
 import { finishSet, MAX_TILES, type SetDraft } from './tiles.ts';
+import type { ViewContext } from './view-context.ts';
+import type { ViewDeclaration } from './view-declaration.ts';
 
 export interface Declared {
   /** Sources that could be compiled. */

@@ -1,9 +1,10 @@
 import { AGGREGATIONS } from '../schemas/view.ts';
+import { NEEDS } from './aggregations.ts';
 import { DEFAULT_CONNECTIONS } from './connections.ts';
-import { FILES, HINTS } from './declarations.ts';
-import { NEEDS } from './features.ts';
+import { FILES } from './declarations.ts';
 import { FUNCTIONS, NULL_FUNCTIONS, TEXT_METHODS } from './functions.ts';
 import { FILE_KINDS, jsonSchemaOf, schemaFileOf } from './json-schema.ts';
+import { HINTS } from './texts.ts';
 import { MAX_TILES, WARN_TILES } from './tiles.ts';
 
 /** The configuration reference, generated from the one schema that checks every file. */

@@ -1,6 +1,5 @@
 import type { EventRecord } from '../schemas/event.ts';
 import type { EventMapping, Field, Rule, Source, SourceFormat } from '../schemas/project.ts';
-import type { RuleDeclaration, SourceDeclaration } from './declarations.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
 import {
@@ -11,6 +10,7 @@ import {
 } from './expression.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { compileAt, inside, type Reporter } from './reporter.ts';
+import type { RuleDeclaration, SourceDeclaration } from './source-declaration.ts';
 
 /** Names that every event has. */
 export const EVENT_NAMES = ['id', 'type', 'time'] as const;

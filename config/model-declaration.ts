@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import { TRAINERS } from '../schemas/project.ts';
+import { duration, eventName, expression, fieldName, name } from './texts.ts';
+
+const readSchema = z
+  .strictObject({
+    view: name('View to read. Default: the view of the same name.').optional(),
+    key: z
+      .array(fieldName)
+      .min(1)
+      .optional()
+      .describe("Fields of the request that make the key. Default: the view's entity."),
+    zone: fieldName
+      .optional()
+      .describe('Field of the request with a time zone, for periodic features. Default: UTC.'),
+  })
+  .nullable()
+  .describe('A read of a view.');
+
+/** Ranges are those that training checks again: a wrong value shows here, with its line. */
+const trainerSchema = z
+  .strictObject({
+    name: z.enum(TRAINERS).describe('How the model is trained: `dense` is a network of dense layers.'),
+    hidden: z
+      .array(z.int().min(1).max(4096))
+      .min(1)
+      .optional()
+      .describe('Units of each hidden layer. Default: [64, 32].'),
+    learning_rate: z
+      .number()
+      .gt(0)
+      .max(1)
+      .optional()
+      .describe('At the start; it falls to 0. Default: 0.002.'),
+    batch_size: z.int().min(1).max(65_536).optional().describe('Rows of a step. Default: 512.'),
+    epochs: z.int().min(1).max(10_000).optional().describe('Most passes over the rows. Default: 6.'),
+    patience: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('Passes without a better validation loss after which training stops. Default: 2.'),
+    seed: z.int().optional().describe('Seed of weights and order. Default: 1.'),
+    validation_share: z
+      .number()
+      .gt(0)
+      .max(0.5)
+      .optional()
+      .describe('The latest part of the rows, which stops the training. Default: 0.1.'),
+    l2: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe('Weight of the squared weights in the loss. Default: 0.'),
+    calibration: z
+      .enum(['none', 'platt', 'isotonic'])
+      .optional()
+      .describe('Of the scores, on the validation rows. Default: none.'),
+    cycle: z
+      .record(z.string(), z.number().gt(0))
+      .optional()
+      .describe('Features that go round, with their period: `local_hour: 24`.'),
+    nulls: z
+      .record(z.string(), z.number())
+      .optional()
+      .describe('Value in the place of a null, by feature. Default: the centre.'),
+  })
+  .describe('The trainer and its parameters.');
+
+export const modelSchema = z
+  .strictObject({
+    model: name('Name of the model.'),
+    task: z.literal('binary').default('binary').describe('What is predicted: the probability of yes.'),
+    request: eventName.describe('The event that asks for a prediction.'),
+    source: name('Source of the request, where several have that event.').optional(),
+    reads: z
+      .record(name(''), readSchema)
+      .describe('Reads of views, by name: their features are `<read>.<feature>`.'),
+    features: z
+      .array(z.union([z.string().min(1), z.record(name(''), expression(''))]))
+      .min(1)
+      .describe(
+        'The vector, in order: stored features by name, `*` allowed (`origin.*`), and features computed from the request, `name: expression`.',
+      ),
+    label: z
+      .strictObject({
+        event: eventName.describe('The event that tells the truth.'),
+        source: name('Source of that event, where several have it.').optional(),
+        join: z
+          .union([z.array(fieldName).min(1), z.record(fieldName, fieldName)])
+          .describe('Fields that are equal in both, or `label field: request field`.'),
+        check: expression('True for yes, false for no, null where the event tells nothing.'),
+        maturity: duration('How long after the label event it counts as known.').default('0s'),
+      })
+      .describe('What was to be predicted.'),
+    trainer: trainerSchema.default({ name: 'dense' }),
+    sample: z
+      .strictObject({
+        max_rows: z.int().min(100).max(100_000_000).default(300_000).describe('Most rows to train on.'),
+        seed: z.int().min(0).default(1).describe('Seed of the choice.'),
+      })
+      .default({ max_rows: 300_000, seed: 1 })
+      .describe('Which rows to train on.'),
+    threshold: z.number().min(0).max(1).default(0.5).describe('Score at or above which the decision is yes.'),
+    gate: z
+      .strictObject({ max_wait: duration('Longest wait of a live request for its features to be complete.') })
+      .default({ max_wait: '20ms' })
+      .describe('How long inference waits for the newest features.'),
+    training: z
+      .strictObject({
+        from: z.string().optional().describe('First request time, ISO 8601; a date is its start in UTC.'),
+        to: z.string().optional().describe('End (exclusive).'),
+      })
+      .default({})
+      .describe('Request times to train on. Default: all there are.'),
+  })
+  .describe('A model: what it reads, predicts and learns from.');
+
+export type ModelDeclaration = z.output<typeof modelSchema>;

@@ -1,0 +1,141 @@
+import type { Source, ViewRead } from '../schemas/project.ts';
+import { HOUR } from '../schemas/time.ts';
+import type { View } from '../schemas/view.ts';
+import type { Place } from './document.ts';
+import type { ExpressionType } from './expression.ts';
+import type { ModelDeclaration } from './model-declaration.ts';
+import { mendOfUnknown } from './nearest.ts';
+import { inside, type Reporter } from './reporter.ts';
+import { scopeOf } from './source.ts';
+
+export interface DeclaredViews {
+  readonly sources: readonly Source[];
+  readonly views: ReadonlyMap<string, View>;
+  /** Names of all views, broken ones among them, which are reported already. */
+  readonly viewNames: ReadonlySet<string>;
+  /** Whether a view's name cannot be read, so that a view unknown here may well be declared. */
+  readonly viewsBroken: boolean;
+  /** Whether a source is broken, so that an event unknown here may well be declared. */
+  readonly sourcesBroken: boolean;
+}
+
+/** The source that has an event; null where none or several have it, which is then reported. */
+export function sourceOf(
+  event: string,
+  named: string | undefined,
+  place: Place,
+  key: string,
+  declared: DeclaredViews,
+  reporter: Reporter,
+): Source | null {
+  const known =
+    named === undefined ? declared.sources : declared.sources.filter((source) => source.name === named);
+  if (named !== undefined && known.length === 0 && !declared.sourcesBroken)
+    reporter.report(
+      inside(place, 'source'),
+      `There is no source '${named}'.`,
+      mendOfUnknown(
+        named,
+        declared.sources.map((one) => one.name),
+      ),
+    );
+  const found = known.filter((source) => source.events.some((one) => one.name === event));
+  const [first] = found;
+  if (first === undefined) {
+    const events = known.flatMap((source) => source.events.map((one) => one.name));
+    if (!declared.sourcesBroken && events.length > 0)
+      reporter.report(inside(place, key), `There is no event '${event}'.`, mendOfUnknown(event, events));
+    return null;
+  }
+  if (found.length > 1) {
+    reporter.report(
+      inside(place, key),
+      `Several sources have the event '${event}'.`,
+      `Add 'source:' with ${found.map((one) => `'${one.name}'`).join(' or ')}.`,
+    );
+    return null;
+  }
+  return first;
+}
+
+export const fieldNames = (source: Source) => [
+  'id',
+  'type',
+  'time',
+  ...source.fields.map((field) => field.name),
+];
+
+export const typeIn = (source: Source, name: string): ExpressionType | undefined => {
+  const type = scopeOf(source.fields)[name];
+  return typeof type === 'string' ? type : undefined;
+};
+
+export function readsOf(
+  model: ModelDeclaration,
+  place: Place,
+  request: Source,
+  declared: DeclaredViews,
+  reporter: Reporter,
+): Array<{ read: ViewRead; view: View }> | null {
+  const before = reporter.problems.length;
+  const reads: Array<{ read: ViewRead; view: View }> = [];
+  let broken = false;
+  for (const [name, declaration] of Object.entries(model.reads)) {
+    const at = inside(place, 'reads', name);
+    const viewName = declaration?.view ?? name;
+    const view = declared.views.get(viewName);
+    if (view === undefined) {
+      if (declared.viewNames.has(viewName) || declared.viewsBroken) broken = true;
+      else {
+        const spot = declaration?.view === undefined ? at : inside(at, 'view');
+        reporter.report(
+          spot,
+          `There is no view '${viewName}'.`,
+          mendOfUnknown(viewName, declared.viewNames),
+          { key: declaration?.view === undefined },
+        );
+      }
+      continue;
+    }
+    const key = declaration?.key ?? view.entity;
+    const known = fieldNames(request);
+    for (const [index, field] of key.entries())
+      if (!known.includes(field)) {
+        const spot = declaration?.key === undefined ? at : inside(at, 'key', index);
+        reporter.report(
+          spot,
+          `The request '${model.request}' has no field '${field}'.`,
+          declaration?.key === undefined
+            ? `Add 'key:' with the request's fields that make the key of '${viewName}'.`
+            : mendOfUnknown(field, known),
+          { key: declaration?.key === undefined },
+        );
+      }
+    if (key.length !== view.entity.length)
+      reporter.report(
+        inside(at, 'key'),
+        `The key has ${key.length} fields, but the entity of '${viewName}' has ${view.entity.length}.`,
+        `Name one field for each of ${view.entity.join(', ')}.`,
+      );
+    const zone = declaration?.zone ?? null;
+    if (zone !== null) {
+      if (typeIn(request, zone) !== 'string')
+        reporter.report(
+          inside(at, 'zone'),
+          `The request '${model.request}' has no text field '${zone}'.`,
+          mendOfUnknown(
+            zone,
+            request.fields.filter((field) => field.type === 'string').map((field) => field.name),
+          ),
+        );
+      if (view.resolution >= HOUR && view.sets.some((set) => set.kind === 'periodic'))
+        reporter.report(
+          inside(at, 'zone'),
+          `Zones differ from UTC by less than the resolution of '${viewName}', 1h.`,
+          'Choose a resolution of 5m or finer, or leave the zone out.',
+        );
+    }
+    reads.push({ read: { name, view: viewName, key, zone }, view });
+  }
+  return broken || reporter.problems.length > before ? null : reads;
+}

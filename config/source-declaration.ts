@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { FIELD_TYPES } from '../schemas/event.ts';
+import { duration, eventName, expression, fieldName, name } from './texts.ts';
+
+export const ruleSchema = z
+  .strictObject({
+    name: name('Name of the rule, shown with a refused event.'),
+    check: expression('Must be true for an event to pass; null does not pass.'),
+    message: z.string().min(1).describe('Sentence for the dead letter of an event that does not pass.'),
+  })
+  .describe('A check that every event must pass.');
+
+export const eventSchema = z
+  .strictObject({
+    required: z.array(fieldName).default([]).describe('Fields that may not be null in this type of event.'),
+    rules: z
+      .array(ruleSchema)
+      .default([])
+      .describe('Rules of this type of event alone, after those of the source.'),
+  })
+  .nullable()
+  .describe('A type of event.');
+
+const path = z
+  .string()
+  .regex(/^(?!(?:.*\.)?__proto__(?:\.|$))[^.]+(?:\.[^.]+)*$/, { error: 'path' })
+  .describe("Dotted path into the team's record: `card.token`.");
+
+const mappingShape = {
+  id: path.describe('Path of the event id.'),
+  type: z
+    .union([path, z.strictObject({ constant: eventName })])
+    .describe('Path of the event type, or `{constant: payment}` where all records are of one type.'),
+  time: z
+    .strictObject({
+      path,
+      unit: z
+        .enum(['ms', 's', 'iso'])
+        .describe('Milliseconds or seconds since 1970, or ISO 8601 text with a zone.'),
+    })
+    .describe('Where the event time is.'),
+  fields: z
+    .record(fieldName, path)
+    .default({})
+    .describe('Path of each field; a field that is not listed has its own name as its path.'),
+};
+
+export const formatSchema = z
+  .union([
+    z.literal('avro'),
+    z.strictObject({
+      json: z.strictObject(mappingShape).describe('JSON records and how they become events.'),
+    }),
+    z.strictObject({
+      registry: z
+        .strictObject({
+          subject: z.string().min(1).describe('Subject in the schema registry.'),
+          ...mappingShape,
+        })
+        .describe("Avro records of a team's own schema and how they become events."),
+    }),
+  ])
+  .describe(
+    'How raw records are written: `avro` (the schema is made from this declaration), `json` or `registry` with a mapping.',
+  );
+
+export const sourceSchema = z
+  .strictObject({
+    source: name('Name of the source; its topics are `<prefix>.<source>.raw` and so on.'),
+    key: fieldName.describe('The field whose value keys the raw topic.'),
+    partitions: z.int().min(1).max(1000).default(3).describe('Partitions of the raw topic.'),
+    format: formatSchema.default('avro'),
+    out_of_orderness: duration(
+      'How much later than a newer event an event may come before it is late: the watermark is the largest event time so far minus this.',
+    ),
+    max_future: z
+      .union([z.literal('never'), duration('')])
+      .default('5m')
+      .describe(
+        'An event further ahead of its arrival than this is refused; `never` switches the check off.',
+      ),
+    fields: z
+      .record(fieldName, z.enum(FIELD_TYPES))
+      .describe(
+        'Fields of the events beside `id`, `type` and `time`, with their types. A timestamp is a number of milliseconds.',
+      ),
+    rules: z.array(ruleSchema).default([]).describe('Rules for every type of event.'),
+    events: z.record(eventName, eventSchema).describe('The types of event.'),
+  })
+  .describe('A stream of events in Kafka.');
+
+export type RuleDeclaration = z.output<typeof ruleSchema>;
+
+export type SourceDeclaration = z.output<typeof sourceSchema>;
