@@ -1,6 +1,9 @@
-import { floorTo, tailOf } from '../schemas/time.ts';
+import { tailOf } from '../schemas/time.ts';
 import type { WindowFeature } from '../schemas/view.ts';
 import type { RowLayout } from './columns.ts';
+
+/** Sets of weights that are kept: a window of six-hour steps at 1m has 360. */
+const MOST_KNOWN = 1_024;
 
 /**
  * An exponentially decayed sum or mean: 2^-((asOf - start of the hop bucket) / halfLife) times the exact sum of
@@ -19,7 +22,8 @@ export class Decay {
   readonly #count: number;
   /** First row of each bucket; the last entry is the row after the window. */
   readonly #firstRow: Int32Array;
-  readonly #weight: Float64Array;
+  readonly #known = new Map<number, Float64Array>();
+  #weight: Float64Array = new Float64Array(0);
   #buckets = 0;
 
   constructor(
@@ -38,33 +42,36 @@ export class Decay {
     const column = feature.columns[0] as number;
     this.#sum = layout.slots[column] as number;
     this.#count = layout.counts[column] as number;
-    const buckets = Math.ceil(window.length / window.hop) + 2;
-    this.#firstRow = new Int32Array(buckets + 1);
-    this.#weight = new Float64Array(buckets);
+    this.#firstRow = new Int32Array(Math.ceil(window.length / window.hop) + 3);
   }
 
-  /** Starts of the buckets, which must be edges between rows. */
-  *edges(end: number): Iterable<number> {
-    for (let at = tailOf(end, this.#length, this.#hop); at < end; at += this.#hop) yield at;
-  }
-
-  /** Row r holds [bounds[r-1], bounds[r]). */
-  plan(end: number, asOf: number, bounds: Float64Array, count: number): void {
+  /**
+   * Row r holds [bounds[r-1], bounds[r]), and every bucket begins at an edge. Weights depend only on how far the
+   * window's old edge is from `asOf`, which takes few values: they are kept.
+   */
+  plan(end: number, asOf: number, bounds: Float64Array): void {
     const tail = tailOf(end, this.#length, this.#hop);
-    this.#buckets = 0;
-    let bucket = Number.NaN;
     let row = 1;
-    for (; row < count && (bounds[row - 1] as number) < end; row += 1) {
-      const from = bounds[row - 1] as number;
-      if (from < tail) continue;
-      const start = floorTo(from, this.#hop);
-      if (start === bucket) continue;
-      bucket = start;
+    this.#buckets = 0;
+    for (let start = tail; start < end; start += this.#hop) {
+      while ((bounds[row - 1] as number) < start) row += 1;
       this.#firstRow[this.#buckets] = row;
-      this.#weight[this.#buckets] = 2 ** -((asOf - start) / this.#halfLife);
       this.#buckets += 1;
     }
+    while ((bounds[row - 1] as number) < end) row += 1;
     this.#firstRow[this.#buckets] = row;
+    this.#weight = this.#weights(asOf - tail);
+  }
+
+  #weights(age: number): Float64Array {
+    let weight = this.#known.get(age);
+    if (weight !== undefined) return weight;
+    weight = new Float64Array(this.#buckets);
+    for (let bucket = 0; bucket < this.#buckets; bucket += 1)
+      weight[bucket] = 2 ** -((age - bucket * this.#hop) / this.#halfLife);
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
+    this.#known.set(age, weight);
+    return weight;
   }
 
   value(rows: Float64Array, width: number): number {

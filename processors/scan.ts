@@ -30,6 +30,20 @@ export class Cuts {
     this.count = count;
   }
 
+  /** Begins a list of edges that are pushed in ascending order. */
+  clear(): void {
+    this.count = 0;
+    this.bounds[0] = Number.POSITIVE_INFINITY;
+  }
+
+  push(edge: number): void {
+    const { count } = this;
+    if (count > 0 && this.bounds[count - 1] === edge) return;
+    this.bounds[count] = edge;
+    this.bounds[count + 1] = Number.POSITIVE_INFINITY;
+    this.count = count + 1;
+  }
+
   /** The row that begins at an edge. */
   rowAt(edge: number): number {
     let low = 0;

@@ -1,4 +1,4 @@
-import { tailOf } from '../schemas/time.ts';
+import { floorTo, tailOf } from '../schemas/time.ts';
 import type { TileSet, View, WindowFeature } from '../schemas/view.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
 import { compileScan, type Scan } from './compile-scan.ts';
@@ -34,7 +34,8 @@ export class WindowReader implements SetReader {
   readonly #layout: RowLayout;
   readonly #scan: Scan;
   readonly #cuts: Cuts;
-  readonly #edges: Float64Array;
+  /** Between the old edge of each window and that of the next shorter one: hop of the decayed buckets, or 0. */
+  readonly #steps: readonly number[];
   readonly #rows: Float64Array;
   readonly #blank: Float64Array;
   readonly #total: Float64Array;
@@ -67,7 +68,12 @@ export class WindowReader implements SetReader {
       .reduce((sum, { length, hop }) => sum + Math.ceil(length / hop) + 2, 0);
     const most = set.windows.length + 1 + decayed;
     this.#cuts = new Cuts(most);
-    this.#edges = new Float64Array(most);
+    this.#steps = set.windows.map((_, window) => {
+      const first = features
+        .filter(({ feature }) => DECAYED.has(feature.aggregation) && feature.window >= window)
+        .reduce((least, { feature }) => Math.min(least, feature.window), Number.POSITIVE_INFINITY);
+      return set.windows[first]?.hop ?? 0;
+    });
     const rows = most + 1;
     this.#rows = new Float64Array(rows * layout.width);
     this.#blank = new Float64Array(rows * layout.width);
@@ -80,24 +86,20 @@ export class WindowReader implements SetReader {
     if (asOf === this.#planned) return this.#reach;
     const end = endOf(this.#view, this.#set, asOf);
     const { windows } = this.#set;
-    const edges = this.#edges;
-    edges[0] = end;
-    let count = 1;
-    for (const { length, hop } of windows) {
-      edges[count] = tailOf(end, length, hop);
-      count += 1;
+    this.#cuts.clear();
+    for (let window = windows.length - 1; window >= 0; window -= 1) {
+      const from = tailOfWindow(windows, window, end);
+      const to = window === 0 ? end : tailOfWindow(windows, window - 1, end);
+      this.#cuts.push(from);
+      // Buckets of wider steps begin where those of narrower ones do, as each rung divides the next.
+      const step = this.#steps[window] as number;
+      if (step > 0)
+        for (let edge = floorTo(from, step) + step; edge < to; edge += step) this.#cuts.push(edge);
     }
-    for (const decay of this.#decays)
-      for (const edge of decay.edges(end)) {
-        edges[count] = edge;
-        count += 1;
-      }
-    this.#cuts.set(edges, count);
-    for (let window = 0; window < windows.length; window += 1) {
-      const { length, hop } = windows[window] as { length: number; hop: number };
-      this.#firstRow[window] = this.#cuts.rowAt(tailOf(end, length, hop));
-    }
-    for (const decay of this.#decays) decay.plan(end, asOf, this.#cuts.bounds, this.#cuts.count);
+    this.#cuts.push(end);
+    for (let window = 0; window < windows.length; window += 1)
+      this.#firstRow[window] = this.#cuts.rowAt(tailOfWindow(windows, window, end));
+    for (const decay of this.#decays) decay.plan(end, asOf, this.#cuts.bounds);
     this.#planned = asOf;
     this.#reach = this.#cuts.bounds[0] as number;
     return this.#reach;
@@ -125,6 +127,11 @@ export class WindowReader implements SetReader {
   }
 }
 
+function tailOfWindow(windows: TileSet['windows'], window: number, end: number): number {
+  const { length, hop } = windows[window] as TileSet['windows'][number];
+  return tailOf(end, length, hop);
+}
+
 function windowOf(set: TileSet, feature: WindowFeature): { readonly length: number; readonly hop: number } {
   const window = set.windows[feature.window];
   if (window === undefined)
@@ -146,7 +153,6 @@ export class SketchReader implements SetReader {
   readonly #levels: Float64Array;
   readonly #layout: SketchLayout;
   readonly #cuts: Cuts;
-  readonly #edges: Float64Array;
   readonly #entries = new Entries();
   readonly #sketches: ReadonlyArray<HllRows | DdRows>;
   readonly #firstRow: Int32Array;
@@ -171,7 +177,6 @@ export class SketchReader implements SetReader {
     );
     const most = set.windows.length + 1;
     this.#cuts = new Cuts(most);
-    this.#edges = new Float64Array(most);
     this.#sketches = set.sketches.map((sketch) =>
       sketch.kind === 'hll' ? new HllRows(sketch.precision, most + 1) : new DdRows(sketch.alpha, most + 1),
     );
@@ -182,11 +187,12 @@ export class SketchReader implements SetReader {
     if (asOf === this.#planned) return this.#reach;
     const end = endOf(this.#view, this.#set, asOf);
     const { windows } = this.#set;
-    this.#edges[0] = end;
-    for (const [k, { length, hop }] of windows.entries()) this.#edges[k + 1] = tailOf(end, length, hop);
-    this.#cuts.set(this.#edges, windows.length + 1);
-    for (const [k, { length, hop }] of windows.entries())
-      this.#firstRow[k] = this.#cuts.rowAt(tailOf(end, length, hop));
+    this.#cuts.clear();
+    for (let window = windows.length - 1; window >= 0; window -= 1)
+      this.#cuts.push(tailOfWindow(windows, window, end));
+    this.#cuts.push(end);
+    for (let window = 0; window < windows.length; window += 1)
+      this.#firstRow[window] = this.#cuts.rowAt(tailOfWindow(windows, window, end));
     this.#planned = asOf;
     this.#reach = this.#cuts.bounds[0] as number;
     return this.#reach;
