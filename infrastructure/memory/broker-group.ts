@@ -52,7 +52,7 @@ export class GroupMember implements Consumer {
   readonly #logs: Logs;
   readonly #group: Group;
   readonly #options: ConsumerOptions;
-  readonly #step: () => Promise<void>;
+  readonly #step: (operation: 'poll' | 'commit') => Promise<void>;
   #generation = 0;
   #held = new Map<string, Held>();
   #first = 0;
@@ -60,7 +60,12 @@ export class GroupMember implements Consumer {
   #zombie: Map<PartitionLog, number> | null = null;
   #closed = false;
 
-  constructor(logs: Logs, group: Group, options: ConsumerOptions, step: () => Promise<void>) {
+  constructor(
+    logs: Logs,
+    group: Group,
+    options: ConsumerOptions,
+    step: (operation: 'poll' | 'commit') => Promise<void>,
+  ) {
     this.#logs = logs;
     this.#group = group;
     this.#options = options;
@@ -75,7 +80,7 @@ export class GroupMember implements Consumer {
   }
 
   async poll(maxWaitMs: number): Promise<Poll> {
-    await this.#step();
+    await this.#step('poll');
     const deadline = this.#logs.clock.now() + maxWaitMs;
     for (;;) {
       this.#check();
@@ -163,7 +168,7 @@ export class GroupMember implements Consumer {
   }
 
   async commit(offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>): Promise<void> {
-    await this.#step();
+    await this.#step('commit');
     this.#check();
     if (this.#zombie !== null || this.#generation !== this.#group.generation) {
       const message = `the group ${this.#options.group} has moved on, so nothing was committed; poll again`;

@@ -20,15 +20,14 @@ export class PartitionLog {
   }
 
   append(record: OutgoingRecord, appendTime: number): void {
-    const headers: Record<string, Uint8Array> = {};
-    for (const [name, value] of Object.entries(record.headers ?? {})) headers[name] = Buffer.from(value);
+    const headers = Object.entries(record.headers ?? {}).map(([name, value]) => [name, Buffer.from(value)]);
     this.#records.push({
       topic: this.topic,
       partition: this.partition,
       offset: this.end,
       key: record.key,
       value: record.value,
-      headers,
+      headers: headers.length === 0 ? null : Object.fromEntries(headers),
       appendTime,
     });
   }

@@ -53,7 +53,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
       if (!alive)
         throw new KafkaError('closed', 'this connection to Kafka has been closed', { retriable: false });
     };
-    const stepOf = (operation: 'poll' | 'commit') => async () => {
+    const stepAlive = async (operation: 'poll' | 'commit') => {
       check();
       await step(operation);
       check();
@@ -102,15 +102,14 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
         check();
         const name = consumerOptions.group;
         const group = groups.get(name) ?? new Group(logs);
-        const stepPoll = stepOf('poll');
-        const member = new GroupMember(logs, group, consumerOptions, stepPoll);
+        const member = new GroupMember(logs, group, consumerOptions, stepAlive);
         groups.set(name, group);
         members.add(member);
         return member;
       },
       async reader(positions) {
         check();
-        return createReader(logs, positions, stepOf('poll'));
+        return createReader(logs, positions, () => stepAlive('poll'));
       },
       async admin() {
         check();
