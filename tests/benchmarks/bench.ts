@@ -1,0 +1,105 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { down, up } from '../../infrastructure/local/stack.ts';
+import { readState } from '../../infrastructure/local/state.ts';
+import { HOUR } from '../../schemas/time.ts';
+import { Flights, openFlightsFile } from '../scenarios/flights.ts';
+import { measureFeatureReads } from './feature-reads.ts';
+import { measureLatency } from './latency.ts';
+import { measureThroughput } from './throughput.ts';
+
+const HELP = `Measures the whole path on this machine, on a local stack of its own, and prints JSON.
+
+  --hours N      hours of history to replay for the throughput (default 48)
+  --seconds N    seconds of each latency run, after the warm-up (default 20)
+  --rates A,B    events a second of the latency runs (default 2000,10000)
+  --stack DIR    use the stack that runs there instead of starting one
+  --only NAME    throughput, latency
+`;
+
+const { values } = parseArgs({
+  options: {
+    hours: { type: 'string', default: '48' },
+    seconds: { type: 'string', default: '20' },
+    rates: { type: 'string', default: '2000,10000' },
+    stack: { type: 'string' },
+    only: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+
+if (values.help === true) process.stdout.write(HELP);
+else await main();
+
+async function main(): Promise<void> {
+  const own = values.stack === undefined;
+  const dataDir = values.stack ?? mkdtempSync(join(tmpdir(), 'millrace-bench-'));
+  const say = (message: string) => process.stderr.write(`${message}\n`);
+  try {
+    say('starting the stack');
+    const stack = await up({ dataDir, mode: 'native' });
+    const servers = new Map(
+      Object.entries(readState(dataDir)?.services ?? {}).map(([name, service]) => [name, service.pid]),
+    );
+    say('reading the flights');
+    const file = await openFlightsFile();
+    const from = Date.UTC(2001, 2, 23);
+    const report: Record<string, unknown> = {
+      machine: {
+        cores: cpus().length,
+        model: cpus()[0]?.model ?? '',
+        memoryGb: Math.round(totalmem() / 2 ** 30),
+        node: process.version,
+      },
+    };
+
+    if (values.only !== 'latency') {
+      say(`replaying ${values.hours} hours`);
+      const flights = new Flights(stack);
+      try {
+        report.throughput = await measureThroughput(
+          flights,
+          file,
+          { from, to: from + Number(values.hours) * HOUR },
+          servers,
+        );
+        const { accepted } = await flights.outcome();
+        const departures = accepted
+          .map(({ event }) => event)
+          .filter(({ type }) => type === flights.model.request.eventType);
+        departures.sort((a, b) => a.time - b.time);
+        say('reading features');
+        report.featureReads = await measureFeatureReads(flights, departures.slice(-1_000));
+      } finally {
+        await flights.remove();
+      }
+    }
+    if (values.only !== 'throughput') {
+      const runs = [];
+      for (const rate of values.rates.split(',').map(Number)) {
+        say(`${rate} events a second`);
+        const flights = new Flights(stack);
+        try {
+          runs.push(
+            await measureLatency(flights, file, { from, rate, seconds: Number(values.seconds), servers }),
+          );
+        } finally {
+          await flights.remove();
+        }
+      }
+      report.latency = runs;
+    }
+    const text = JSON.stringify(report, null, 2);
+    const target = resolve('data');
+    mkdirSync(target, { recursive: true });
+    writeFileSync(join(target, 'bench.json'), `${text}\n`);
+    process.stdout.write(`${text}\n`);
+  } finally {
+    if (own) {
+      await down({ dataDir });
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  }
+}
