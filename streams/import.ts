@@ -1,4 +1,5 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { retrying } from '../infrastructure/clickhouse/retry.ts';
 import {
   type DeadLetterRow,
   deadLetterEncoder,
@@ -128,8 +129,8 @@ function createWriter({ project, warehouse, source, now }: ImportOptions, import
   let accepted = 0;
   let failure: unknown = null;
 
-  async function start(insert: Promise<void>): Promise<void> {
-    const watched = insert.catch((error: unknown) => {
+  async function start(insert: () => Promise<void>): Promise<void> {
+    const watched = retrying(insert).catch((error: unknown) => {
       failure ??= error;
     });
     underWay.add(watched);
@@ -150,16 +151,15 @@ function createWriter({ project, warehouse, source, now }: ImportOptions, import
       }
       // A token names its exact rows: places say which stretch of the file, counts how it was sorted.
       const token = `${importId}:${batch.places[0]}:${batch.places.at(-1)}:${good.length}`;
-      if (good.length > 0)
-        await start(
-          warehouse.insertRaw(eventsTable, events.columns, events.format, events.encode(good), { token }),
-        );
-      if (bad.length > 0)
-        await start(
-          warehouse.insertRaw(lettersTable, letters.columns, letters.format, letters.encode(bad), {
-            token: `${token}:bad`,
-          }),
-        );
+      if (good.length > 0) {
+        const bytes = events.encode(good);
+        await start(() => warehouse.insertRaw(eventsTable, events.columns, events.format, bytes, { token }));
+      }
+      if (bad.length > 0) {
+        const bytes = letters.encode(bad);
+        const own = { token: `${token}:bad` };
+        await start(() => warehouse.insertRaw(lettersTable, letters.columns, letters.format, bytes, own));
+      }
     },
     async finish(): Promise<void> {
       await Promise.all(underWay);

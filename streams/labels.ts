@@ -1,5 +1,6 @@
 import { gather, readBlocks } from '../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { retrying } from '../infrastructure/clickhouse/retry.ts';
 import { quoteName, quoteText } from '../infrastructure/clickhouse/tables.ts';
 import { calendarCell } from '../models/baseline.ts';
 import { ZoneClock } from '../processors/zones.ts';
@@ -69,7 +70,7 @@ export async function selectLabelled(
     const before = asked.size;
     const fields = source.fields.filter(({ name }) => asked.has(name));
     const query = labelledQuery(project, model, selection, fields);
-    const bytes = await gather(await warehouse.stream(`${query} FORMAT Native`));
+    const bytes = await retrying(async () => gather(await warehouse.stream(`${query} FORMAT Native`)));
     const labelled = labelsOf(model, bytes, fields, recorder(source, asked));
     if (asked.size === before) return { ...labelled, query };
   }

@@ -1,5 +1,6 @@
 import { gather } from '../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { retrying } from '../infrastructure/clickhouse/retry.ts';
 import { quoteName, quoteText } from '../infrastructure/clickhouse/tables.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
@@ -39,14 +40,11 @@ export async function readLogged(options: LoggedOptions): Promise<ReadonlySet<nu
   if (bounds === undefined || bounds.rows === 0) return filled;
   // A day at a time: an answer is held in memory whole.
   for (let day = Math.floor(bounds.first / DAY) * DAY; day <= bounds.last; day += DAY) {
-    const bytes = await gather(
-      await warehouse.stream(
-        `SELECT request_id, vector FROM ${table} FINAL WHERE ${usable}
-        AND request_time >= fromUnixTimestamp64Milli({from:Int64}) AND request_time < fromUnixTimestamp64Milli({to:Int64})
-        FORMAT RowBinary`,
-        { from: Math.max(day, options.from), to: Math.min(day + DAY, options.to) },
-      ),
-    );
+    const sql = `SELECT request_id, vector FROM ${table} FINAL WHERE ${usable}
+      AND request_time >= fromUnixTimestamp64Milli({from:Int64}) AND request_time < fromUnixTimestamp64Milli({to:Int64})
+      FORMAT RowBinary`;
+    const range = { from: Math.max(day, options.from), to: Math.min(day + DAY, options.to) };
+    const bytes = await retrying(async () => gather(await warehouse.stream(sql, range)));
     for (const { id, vector } of readVectors(bytes)) {
       const at = place.get(id);
       if (at === undefined) continue;

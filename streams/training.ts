@@ -37,7 +37,7 @@ export interface TrainOptions {
 
 /** Keeps bytes under their SHA-256. */
 export interface ArtefactSink {
-  put(bytes: Uint8Array): Promise<{ readonly location: string }>;
+  put(bytes: Uint8Array): Promise<{ readonly sha256: string; readonly location: string }>;
 }
 
 export type TrainProgress =

@@ -3,6 +3,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { type ColumnValues, gather, type NativeBlock, readBlocks } from './native.ts';
 import type { Warehouse } from './port.ts';
+import { retrying } from './retry.ts';
 import { quoteName, quoteText } from './tables.ts';
 
 /** Events of one stretch of a read, and where each comes from, index by index. */
@@ -208,8 +209,8 @@ export async function* readEvents(
     { id: '', type: '', time: 0 },
     Object.fromEntries(fields.map(({ name }) => [name, null])),
   );
-  const fetchPage = async (cursor: Cursor | undefined) =>
-    gather(await warehouse.stream(pageSql(table, fields, options, cursor, pageRows)));
+  const fetchPage = (cursor: Cursor | undefined) =>
+    retrying(async () => gather(await warehouse.stream(pageSql(table, fields, options, cursor, pageRows))));
 
   let page: Promise<Uint8Array> | undefined = fetchPage(undefined);
   let cursor: Cursor | undefined;
