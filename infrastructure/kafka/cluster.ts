@@ -162,7 +162,8 @@ export async function connect(
     await cluster.addMultipleTargetTopics(topics);
   } catch (error) {
     await cluster.disconnect().catch(() => {});
-    throw kafkaError(error, `cannot work with Kafka at ${kafka.brokers.join(', ')}`, 'unreachable');
+    const asked = topics.length === 0 ? '' : ` (topics ${topics.join(', ')})`;
+    throw kafkaError(error, `cannot work with Kafka at ${kafka.brokers.join(', ')}${asked}`, 'unreachable');
   }
 }
 
@@ -239,8 +240,8 @@ export function kafkaError(error: unknown, what: string, otherwise: KafkaErrorCo
     return new KafkaError('unreachable', `${told}; ${mend}`, { retriable: true, cause: error });
   }
   if (cause.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
-    const mend = "the topic is not there; 'millrace apply' creates topics";
-    return new KafkaError('unknown_topic', `${told}; ${mend}`, { retriable: false, cause: error });
+    const mend = "a topic or partition is not there; 'millrace apply' creates topics";
+    return new KafkaError('unknown_topic', `${what}: ${mend}`, { retriable: false, cause: error });
   }
   if (/AUTHORIZATION|SASL|AUTHENTICATION/.test(cause.type ?? cause.name.toUpperCase())) {
     const mend = "mend kafka.sasl, or the broker's access rules";

@@ -143,7 +143,8 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
       if (fresh.length > 0) await cluster.addMultipleTargetTopics(fresh);
       for (const round of encode(records)) await deliver(round);
     } catch (error) {
-      dead = kafkaError(error, `sending ${records.length} records failed`, 'send_failed');
+      const topics = [...new Set(records.map((record) => record.topic))].join(', ');
+      dead = kafkaError(error, `sending ${records.length} records to ${topics} failed`, 'send_failed');
       throw dead;
     }
   }

@@ -137,6 +137,7 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
         name: 'KafkaError',
         code: 'unknown_topic',
         retriable: false,
+        message: expect.stringContaining(missing),
       });
       await expect(producer.send([record(name, 0, 'x')])).rejects.toMatchObject({
         code: 'producer_dead',
@@ -146,9 +147,11 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
     });
 
     it('a consumer of a topic that is not there is told so', async () => {
-      await expect(consumer({ topics: [`missing-${randomUUID()}`] })).rejects.toMatchObject({
+      const missing = `missing-${randomUUID()}`;
+      await expect(consumer({ topics: [missing] })).rejects.toMatchObject({
         name: 'KafkaError',
         code: 'unknown_topic',
+        message: expect.stringContaining(missing),
       });
     });
 
@@ -329,6 +332,60 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
         await first.close();
         await admin.deleteGroups([group]);
         expect(await admin.groups()).not.toContain(group);
+      });
+
+      it("members come and go under load: with positions of one's own nothing is lost, doubled or out of order", async () => {
+        const name = await topic(4);
+        const group = `test-${randomUUID()}`;
+        const total = 4_000;
+        /** Next offset and what was done, by partition: what a store with compare-and-set keeps. */
+        const store = Array.from({ length: 4 }, () => ({ next: 0, done: [] as string[] }));
+        let conflicts = 0;
+        const stop = { all: false };
+
+        async function member(polls: number): Promise<void> {
+          const it = await kafka.consumer({
+            group,
+            topics: [name],
+            maxPollRecords: 50,
+            onAssigned: async (assigned) => assigned.map(({ partition }) => store[partition]?.next ?? 0),
+          });
+          for (let i = 0; i < polls && !stop.all; i++) {
+            for (const { partition, records } of (await it.poll(50)).batches) {
+              await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+              const kept = store[partition];
+              if (kept === undefined || records[0]?.offset !== kept.next) {
+                conflicts++;
+                await it.seek({ topic: name, partition }, kept?.next ?? 0);
+                continue;
+              }
+              kept.next += records.length;
+              kept.done.push(...records.map((r) => text(r.value)));
+            }
+          }
+          await it.close();
+        }
+
+        const steady = member(10_000);
+        const others = (async () => {
+          for (let i = 0; i < 3 && !stop.all; i++) await Promise.all([member(8), member(4)]);
+        })();
+        const producer = await kafka.producer();
+        for (let i = 0; i < total; i += 100) {
+          await producer.send(Array.from({ length: 100 }, (_, k) => record(name, (i + k) % 4, `${i + k}`)));
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        await producer.close();
+        const deadline = Date.now() + 25_000;
+        while (store.some(({ next }) => next < total / 4) && Date.now() < deadline) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        stop.all = true;
+        await Promise.all([steady, others]);
+        for (const [partition, { done }] of store.entries()) {
+          expect(done).toEqual(Array.from({ length: total / 4 }, (_, i) => `${i * 4 + partition}`));
+        }
+        expect(conflicts).toBeLessThan(total);
       });
 
       it('is closed for good', async () => {
