@@ -57,11 +57,37 @@ export class Folder {
   /** The partial segments of everything added, and an empty folder. */
   drain(): Partial[] {
     const partials: Partial[] = [];
-    for (let set = 0; set < this.#sets.length; set += 1)
-      (this.#sets[set] as SetFolder).drain(set, this.#names, partials);
+    for (let set = 0; set < this.#sets.length; set += 1) {
+      const folder = this.#sets[set] as SetFolder;
+      const { bytes, length } = folder.encode(this.#names.length);
+      // One copy for all: the segments are views of it.
+      const copy = bytes.slice(0, length);
+      folder.each((entity, from, to) => {
+        partials.push({ set, entity: this.#names[entity] as string, bytes: copy.subarray(from, to) });
+      });
+    }
+    this.#clear();
+    return partials;
+  }
+
+  /**
+   * The segments of one contribution alone, without a copy: `bytes` holds each, up to `length`, during the call.
+   * For state in memory; the folder must be empty, and stays so.
+   */
+  one(contribution: Contribution, visit: (set: number, bytes: Uint8Array, length: number) => void): void {
+    const key = this.#byTime ? contribution.time : contribution.at;
+    if (key === null) return;
+    for (let set = 0; set < this.#sets.length; set += 1) {
+      const folder = this.#sets[set] as SetFolder;
+      folder.add(0, key, contribution.values);
+      const { bytes, length } = folder.encode(1);
+      if (length > 0) visit(set, bytes, length);
+    }
+  }
+
+  #clear(): void {
     this.#entities.clear();
     this.#names.length = 0;
-    return partials;
   }
 }
 
@@ -82,6 +108,9 @@ class SetFolder {
   /** Youngest tile of each entity, or -1. */
   #youngest = new Int32Array(256).fill(-1);
   #list = new Int32Array(64);
+  /** Entity and end of each segment written. */
+  #ends = new Int32Array(64);
+  #segments = 0;
 
   constructor(set: TileSet) {
     this.#resolution = set.resolution;
@@ -143,31 +172,38 @@ class SetFolder {
     this.#older = older;
   }
 
-  drain(set: number, names: readonly string[], into: Partial[]): void {
+  /** Writes the segments of entities 0 to before `entities`, and empties the tiles. Valid until the next call. */
+  encode(entities: number): ByteWriter {
     const writer = this.#writer;
     writer.length = 0;
-    const first = into.length;
-    const ends: number[] = [];
+    this.#segments = 0;
+    if (this.#tiles === 0) return writer;
+    if (this.#ends.length < entities * 2) this.#ends = new Int32Array(entities * 4);
     if (this.#sketches !== null) mergeEntries(this.#sketches, this.#entries, this.#merged, (row) => row);
     const spans = this.#sketches === null ? null : this.#spans();
-    for (let entity = 0; entity < names.length; entity += 1) {
-      const youngest = entity < this.#youngest.length ? (this.#youngest[entity] as number) : -1;
+    const known = Math.min(entities, this.#youngest.length);
+    for (let entity = 0; entity < known; entity += 1) {
+      const youngest = this.#youngest[entity] as number;
       if (youngest < 0) continue;
       this.#youngest[entity] = -1;
       this.#write(youngest, spans);
-      ends.push(entity, writer.length);
-    }
-    // One copy for all: the segments are views of it.
-    const bytes = writer.copy();
-    let from = 0;
-    for (let k = 0; k < ends.length; k += 2) {
-      const to = ends[k + 1] as number;
-      into.push({ set, entity: names[ends[k] as number] as string, bytes: bytes.subarray(from, to) });
-      from = to;
+      this.#ends[this.#segments * 2] = entity;
+      this.#ends[this.#segments * 2 + 1] = writer.length;
+      this.#segments += 1;
     }
     this.#tiles = 0;
     this.#entries.length = 0;
-    if (into.length === first) this.#merged.length = 0;
+    return writer;
+  }
+
+  /** Calls `visit` with each entity that `encode` wrote a segment of, and where it lies. */
+  each(visit: (entity: number, from: number, to: number) => void): void {
+    let from = 0;
+    for (let k = 0; k < this.#segments; k += 1) {
+      const to = this.#ends[k * 2 + 1] as number;
+      visit(this.#ends[k * 2] as number, from, to);
+      from = to;
+    }
   }
 
   /** Where the merged entries of each tile end. */

@@ -22,6 +22,8 @@ export class ViewState {
   readonly #reader: Reader;
   readonly #entities = new Map<string, Array<GrowingLog | null>>();
   readonly #logs: Array<Uint8Array | null>;
+  /** Logs of the entity that a contribution is being applied to. */
+  #into: Array<GrowingLog | null> = [];
   #oldest = Number.NEGATIVE_INFINITY;
 
   constructor(view: View) {
@@ -36,36 +38,31 @@ export class ViewState {
   }
 
   apply(contribution: Contribution): void {
-    this.applyAll([contribution]);
-  }
-
-  /** Several at once make one segment an entity and set: shorter logs, and less to read. */
-  applyAll(contributions: readonly Contribution[]): void {
-    for (const contribution of contributions) this.#folder.add(contribution);
-    for (const { set, entity, bytes } of this.#folder.drain()) this.#append(entity, set, bytes);
-  }
-
-  #append(entity: string, set: number, bytes: Uint8Array): void {
-    let logs = this.#entities.get(entity);
+    let logs = this.#entities.get(contribution.entity);
     if (logs === undefined) {
       logs = this.#view.sets.map(() => null);
-      this.#entities.set(entity, logs);
+      this.#entities.set(contribution.entity, logs);
     }
-    let log = logs[set] ?? null;
+    this.#into = logs;
+    this.#folder.one(contribution, this.#append);
+  }
+
+  readonly #append = (set: number, bytes: Uint8Array, more: number): void => {
+    let log = this.#into[set] ?? null;
     if (log === null) {
       log = { bytes: new Uint8Array(64), length: 0, compactedBytes: 0 };
-      logs[set] = log;
+      this.#into[set] = log;
     }
-    const length = log.length + bytes.length;
+    const length = log.length + more;
     if (length > log.bytes.length) {
       const grown = new Uint8Array(Math.max(length, log.bytes.length * 2));
       grown.set(log.bytes.subarray(0, log.length));
       log.bytes = grown;
     }
-    log.bytes.set(bytes, log.length);
+    for (let k = 0, to = log.length; k < more; k += 1, to += 1) log.bytes[to] = bytes[k] as number;
     log.length = length;
-    if (wantsCompaction(length, log.compactedBytes)) this.#compact(logs, set, log);
-  }
+    if (wantsCompaction(length, log.compactedBytes)) this.#compact(this.#into, set, log);
+  };
 
   #compact(logs: Array<GrowingLog | null>, set: number, log: GrowingLog): void {
     const tileSet = this.#view.sets[set];
