@@ -5,7 +5,6 @@ import { asOf } from '../processors/read.ts';
 import { ViewState } from '../processors/state.ts';
 import type { EventRecord } from '../schemas/event.ts';
 import type { Model, Project } from '../schemas/project.ts';
-import type { Contribution } from '../schemas/records.ts';
 import { floorTo, HOUR } from '../schemas/time.ts';
 import type { View } from '../schemas/view.ts';
 import { readPast, startFor } from './past.ts';
@@ -40,41 +39,8 @@ export interface BackfilledVectors {
   readonly bytes: number;
 }
 
-/** Every so often, event time, all that waits is folded and the state pruned up to there. */
-const PRUNE_EVERY = 6 * HOUR;
-/** Contributions of an entity that wait to be folded together; a read of the entity folds them at once. */
-const MOST_WAITING = 64;
-
-/** The state of a view behind a queue for each entity: folding does not depend on order, so it can be put off. */
-class LazyState {
-  readonly view: View;
-  readonly state: ViewState;
-  readonly #waiting = new Map<string, Contribution[]>();
-
-  constructor(view: View) {
-    this.view = view;
-    this.state = new ViewState(view);
-  }
-
-  add(contribution: Contribution): void {
-    const { entity } = contribution;
-    const waiting = this.#waiting.get(entity);
-    if (waiting === undefined) this.#waiting.set(entity, [contribution]);
-    else if (waiting.push(contribution) >= MOST_WAITING) this.settle(entity);
-  }
-
-  settle(entity: string): void {
-    const waiting = this.#waiting.get(entity);
-    if (waiting === undefined || waiting.length === 0) return;
-    this.state.applyAll(waiting);
-    waiting.length = 0;
-  }
-
-  prune(time: number): void {
-    for (const entity of this.#waiting.keys()) this.settle(entity);
-    this.state.prune(floorTo(time - this.view.readDelay, coarsest(this.view)));
-  }
-}
+/** How often, event time, the state is told that older reads will not come. */
+const PRUNE_EVERY = HOUR;
 
 /**
  * The vectors of past requests, each read at its full head as live would have, in one pass over the archive in
@@ -85,8 +51,8 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
   const { project, model, warehouse, wanted, rows } = options;
   const { reads, width } = modelReads(project, model);
   const views = [...new Set(reads.map(({ view }) => view))];
-  const states = views.map((view) => new LazyState(view));
-  const stateOf = reads.map(({ view }) => states[views.indexOf(view)] as LazyState);
+  const states = views.map((view) => new ViewState(view));
+  const stateOf = reads.map(({ view }) => states[views.indexOf(view)] as ViewState);
   const assemble = assembler(
     model,
     reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
@@ -107,9 +73,7 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
         return;
       }
       const zone = declared.zone === null ? null : event[declared.zone];
-      const lazy = stateOf[r] as LazyState;
-      lazy.settle(entity);
-      const status = lazy.state.read(
+      const status = (stateOf[r] as ViewState).read(
         entity,
         { time: event.time, zone: typeof zone === 'string' ? zone : null },
         asOf(view, event.time, Number.POSITIVE_INFINITY),
@@ -137,7 +101,8 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
     for (const { source, event, contributions } of batch) {
       if (event.time - pruned >= PRUNE_EVERY) {
         pruned = event.time;
-        for (const state of states) state.prune(pruned);
+        for (const [v, view] of views.entries())
+          states[v]?.prune(floorTo(pruned - view.readDelay, coarsest(view)));
       }
       if (source === request.source && event.type === request.eventType && event.time >= options.from) {
         const place = wanted.get(event.id);
@@ -145,7 +110,7 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
       }
       for (let v = 0; v < contributions.length; v += 1) {
         const contribution = contributions[v];
-        if (contribution !== null && contribution !== undefined) states[v]?.add(contribution);
+        if (contribution !== null && contribution !== undefined) states[v]?.apply(contribution);
       }
     }
     events += batch.length;
@@ -155,8 +120,8 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
     events,
     vectors,
     missingKey,
-    entities: states.reduce((sum, { state }) => sum + state.entities, 0),
-    bytes: states.reduce((sum, { state }) => sum + state.bytes, 0),
+    entities: states.reduce((sum, state) => sum + state.entities, 0),
+    bytes: states.reduce((sum, state) => sum + state.bytes, 0),
   };
 }
 

@@ -20,6 +20,8 @@ export interface PastOptions {
   readonly to: number | null;
   /** By source: of the events from Kafka only those at or below these offsets. Imported events always count. */
   readonly upTo?: ReadonlyMap<string, Marks>;
+  /** Imported events count before this event time, epoch ms; where absent, before `to`. */
+  readonly importsTo?: number;
 }
 
 /** An event of the archive and what it gives to each of the views asked for; null where it gives nothing. */
@@ -47,7 +49,7 @@ export function startFor(views: readonly View[], time: number): number {
 
 /**
  * The archived events of the views' sources in order of time, with their contributions: what ingest and
- * features made of them once, refusals included. Batches are reused: take what you need before the next.
+ * features made of them once, refusals included.
  */
 export async function* readPast(options: PastOptions): AsyncGenerator<readonly PastEvent[]> {
   const names = new Set(options.views.flatMap(({ sources }) => sources));
@@ -59,7 +61,7 @@ export async function* readPast(options: PastOptions): AsyncGenerator<readonly P
 }
 
 async function contributing(options: PastOptions, source: Source): Promise<AsyncGenerator<PastEvent[]>> {
-  const { project, warehouse, views, from, to } = options;
+  const { project, warehouse, views, from, to, importsTo } = options;
   const upTo = options.upTo?.get(source.name);
   const refused = await readRefusals(options, source);
   const raw = topics.raw(project.prefix, source.name);
@@ -82,12 +84,14 @@ async function contributing(options: PastOptions, source: Source): Promise<Async
       to,
       ...(upTo === undefined ? {} : { upTo }),
     })) {
-      const past = new Array<PastEvent>(batch.events.length);
-      for (let i = 0; i < past.length; i += 1) {
+      const past: PastEvent[] = [];
+      for (let i = 0; i < batch.events.length; i += 1) {
+        if (importsTo !== undefined && batch.importIds[i] !== '' && (batch.events[i]?.time ?? 0) >= importsTo)
+          continue;
         const contributions = views.map((view, v) =>
           listening[v] === true ? contribute(view, batch, i) : null,
         );
-        past[i] = { source: source.name, event: batch.events[i] as EventRecord, contributions };
+        past.push({ source: source.name, event: batch.events[i] as EventRecord, contributions });
       }
       yield past;
     }
