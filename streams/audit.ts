@@ -1,25 +1,66 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
-import { quoteName } from '../infrastructure/clickhouse/tables.ts';
-import type { Kafka, KafkaRecord } from '../infrastructure/kafka/port.ts';
+import type { Kafka } from '../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { tables, topics } from '../schemas/names.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
+import { type ArchiveTable, archiveTables } from './archive-tables.ts';
+import {
+  boundsOf,
+  Finding,
+  type Found,
+  readTopic,
+  Tally,
+  tallyRows,
+  unfinishedPartitions,
+} from './audit-books.ts';
 import type { Codecs } from './codecs.ts';
+import { decodeProgress, progressKey } from './progress.ts';
 import { readClock } from './requests.ts';
 
-/** Counts of one source, and what does not add up. Clocks are apart from everything else. */
+/*
+ * The books of a project, offset by offset:
+ *
+ *   raw records = accepted + refused (late ones among them) = rows         clocks apart, for each source
+ *   requests    = predictions (refused ones among them)     = rows         for each model
+ *
+ * What a stream has not come to is `waiting`, what stands in a topic that the archive has not read to its end
+ * is `unarchived`: neither is wrong. What was passed and is nowhere is missing; what stands twice is double.
+ */
+
+export interface AuditDeps {
+  readonly project: Project;
+  readonly kafka: Kafka;
+  readonly warehouse: Warehouse;
+  readonly codecs: Codecs;
+  /** Tells what ingest has worked; without it, what it has written last. */
+  readonly store?: OnlineStore;
+  readonly onProgress?: (records: number) => void;
+}
+
 export interface SourceAudit {
   readonly source: string;
-  /** Records on the raw topic. */
+  /** Records on the raw topic, clocks apart. */
   readonly raw: number;
   readonly clocks: number;
-  /** Raw offsets found on the validated topic, and on the dead-letter topic by ingest. */
+  /** Raw offsets on the validated topic, and on the dead-letter topic by ingest. */
   readonly accepted: number;
   readonly refused: number;
-  /** Records beyond the first of the same raw offset: harmless, since whoever reads on drops them. */
+  /** Of the refused. */
+  readonly late: number;
+  readonly refusedByCode: Readonly<Record<string, number>>;
+  /** Contributions that views refused, by code: their events were accepted. */
+  readonly refusedByViews: Readonly<Record<string, number>>;
+  /** Records beyond the first of the same raw offset: whoever reads on drops them. */
   readonly repeats: number;
-  /** Rows in the warehouse. */
   readonly acceptedRows: number;
   readonly refusedRows: number;
+  /** Raw records that ingest has not come to. */
+  readonly waiting: number;
+  readonly unarchived: number;
+  readonly missing: Found;
+  readonly missingRows: Found;
+  /** Both accepted and refused, several rows, or a row that no topic has. */
+  readonly double: Found;
 }
 
 export interface ModelAudit {
@@ -31,243 +72,264 @@ export interface ModelAudit {
   readonly refused: number;
   readonly repeats: number;
   readonly rows: number;
+  /** Requests that inference has not come to. */
+  readonly waiting: number;
+  readonly unarchived: number;
+  readonly missing: Found;
+  readonly missingRows: Found;
+  /** Several rows, or an answer that nobody asked for. */
+  readonly double: Found;
 }
 
 export interface Audit {
+  /** `behind`: nothing is wrong so far, and something still waits. */
+  readonly status: 'holds' | 'behind' | 'broken';
   readonly sources: readonly SourceAudit[];
   readonly models: readonly ModelAudit[];
-  /** What is missing or double, each one sentence. Empty where all adds up. */
+  /** What does not add up, each one sentence. Empty where all holds. */
   readonly findings: readonly string[];
 }
 
-export interface AuditDeps {
-  readonly project: Project;
-  readonly kafka: Kafka;
-  readonly warehouse: Warehouse;
-  readonly codecs: Codecs;
-  readonly onProgress?: (records: number) => void;
+interface Books extends AuditDeps {
+  readonly kept: readonly ArchiveTable[];
+  readonly tick: (records: number) => void;
 }
 
-/** What is known of a raw offset. */
-const SEEN = 1;
-const CLOCK = 2;
-const ACCEPTED = 4;
-const REFUSED = 8;
-const ANSWERED = 16;
-/** One flag for each model of the source, since models may ask with other types of event. */
-const requestFlag = (model: number) => 32 << model;
-const MOST_MODELS = 11;
+/** Partitions of a topic that the archive has not read to its end. */
+function lagging({ kafka, warehouse, kept }: Books, topic: string): Promise<Set<number>> {
+  const table = kept.find((one) => one.topic === topic);
+  return table === undefined
+    ? Promise.resolve(new Set<number>())
+    : unfinishedPartitions(kafka, warehouse, table);
+}
 
-const MAX_NAMED = 3;
+interface SourceBooks {
+  readonly audit: SourceAudit;
+  /** Accepted raw offsets, by type of event. */
+  readonly accepted: ReadonlyMap<string, Tally>;
+}
+
+async function auditSource(books: Books, source: Source): Promise<SourceBooks> {
+  const { project, kafka, warehouse, store, codecs, tick } = books;
+  const { prefix } = project;
+  const names = {
+    raw: topics.raw(prefix, source.name),
+    validated: topics.validated(prefix, source.name),
+    letters: topics.deadLetters(prefix, source.name),
+  };
+  // Down the flow, then the rows: what moves on meanwhile is ahead of what is asked for, never behind it.
+  const bounds = await boundsOf(kafka, names.raw);
+  const progress = await store?.read(bounds.map((_, p) => [progressKey(prefix, source.name, p)]));
+  const behind = {
+    events: await lagging(books, names.validated),
+    letters: await lagging(books, names.letters),
+  };
+
+  const accepted = new Tally();
+  const byType = new Map<string, Tally>();
+  let repeats = 0;
+  const codec = codecs.validated(source.name);
+  const takeEvent = ({ partition, value }: { partition: number; value: Uint8Array | null }): void => {
+    if (value === null) return;
+    const { offset, event } = codec.decode(value);
+    if (accepted.add(partition, offset) > 0) {
+      repeats += 1;
+      return;
+    }
+    const tally = byType.get(event.type) ?? new Tally();
+    tally.add(partition, offset);
+    byType.set(event.type, tally);
+  };
+  await readTopic(kafka, names.validated, await boundsOf(kafka, names.validated), takeEvent, undefined, tick);
+
+  const refused = new Tally();
+  const views = new Map<string, Tally>();
+  const refusedByCode: Record<string, number> = {};
+  const refusedByViews: Record<string, number> = {};
+  const takeLetter = ({ value }: { value: Uint8Array | null }): void => {
+    if (value === null) return;
+    const { writer, code, sourcePartition, sourceOffset } = codecs.deadLetters.decode(value);
+    const own = writer === 'ingest';
+    const tally = own ? refused : (views.get(writer) ?? new Tally());
+    if (!own) views.set(writer, tally);
+    if (tally.add(sourcePartition, sourceOffset) > 0) {
+      if (own) repeats += 1;
+      return;
+    }
+    const codes = own ? refusedByCode : refusedByViews;
+    codes[code] = (codes[code] ?? 0) + 1;
+  };
+  await readTopic(kafka, names.letters, await boundsOf(kafka, names.letters), takeLetter, undefined, tick);
+
+  const rows = {
+    accepted: await tallyRows(warehouse, tables.events(prefix, source.name), "import_id = ''"),
+    refused: await tallyRows(warehouse, tables.deadLetters(prefix, source.name), "writer = 'ingest'"),
+  };
+  const next = bounds.map((_, partition) => {
+    const bytes = progress?.[partition]?.[0] ?? null;
+    const written = Math.max(accepted.last(partition), refused.last(partition)) + 1;
+    return bytes === null ? written : Math.max(written, decodeProgress(bytes).next);
+  });
+
+  let raw = 0;
+  let clocks = 0;
+  let waiting = 0;
+  let unarchived = 0;
+  const [missing, missingRows, double] = [new Finding(), new Finding(), new Finding()];
+  await readTopic(
+    kafka,
+    names.raw,
+    bounds,
+    (record) => {
+      const { partition, offset } = record;
+      const taken = accepted.of(partition, offset) > 0;
+      const left = refused.of(partition, offset) > 0;
+      const kept = [rows.accepted.of(partition, offset), rows.refused.of(partition, offset)] as const;
+      if (!taken && !left && kept[0] + kept[1] === 0 && readClock(record) !== null) {
+        clocks += 1;
+        return;
+      }
+      raw += 1;
+      if ((taken && left) || kept[0] + kept[1] > 1) double.add(partition, offset);
+      else if (kept[0] + kept[1] === 1) {
+        if (!taken && !left) double.add(partition, offset);
+      } else if (!taken && !left) {
+        if (offset >= (next[partition] ?? 0)) waiting += 1;
+        else missing.add(partition, offset);
+      } else if ((taken ? behind.events : behind.letters).has(partition)) unarchived += 1;
+      else missingRows.add(partition, offset);
+    },
+    undefined,
+    tick,
+  );
+  const audit: SourceAudit = {
+    source: source.name,
+    raw,
+    clocks,
+    accepted: accepted.size,
+    refused: refused.size,
+    late: refusedByCode.late ?? 0,
+    refusedByCode,
+    refusedByViews,
+    repeats,
+    acceptedRows: rows.accepted.size,
+    refusedRows: rows.refused.size,
+    waiting,
+    unarchived,
+    missing,
+    missingRows,
+    double,
+  };
+  return { audit, accepted: byType };
+}
+
+async function auditModel(books: Books, model: Model, asked: Tally, partitions: number): Promise<ModelAudit> {
+  const { project, kafka, warehouse, codecs, tick } = books;
+  const { prefix } = project;
+  const topic = topics.predictions(prefix, model.name);
+  const behind = await lagging(books, topic);
+  const answered = new Tally();
+  let repeats = 0;
+  let refused = 0;
+  const take = ({ value }: { value: Uint8Array | null }): void => {
+    if (value === null) return;
+    const { sourcePartition, sourceOffset, status } = codecs.predictions.decode(value);
+    if (answered.add(sourcePartition, sourceOffset) > 0) repeats += 1;
+    else if (status === 'refused') refused += 1;
+  };
+  await readTopic(kafka, topic, await boundsOf(kafka, topic), take, undefined, tick);
+  const stored = await tallyRows(warehouse, tables.predictions(prefix, model.name), '1');
+
+  let waiting = 0;
+  let unarchived = 0;
+  const [missing, missingRows, double] = [new Finding(), new Finding(), new Finding()];
+  for (let partition = 0; partition < partitions; partition++) {
+    const last = answered.last(partition);
+    const end = Math.max(asked.last(partition), last, stored.last(partition));
+    for (let offset = 0; offset <= end; offset++) {
+      const request = asked.of(partition, offset) > 0;
+      const answer = answered.of(partition, offset) > 0;
+      const kept = stored.of(partition, offset);
+      // An event that was accepted after its topic was read asks as well: only what lies behind is unasked.
+      const unasked = !request && (answer || kept > 0) && offset <= asked.last(partition);
+      if (unasked || kept > 1 || (request && kept === 1 && !answer && offset <= last)) {
+        double.add(partition, offset);
+      } else if (request && !answer && kept === 0) {
+        if (offset > last) waiting += 1;
+        else missing.add(partition, offset);
+      } else if (answer && kept === 0) {
+        if (behind.has(partition)) unarchived += 1;
+        else missingRows.add(partition, offset);
+      }
+    }
+  }
+  return {
+    model: model.name,
+    requests: asked.size,
+    predictions: answered.size,
+    refused,
+    repeats,
+    rows: stored.size,
+    waiting,
+    unarchived,
+    missing,
+    missingRows,
+    double,
+  };
+}
+
+/** First places of a finding, `partition:offset`. */
+function named({ count, places }: Found): string {
+  const first = places.slice(0, 3).map(({ partition, offset }) => `${partition}:${offset}`);
+  return `${first.join(', ')}${count > first.length ? ', …' : ''}`;
+}
+
+function findingsOf(sources: readonly SourceAudit[], models: readonly ModelAudit[]) {
+  const wrong: string[] = [];
+  const open: string[] = [];
+  const say = (found: Found, sentence: string) => {
+    if (found.count > 0) wrong.push(`${found.count} ${sentence} (raw ${named(found)}).`);
+  };
+  for (const { source, missing, missingRows, double, waiting, unarchived } of sources) {
+    say(missing, `raw records of ${source} are neither accepted nor refused`);
+    say(missingRows, `records of ${source} stand in a topic and in no table`);
+    say(double, `raw records of ${source} stand twice: accepted and refused, or in several rows`);
+    if (waiting > 0) open.push(`${waiting} raw records of ${source} wait for ingest.`);
+    if (unarchived > 0) open.push(`${unarchived} records of ${source} wait for the archive.`);
+  }
+  for (const { model, missing, missingRows, double, waiting, unarchived } of models) {
+    say(missing, `requests have no answer of ${model}`);
+    say(missingRows, `answers of ${model} stand in the topic and in no table`);
+    say(double, `answers of ${model} stand in several rows, or have no request`);
+    if (waiting > 0) open.push(`${waiting} requests wait for ${model}.`);
+    if (unarchived > 0) open.push(`${unarchived} answers of ${model} wait for the archive.`);
+  }
+  return { wrong, open };
+}
 
 /**
- * Reads the topics of a project from start to end and follows every raw record: it is accepted or refused,
- * exactly one of them, and a request has exactly one answer, on the topic and in the warehouse. Meant for
- * when the streams have caught up. Retention must not have cut the topics yet.
+ * Reads the topics of a project from start to end and follows every raw record through topics and tables: a
+ * tool, not a stream. Retention must not have cut the topics yet. Throws KafkaError, WarehouseError, StoreError.
  */
 export async function audit(deps: AuditDeps): Promise<Audit> {
   const { project, onProgress } = deps;
-  const sources: SourceAudit[] = [];
-  const models: ModelAudit[] = [];
-  const findings: string[] = [];
   let records = 0;
-  const tick = (read: number) => {
+  const tick = (read: number): void => {
     records += read;
     onProgress?.(records);
   };
+  const books: Books = { ...deps, kept: archiveTables(project, deps.codecs), tick };
+  const sources: SourceAudit[] = [];
+  const models: ModelAudit[] = [];
   for (const source of project.sources) {
-    const ledger = new Ledger(source.partitions);
-    const asking = project.models
-      .filter(({ request }) => request.source === source.name)
-      .slice(0, MOST_MODELS);
-    sources.push(await auditSource(deps, source, asking, ledger, findings, tick));
-    for (const [index, model] of asking.entries())
-      models.push(await auditModel(deps, source, model, requestFlag(index), ledger, findings, tick));
-  }
-  return { sources, models, findings };
-}
-
-/** Flags by raw partition and offset. */
-class Ledger {
-  readonly #flags: Uint16Array[];
-
-  constructor(partitions: number) {
-    this.#flags = Array.from({ length: partitions }, () => new Uint16Array(1 << 16));
-  }
-
-  /** Sets the flag and says whether it had been set. */
-  add(partition: number, offset: number, flag: number): boolean {
-    let flags = this.#flags[partition] ?? new Uint16Array(1 << 16);
-    if (offset >= flags.length) {
-      const larger = new Uint16Array(Math.max(flags.length * 2, offset + 1));
-      larger.set(flags);
-      flags = larger;
+    const { audit: one, accepted } = await auditSource(books, source);
+    sources.push(one);
+    for (const model of project.models.filter(({ request }) => request.source === source.name)) {
+      const asked = accepted.get(model.request.eventType) ?? new Tally();
+      models.push(await auditModel(books, model, asked, source.partitions));
     }
-    this.#flags[partition] = flags;
-    const before = flags[offset] ?? 0;
-    flags[offset] = before | flag;
-    return (before & flag) !== 0;
   }
-
-  clear(flag: number): void {
-    for (const flags of this.#flags)
-      for (let i = 0; i < flags.length; i += 1) flags[i] = (flags[i] ?? 0) & ~flag;
-  }
-
-  count(test: (flags: number) => boolean): number {
-    let found = 0;
-    for (const flags of this.#flags) for (const one of flags) if (test(one)) found += 1;
-    return found;
-  }
-
-  /** The first places that meet the test, for a sentence. */
-  name(test: (flags: number) => boolean): string {
-    const places: string[] = [];
-    for (const [partition, flags] of this.#flags.entries())
-      for (let offset = 0; offset < flags.length && places.length < MAX_NAMED; offset += 1)
-        if (test(flags[offset] ?? 0)) places.push(`${partition}:${offset}`);
-    return places.join(', ');
-  }
-}
-
-async function auditSource(
-  deps: AuditDeps,
-  source: Source,
-  asking: readonly Model[],
-  ledger: Ledger,
-  findings: string[],
-  tick: (records: number) => void,
-): Promise<SourceAudit> {
-  const { project, kafka, codecs, warehouse } = deps;
-  const { prefix } = project;
-  let repeats = 0;
-  await readTopic(kafka, topics.raw(prefix, source.name), tick, ({ partition, offset, ...record }) => {
-    ledger.add(partition, offset, readClock({ ...record, partition, offset }) === null ? SEEN : SEEN | CLOCK);
-  });
-  const validated = codecs.validated(source.name);
-  await readTopic(kafka, topics.validated(prefix, source.name), tick, ({ partition, value }) => {
-    if (value === null) return;
-    const { offset, event } = validated.decode(value);
-    if (ledger.add(partition, offset, ACCEPTED)) repeats += 1;
-    for (const [index, { request }] of asking.entries())
-      if (request.eventType === event.type) ledger.add(partition, offset, requestFlag(index));
-  });
-  await readTopic(kafka, topics.deadLetters(prefix, source.name), tick, ({ value }) => {
-    if (value === null) return;
-    const { writer, sourcePartition, sourceOffset } = codecs.deadLetters.decode(value);
-    if (writer === 'ingest' && ledger.add(sourcePartition, sourceOffset, REFUSED)) repeats += 1;
-  });
-
-  const isEvent = (flags: number) => (flags & SEEN) !== 0 && (flags & CLOCK) === 0;
-  const lost = (flags: number) => isEvent(flags) && (flags & (ACCEPTED | REFUSED)) === 0;
-  const both = (flags: number) => (flags & ACCEPTED) !== 0 && (flags & REFUSED) !== 0;
-  const result: SourceAudit = {
-    source: source.name,
-    raw: ledger.count(isEvent),
-    clocks: ledger.count((flags) => (flags & CLOCK) !== 0),
-    accepted: ledger.count((flags) => (flags & ACCEPTED) !== 0),
-    refused: ledger.count((flags) => (flags & REFUSED) !== 0),
-    repeats,
-    acceptedRows: await rowsOf(warehouse, tables.events(prefix, source.name), "import_id = ''"),
-    refusedRows: await rowsOf(warehouse, tables.deadLetters(prefix, source.name), "writer = 'ingest'"),
-  };
-  const missing = ledger.count(lost);
-  const twice = ledger.count(both);
-  if (missing > 0)
-    findings.push(
-      `${missing} raw records of ${source.name} are neither accepted nor refused (${ledger.name(lost)}).`,
-    );
-  if (twice > 0)
-    findings.push(
-      `${twice} raw records of ${source.name} are both accepted and refused (${ledger.name(both)}).`,
-    );
-  if (result.acceptedRows !== result.accepted)
-    findings.push(
-      `${source.name}: ${result.accepted} accepted events, ${result.acceptedRows} rows in the warehouse.`,
-    );
-  if (result.refusedRows !== result.refused)
-    findings.push(
-      `${source.name}: ${result.refused} refused records, ${result.refusedRows} rows in the warehouse.`,
-    );
-  return result;
-}
-
-async function auditModel(
-  { project, kafka, codecs, warehouse }: AuditDeps,
-  source: Source,
-  model: Model,
-  asked: number,
-  ledger: Ledger,
-  findings: string[],
-  tick: (records: number) => void,
-): Promise<ModelAudit> {
-  ledger.clear(ANSWERED);
-  let repeats = 0;
-  let refused = 0;
-  await readTopic(kafka, topics.predictions(project.prefix, model.name), tick, ({ value }) => {
-    if (value === null) return;
-    const { sourcePartition, sourceOffset, status } = codecs.predictions.decode(value);
-    if (ledger.add(sourcePartition, sourceOffset, ANSWERED)) repeats += 1;
-    else if (status === 'refused') refused += 1;
-  });
-  const asks = (flags: number) => (flags & asked) !== 0;
-  const unanswered = (flags: number) => asks(flags) && (flags & ANSWERED) === 0;
-  const unasked = (flags: number) => !asks(flags) && (flags & ANSWERED) !== 0;
-  const rows = await rowsOf(warehouse, tables.predictions(project.prefix, model.name), '1');
-  const result: ModelAudit = {
-    model: model.name,
-    requests: ledger.count(asks),
-    predictions: ledger.count((flags) => (flags & ANSWERED) !== 0),
-    refused,
-    repeats,
-    rows,
-  };
-  const missing = ledger.count(unanswered);
-  const extra = ledger.count(unasked);
-  if (missing > 0)
-    findings.push(
-      `${missing} requests of ${source.name} have no answer of ${model.name} (${ledger.name(unanswered)}).`,
-    );
-  if (extra > 0)
-    findings.push(`${extra} answers of ${model.name} have no request (${ledger.name(unasked)}).`);
-  if (rows !== result.predictions)
-    findings.push(
-      `${model.name}: ${result.predictions} predictions on the topic, ${rows} rows in the warehouse.`,
-    );
-  return result;
-}
-
-async function rowsOf(warehouse: Warehouse, table: string, where: string): Promise<number> {
-  const [found] = await warehouse.query<{ rows: number }>(
-    `SELECT count() AS rows FROM ${quoteName(table)} FINAL WHERE ${where}`,
-  );
-  return found?.rows ?? 0;
-}
-
-/** Every record of a topic as it stands now. */
-async function readTopic(
-  kafka: Kafka,
-  topic: string,
-  tick: (records: number) => void,
-  take: (record: KafkaRecord) => void,
-): Promise<void> {
-  const admin = await kafka.admin();
-  const bounds = await admin.offsets(topic).finally(() => admin.close());
-  const wanted = bounds.flatMap(({ start, end }, partition) =>
-    end > start ? [{ topic, partition, position: start }] : [],
-  );
-  if (wanted.length === 0) return;
-  const open = new Set(wanted.map(({ partition }) => partition));
-  const reader = await kafka.reader(wanted);
-  try {
-    while (open.size > 0)
-      for (const { partition, records } of await reader.poll(1_000)) {
-        const end = bounds[partition]?.end ?? 0;
-        for (const record of records) if (record.offset < end) take(record);
-        tick(records.length);
-        if ((records.at(-1)?.offset ?? -1) >= end - 1) open.delete(partition);
-      }
-  } finally {
-    await reader.close();
-  }
+  const { wrong, open } = findingsOf(sources, models);
+  const status = wrong.length > 0 ? 'broken' : open.length > 0 ? 'behind' : 'holds';
+  return { status, sources, models, findings: [...wrong, ...open] };
 }

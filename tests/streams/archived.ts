@@ -32,6 +32,7 @@ export type Sent =
       readonly offset: number;
       readonly note: string;
       readonly writer: string;
+      readonly code?: string;
     }
   | { readonly kind: 'clock'; readonly partition: number; readonly topic: 'event' | 'prediction' };
 
@@ -114,7 +115,7 @@ export class Archived {
     const letter = {
       format: 1,
       stage: 'validate',
-      code: 'rule_failed',
+      code: one.code ?? 'rule_failed',
       detail: note,
       sourceTopic: topics.raw(prefix, 'trips'),
       sourcePartition: partition,
