@@ -46,6 +46,7 @@ describe('audit', () => {
           note: `l${offset}`,
           writer: 'ingest',
           code: kind === 'late' ? 'late' : 'rule_failed',
+          code: kind === 'late' ? 'late' : 'rule_failed',
         },
       ];
     });
