@@ -1,0 +1,147 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createArtefactDirectory } from '../../infrastructure/artefacts/directory.ts';
+import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
+import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
+import { championOf, createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { parseArtefact } from '../../models/artefact.ts';
+import { createScorer } from '../../models/scorer.ts';
+import { tables } from '../../schemas/names.ts';
+import { DAY } from '../../schemas/time.ts';
+import { applyProject } from '../../streams/apply.ts';
+import { openCodecs } from '../../streams/codecs.ts';
+import { evaluateModel } from '../../streams/evaluate.ts';
+import { NothingToLearn, type TrainOptions, type TrainProgress, trainModel } from '../../streams/training.ts';
+import { backfillRange } from '../../streams/vectors.ts';
+import { type FlightsArchive, flightsArchive } from './history-fixture.ts';
+
+const FROM = Date.UTC(2001, 2, 1);
+const TO = FROM + 6 * DAY;
+
+let archive: FlightsArchive;
+let options: TrainOptions;
+const seen: TrainProgress[] = [];
+beforeAll(async () => {
+  archive = await flightsArchive(FROM, TO);
+  const { project, warehouse } = archive;
+  const model = {
+    ...archive.model,
+    trainer: { ...archive.model.trainer, parameters: { hidden: [8], epochs: 2, batchSize: 64 } },
+    sample: { maxRows: 1_500, seed: 3 },
+  };
+  const kafka = createMemoryBroker({ now: Date.now, sleep: async () => {} }).kafka();
+  await applyProject({ project, kafka, declared: [] });
+  const codecs = await openCodecs(project, createMemoryRegistry());
+  let time = 0;
+  options = {
+    project,
+    model,
+    warehouse,
+    artefacts: createArtefactDirectory(mkdtempSync(join(tmpdir(), 'millrace-artefacts-'))),
+    registry: createModelRegistry({ kafka, codec: codecs.models, prefix: project.prefix }),
+    from: FROM + 2 * DAY,
+    to: TO,
+    asOf: null,
+    as: 'auto',
+    by: 'test',
+    codeVersion: 'test',
+    now: () => (time += 1_000),
+    progress: (done) => seen.push(done),
+  };
+});
+afterAll(() => archive.warehouse.close());
+
+describe('training', () => {
+  it('goes from the archive to a registered artefact that scores, and tells of every step', async () => {
+    const { version, dataSet, fitted } = await trainModel(options);
+    expect(version).toMatchObject({ model: options.model.name, version: 1, state: 'champion' });
+    expect(dataSet).toMatchObject({ rows: 1_500, logged: 0, backfilled: 1_500 });
+    expect(new Set(seen.map(({ step }) => step))).toEqual(
+      new Set(['labels', 'logged', 'vectors', 'backend', 'epoch']),
+    );
+    const bytes = await (options.artefacts as ReturnType<typeof createArtefactDirectory>).get(
+      version.artefact,
+    );
+    const artefact = parseArtefact(bytes, version.artefact);
+    expect(artefact.manifest.dataset).toMatchObject({
+      hash: dataSet.hash,
+      rows: 1_500,
+      backfilledRows: 1_500,
+    });
+    const score = createScorer(artefact).score(
+      new Float64Array(options.model.features.length).fill(Number.NaN),
+    );
+    expect(score).toBeGreaterThan(0);
+    expect(score).toBeLessThan(1);
+    expect(fitted.validation.model.rows).toBe(fitted.trained.split.validationRows);
+    const runs = await archive.warehouse.query<{ id: string; kind: string }>(
+      `SELECT id, kind FROM ${tables.runs(archive.project.prefix)}`,
+    );
+    expect(runs).toEqual([{ id: version.artefact, kind: 'train' }]);
+  });
+
+  it('gives the same bytes for the same rows, and a candidate where there is a champion', async () => {
+    const { version } = await trainModel(options);
+    const [first] = await options.registry.list(options.model.name);
+    expect(version).toMatchObject({ version: 2, state: 'candidate', artefact: first?.artefact });
+    const third = await trainModel({ ...options, as: 'champion' });
+    const versions = await options.registry.list(options.model.name);
+    expect(versions.map(({ state }) => state)).toEqual(['retired', 'candidate', 'champion']);
+    expect(championOf(versions, options.model.name)?.version).toBe(third.version.version);
+  });
+
+  it('says what is missing where no label had matured', async () => {
+    await expect(trainModel({ ...options, asOf: FROM })).rejects.toThrow(NothingToLearn);
+  });
+});
+
+describe('backfilled vectors of a range', () => {
+  it('are a seeded sample of all requests, in memory and in a table', async () => {
+    const { project, model, warehouse } = options;
+    const range = { project, model, warehouse, from: TO - DAY, to: TO };
+    const some = await backfillRange({ ...range, sample: { maxRows: 50, seed: 9 }, persist: true });
+    expect(some.ids).toHaveLength(50);
+    const all = await backfillRange({ ...range, sample: null, persist: false });
+    const width = model.features.length;
+    for (const [i, id] of some.ids.entries()) {
+      const at = all.ids.indexOf(id);
+      expect(some.rows.slice(i * width, (i + 1) * width)).toEqual(
+        all.rows.slice(at * width, (at + 1) * width),
+      );
+    }
+    const [stored] = await warehouse.query<{ n: number; width: number; layouts: number }>(
+      `SELECT count() AS n, max(length(vector)) AS width, uniqExact(layout) AS layouts FROM ${some.table} FINAL`,
+    );
+    expect(stored).toEqual({ n: 50, width, layouts: 1 });
+  });
+});
+
+describe('an evaluation', () => {
+  it('trains on one range, judges on a later one beside the baselines, and leaves no table behind', async () => {
+    const { warehouse, file } = archive;
+    const project = { ...archive.project, prefix: 'evaluation-test' };
+    const report = await evaluateModel({
+      project,
+      model: options.model,
+      warehouse,
+      file,
+      training: { from: FROM + 2 * DAY, to: TO - DAY },
+      test: { from: TO - DAY, to: TO },
+      testRows: null,
+      codeVersion: 'test',
+      now: () => 0,
+    });
+    expect(report.test.rows).toBeGreaterThan(300);
+    const { model, baseRate, calendar } = report.evaluation;
+    expect(model.rows).toBe(report.test.rows);
+    expect(baseRate.rows).toBe(calendar.rows);
+    expect(model.auc ?? 0).toBeGreaterThan(0.5);
+    expect(report.fitted.artefact.manifest.metrics.test).toEqual(model);
+    const left = await warehouse.query<{ name: string }>(
+      `SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, 'evaluation_test')`,
+    );
+    expect(left).toEqual([]);
+  }, 60_000);
+});
