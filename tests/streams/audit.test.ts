@@ -46,7 +46,6 @@ describe('audit', () => {
           note: `l${offset}`,
           writer: 'ingest',
           code: kind === 'late' ? 'late' : 'rule_failed',
-          code: kind === 'late' ? 'late' : 'rule_failed',
         },
       ];
     });
@@ -89,7 +88,7 @@ describe('audit', () => {
     'refused',
     'clock',
     'accepted',
-    'refused',
+    'late',
     'clock',
   ];
 
