@@ -1,13 +1,14 @@
 import { DAY, HOUR, MINUTE, SECOND } from '../schemas/time.ts';
 
-/** How a duration is written: `90s`, `5m`, `13h15m`, `7d`, `20ms`; a sign in front where it may be negative. */
-export const DURATION_PATTERN = /^-?(?:\d+(?:ms|s|m|h|d))+$/;
+/** How a duration is written: `90s`, `5m`, `13h15m`, `7d`, `20ms`; an offset may have a sign in front. */
+export const DURATION_PATTERN = /^(?:\d+(?:ms|s|m|h|d))+$/;
+export const OFFSET_PATTERN = /^-?(?:\d+(?:ms|s|m|h|d))+$/;
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY };
 
 /** Milliseconds, or null where the text is no duration. */
 export function parseDuration(text: string): number | null {
-  if (!DURATION_PATTERN.test(text)) return null;
+  if (!OFFSET_PATTERN.test(text)) return null;
   let total = 0;
   for (const [, count, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g))
     total += Number(count) * (UNITS[unit ?? ''] ?? 0);

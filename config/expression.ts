@@ -138,7 +138,7 @@ export function createExpressionCompiler(
     const name = mangled.slice(MANGLE.length);
     const constant = scope[name] === undefined ? CONSTANTS[name] : undefined;
     if (constant !== undefined) return () => constant;
-    return derived[name] ?? fieldOf(name);
+    return Object.hasOwn(derived, name) ? (derived[name] ?? fieldOf(name)) : fieldOf(name);
   };
   const resolveMember = (mangled: string, key: string): Closure => {
     const name = mangled.slice(MANGLE.length);

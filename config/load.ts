@@ -263,6 +263,14 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     reporter,
   );
 
+  const { prefix } = options;
+  if (prefix !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(prefix))
+    reporter.report(
+      placeOf(projectDocument),
+      `The prefix '${prefix}' cannot be part of the name of a topic.`,
+      'Use letters, digits, -, _ and dots.',
+    );
+
   if (reporter.problems.length > 0 || project.declaration === null || connections === null)
     throw new ConfigError(sorted(reporter));
   const declared = project.declaration;
@@ -271,7 +279,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     .map(([file, document]) => [file, document.value]);
   return freeze({
     name: declared.name,
-    prefix: options.prefix ?? declared.prefix ?? declared.name,
+    prefix: prefix ?? declared.prefix ?? declared.name,
     directory: root,
     sources: [...sources.values()],
     views: [...views.values()],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DURATION_PATTERN } from './durations.ts';
+import { DURATION_PATTERN, OFFSET_PATTERN } from './durations.ts';
 
 /** Kinds of text that declarations are made of. */
 
@@ -19,6 +19,9 @@ export const name = (what: string) =>
 
 export const duration = (what: string) =>
   z.string().regex(DURATION_PATTERN, { error: 'duration' }).describe(join(what, HINTS.duration));
+
+export const offset = (what: string) =>
+  z.string().regex(OFFSET_PATTERN, { error: 'duration' }).describe(join(what, HINTS.duration));
 
 export const expression = (what: string) => z.string().min(1).describe(join(what, HINTS.expression));
 

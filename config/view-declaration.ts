@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { AGGREGATIONS } from '../schemas/view.ts';
-import { duration, eventName, expression, fieldName, NAME, name, oneOrMore } from './texts.ts';
+import { duration, eventName, expression, fieldName, NAME, name, offset, oneOrMore } from './texts.ts';
 
 const stretch = z
-  .tuple([duration('Start, relative to the time of day of the request.'), duration('End.')])
+  .tuple([offset('Start, relative to the time of day of the request.'), offset('End.')])
   .describe('From and to, relative to this time of the day.');
 
 export const featureSchema = z

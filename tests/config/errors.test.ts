@@ -55,6 +55,11 @@ const CASES: ReadonlyArray<
     ["views/customer.yaml:5:75: '1 day' is not a duration. Write it as 90s, 5m, 6h, 7d or 13h15m."],
   ],
   [
+    'a duration below zero',
+    edited(P, 'out_of_orderness: 1m', 'out_of_orderness: -1m'),
+    ["project.yaml:6:23: '-1m' is not a duration. Write it as 90s, 5m, 6h, 7d or 13h15m."],
+  ],
+  [
     'a resolution off the ladder',
     edited(V, 'resolution: 1m', 'resolution: 2m'),
     ["views/customer.yaml:3:13: '2m' is not known here. Choose one of '1s', '10s', '1m', '5m', '1h'."],
@@ -566,6 +571,14 @@ const CASES: ReadonlyArray<
 describe('a mistake is named with its place and its mend', () => {
   it.each(CASES)('%s', (_, files, said) => {
     expect(lines(problems(files))).toEqual(said);
+  });
+});
+
+describe('options', () => {
+  it('refuse a prefix that no topic can carry', () => {
+    expect(lines(problems({}, { prefix: 'my run' }))).toEqual([
+      "project.yaml:1:1: The prefix 'my run' cannot be part of the name of a topic. Use letters, digits, -, _ and dots.",
+    ]);
   });
 });
 

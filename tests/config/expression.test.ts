@@ -116,6 +116,12 @@ describe('expressions', () => {
     expect(problem('', 'bool')).not.toBeNull();
   });
 
+  it('lets a field be called as every object has it', () => {
+    const own = createExpressionCompiler({ constructor: 'number' } as never);
+    const result = own.compile('constructor + 1', 'number');
+    expect(result.ok && result.expression.evaluate({ constructor: 1 } as never)).toBe(2);
+  });
+
   it('lets a field be called as CEL calls its types', () => {
     const own = createExpressionCompiler({ type: 'string', int: 'number', list: 'bool', hour: 'number' });
     const result = own.compile('list && hour(int) + hour > 1 && type == "x"', 'bool');
