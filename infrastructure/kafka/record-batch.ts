@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { crc32c } from './crc32c.ts';
 import { KafkaError } from './errors.ts';
 import type { KafkaRecord, OutgoingRecord } from './port.ts';
+import { CODECS } from './unpack.ts';
 import { Cursor, readInt64, varintSize, writeInt64, writeVarint } from './wire.ts';
 
 /**
@@ -24,9 +24,6 @@ const CODEC = 0x07;
 const LOG_APPEND_TIME = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
-
-/** A compressed batch that unfolds to more is refused. */
-const MAX_UNPACKED_BYTES = 67_108_864;
 
 let slab = Buffer.allocUnsafe(262_144);
 
@@ -128,7 +125,7 @@ export interface AbortedTransaction {
 /**
  * Records of a record set from `position` on. The last batch may be cut short by the fetch's size: it is left for
  * the next one. Control batches and the batches of aborted transactions are left out.
- * Throws KafkaError for what no broker should send, and for a compression that Node has not.
+ * Throws KafkaError for what no broker should send.
  */
 export function decodeRecords(
   topic: string,
@@ -218,15 +215,14 @@ function readHeaders(cursor: Cursor): Record<string, Uint8Array> | null {
 }
 
 function unpack(codec: number, body: Buffer, topic: string, partition: number, offset: number): Buffer {
-  const limit = { maxOutputLength: MAX_UNPACKED_BYTES };
+  const found = CODECS[codec];
+  if (found === undefined) throw refused(topic, partition, offset, `packed in an unknown way (${codec})`);
   try {
-    if (codec === 1) return gunzipSync(body, limit);
-    if (codec === 4) return zstdDecompressSync(body, limit);
+    return found.unpack(body);
   } catch (cause) {
-    throw refused(topic, partition, offset, `that cannot be unpacked (${(cause as Error).message})`, cause);
+    const what = `packed with ${found.name} that cannot be unpacked: ${(cause as Error).message}`;
+    throw refused(topic, partition, offset, what, cause);
   }
-  const name = codec === 2 ? 'snappy' : codec === 3 ? 'lz4' : `compression ${codec}`;
-  throw refused(topic, partition, offset, `packed with ${name}; let its producers use gzip, zstd or none`);
 }
 
 function refused(

@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -146,13 +148,41 @@ describe('a record batch', () => {
     expect(texts(decode(stored(batchOf('a', 'b'), 0, { attributes, pack })).records)).toEqual(['a', 'b']);
   });
 
+  it.each(['snappy', 'lz4'])('unpacks %s as Java packs it', (name) => {
+    const fixture = readFileSync(join(import.meta.dirname, 'fixtures', `${name}.batch`));
+    const { records, next } = decode(fixture, 103);
+    expect(next).toBe(140);
+    expect(records.map((record) => Buffer.from(record.key ?? []).toString())).toEqual(
+      Array.from({ length: 37 }, (_, i) => `key-${i + 3}`),
+    );
+    for (const [k, text] of texts(records).entries()) {
+      const i = k + 3;
+      expect(text).toBe(Array.from({ length: i * 8 }, (_, j) => `value-${i % 7}-${j % 5}`).join(''));
+    }
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(fixture.length - 1), fc.nat(255)), { maxLength: 4 }),
+        (changes) => {
+          const broken = Buffer.from(fixture);
+          for (const [at, byte] of changes) broken[at] = byte;
+          try {
+            decode(broken, 0);
+          } catch (error) {
+            expect((error as Error).name).toBe('KafkaError');
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
   it('refuses a gzip bomb, damage, other compressions and old formats, with a sentence', () => {
     const bomb = stored(batchOf('a'), 0, { attributes: 1, pack: () => gzipSync(Buffer.alloc(80_000_000)) });
-    expect(() => decode(bomb)).toThrow(/t:1 has at offset 0 a batch that cannot be unpacked/);
-    const lz4 = stored(batchOf('a'), 7, { attributes: 3 });
-    expect(() => decode(lz4, 7)).toThrow(
-      /offset 7 a batch packed with lz4; let its producers use gzip, zstd or none/,
+    expect(() => decode(bomb)).toThrow(
+      /t:1 has at offset 0 a batch packed with gzip that cannot be unpacked/,
     );
+    const unknown = stored(batchOf('a'), 7, { attributes: 6 });
+    expect(() => decode(unknown, 7)).toThrow(/offset 7 a batch packed in an unknown way \(6\)/);
     const damaged = stored(batchOf('abc'), 0);
     damaged[61] = 4;
     expect(() => decode(damaged)).toThrow(/damaged/);
