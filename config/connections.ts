@@ -21,7 +21,8 @@ clickhouse:
 `;
 
 const REFERENCE = /\$\{(env|file):([^}]*?)(?::-([^}]*))?\}/g;
-const ONE_ENV = /^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$/;
+/** A secret may be absent (`:-`), but no default of it stands in a file. */
+const ONE_ENV = /^\$\{env:[A-Za-z_][A-Za-z0-9_]*(?::-)?\}$/;
 
 const isSecret = (path: Path) => path.at(-1) === 'password';
 const isPrivateKey = (path: Path) => path.join('.') === 'kafka.tls.key';

@@ -30,7 +30,7 @@ kafka:
   sasl: {mechanism: scram-sha-512, username: u, password: "\${env:PW}"}
 redis: {url: "rediss://:\${env:PW}@r:1"}
 registry: {url: "http://g:1", username: "\${env:NOBODY:-}"}
-clickhouse: {url: "http://c:1", password: "\${env:PW}"}
+clickhouse: {url: "http://c:1", password: "\${env:PW:-}"}
 `,
       'certs/ca.pem': 'CA',
     };
