@@ -18,15 +18,15 @@ const newField = { name: 'b', type: ['null', 'string'], default: null };
 /** What every client of a schema registry must do. */
 export function registryConformance(name: string, connect: () => Promise<SchemaRegistry>): void {
   describe(`schema registry: ${name}`, () => {
-    let registry: SchemaRegistry;
+    let client: SchemaRegistry;
     const used: string[] = [];
 
     beforeAll(async () => {
-      registry = await connect();
+      client = await connect();
     });
     afterAll(async () => {
-      for (const subject of used) await registry.remove(subject);
-      await registry.close();
+      for (const subject of used) await client.remove(subject);
+      await client.close();
     });
 
     function subject(): string {
@@ -36,30 +36,30 @@ export function registryConformance(name: string, connect: () => Promise<SchemaR
 
     it('gives one id to one schema, whoever asks, and the schema back for its id', async () => {
       const here = subject();
-      const id = await registry.register(here, recordOf(a));
-      expect(await registry.register(here, recordOf(a))).toBe(id);
-      expect(JSON.parse((await registry.schemaById(id)) ?? '')).toEqual(recordOf(a));
-      expect(await registry.register(subject(), recordOf(a))).toBe(id);
-      expect(await registry.subjects()).toContain(here);
+      const id = await client.register(here, recordOf(a));
+      expect(await client.register(here, recordOf(a))).toBe(id);
+      expect(JSON.parse((await client.schemaById(id)) ?? '')).toEqual(recordOf(a));
+      expect(await client.register(subject(), recordOf(a))).toBe(id);
+      expect(await client.subjects()).toContain(here);
     });
 
     it('takes the schemas of Millrace', async () => {
       for (const schema of [blockSchema, predictionSchema]) {
         const here = subject();
-        const id = await registry.register(here, schema);
-        expect(await registry.standing(here, schema)).toEqual({ status: 'same', id });
+        const id = await client.register(here, schema);
+        expect(await client.standing(here, schema)).toEqual({ status: 'same', id });
       }
     });
 
     it('takes a new version that can read the old one, and still knows the old one', async () => {
       const here = subject();
-      const id = await registry.register(here, recordOf(a));
+      const id = await client.register(here, recordOf(a));
       const wider = recordOf({ name: 'a', type: 'long' }, newField);
-      expect(await registry.standing(here, wider)).toEqual({ status: 'compatible' });
-      const next = await registry.register(here, wider);
+      expect(await client.standing(here, wider)).toEqual({ status: 'compatible' });
+      const next = await client.register(here, wider);
       expect(next).not.toBe(id);
-      expect(await registry.register(here, recordOf(a))).toBe(id);
-      expect(await registry.standing(here, recordOf(a))).toEqual({ status: 'same', id });
+      expect(await client.register(here, recordOf(a))).toBe(id);
+      expect(await client.standing(here, recordOf(a))).toEqual({ status: 'same', id });
     });
 
     const listOf = (...fields: FieldSchema[]) =>
@@ -87,10 +87,10 @@ export function registryConformance(name: string, connect: () => Promise<SchemaR
       ],
     ])('refuses %s, naming subject, field and mend', async (_, before, after, message) => {
       const here = subject();
-      await registry.register(here, before);
-      const standing = await registry.standing(here, after);
+      await client.register(here, before);
+      const standing = await client.standing(here, after);
       expect(standing).toMatchObject({ status: 'conflict', detail: expect.stringMatching(message) });
-      const failure = await registry.register(here, after).catch((error: unknown) => error);
+      const failure = await client.register(here, after).catch((error: unknown) => error);
       expect(failure).toMatchObject({ name: 'IncompatibleSchema', retriable: false, subject: here });
       expect((failure as Error).message).toMatch(message);
       expect((failure as Error).message).toContain(here);
@@ -98,20 +98,20 @@ export function registryConformance(name: string, connect: () => Promise<SchemaR
 
     it('tells a new subject from a known one, and forgets what is removed', async () => {
       const here = subject();
-      expect(await registry.standing(here, recordOf(a))).toEqual({ status: 'new' });
-      await registry.register(here, recordOf(a));
-      await registry.remove(here);
-      await registry.remove(here);
-      expect(await registry.subjects()).not.toContain(here);
-      expect(await registry.standing(here, recordOf(a))).toEqual({ status: 'new' });
-      await registry.register(here, recordOf({ name: 'a', type: 'string' }));
+      expect(await client.standing(here, recordOf(a))).toEqual({ status: 'new' });
+      await client.register(here, recordOf(a));
+      await client.remove(here);
+      await client.remove(here);
+      expect(await client.subjects()).not.toContain(here);
+      expect(await client.standing(here, recordOf(a))).toEqual({ status: 'new' });
+      await client.register(here, recordOf({ name: 'a', type: 'string' }));
     });
 
     it('answers null for an id that nobody knows, many at once', async () => {
-      const id = await registry.register(subject(), recordOf(a));
+      const id = await client.register(subject(), recordOf(a));
       const unknown = 2_000_000_000;
-      expect(await registry.schemaById(unknown)).toBe(null);
-      const found = await registry.schemasById([unknown, id, id, unknown + 1]);
+      expect(await client.schemaById(unknown)).toBe(null);
+      const found = await client.schemasById([unknown, id, id, unknown + 1]);
       expect([...found.keys()].sort()).toEqual([id, unknown, unknown + 1]);
       expect(found.get(unknown)).toBe(null);
       expect(found.get(id)).toContain('Thing');
