@@ -7,6 +7,8 @@ export interface Current {
   readonly prefix: string;
   /** Epoch ms, wall clock. */
   readonly since: number;
+  /** The local stack runs because of this run, which stops it at its end. */
+  readonly startedStack?: boolean;
 }
 
 type File = Readonly<Record<string, Current>>;

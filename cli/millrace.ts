@@ -7,7 +7,8 @@ const EXIT_WITHIN_MS = 1_500;
 // kafkajs sets timers in the past, which is harmless; a person who reads progress should not read of it.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
-  if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`);
+  if (warning.name !== 'TimeoutNegativeWarning')
+    process.stderr.write(`${warning.name}: ${warning.message}\n`);
 });
 
 process.exitCode = await main(process.argv.slice(2));

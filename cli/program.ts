@@ -5,6 +5,7 @@ import { registerAudit } from './commands/audit.ts';
 import { registerBackfill } from './commands/backfill.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
+import { registerDemo } from './commands/demo.ts';
 import { registerDown } from './commands/down.ts';
 import { registerEvaluate } from './commands/evaluate.ts';
 import { registerFeatures } from './commands/features.ts';
@@ -38,6 +39,7 @@ const COMMANDS: readonly Register[] = [
   registerPredictions,
   registerDeadLetters,
   registerAudit,
+  registerDemo,
 ];
 
 interface GlobalOptions {

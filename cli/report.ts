@@ -31,6 +31,8 @@ export interface Report {
     readonly from: number;
     readonly to: number;
     readonly ms: number;
+    /** The part without a pace, and its time. */
+    readonly unlimited: { readonly events: number; readonly ms: number };
     /** Raw records sent, planted ones among them, clocks apart. */
     readonly sent: number;
     readonly planted: number;
@@ -130,7 +132,7 @@ function storyLines(report: Report): string[] {
           'replay',
           `${day(replay.from)} to ${day(replay.to)}`,
           duration(replay.ms),
-          `${count(replay.sent)} raw events, ${rate(replay.sent, replay.ms)} through the whole path; ${count(replay.predictions)} predictions`,
+          `${count(replay.sent)} raw events, ${count(replay.predictions)} predictions; ${rate(replay.unlimited.events, replay.unlimited.ms)} through the whole path where nothing paced them`,
         ],
         [
           'in all',

@@ -1,0 +1,18 @@
+/** What the demo does with the flights project: event times in epoch ms, UTC. */
+
+/** History is every event before this; the replay is every event from then. */
+export const HISTORY_TO = Date.UTC(2001, 2, 23);
+/** The first day is paced, so that its latencies mean something; what comes after goes as fast as it is answered. */
+export const PACED_TO = Date.UTC(2001, 2, 24);
+/** Event time per wall time of the paced day. */
+export const PACE = 3_600;
+export const REPLAY_TO = Date.UTC(2001, 3, 9);
+/** From REPLAY_TO to here only arrivals of flights that had departed: their outcomes. */
+export const LABELS_TO = Date.UTC(2001, 3, 9, 13, 15);
+
+/** Planted bad records, of each kind, chosen by this seed. */
+export const PLANTED_EACH = 20;
+export const SEED = 4;
+
+/** Rows the demo learns from at most, so that it stays short; a project's own `sample` may be larger. */
+export const SAMPLE_ROWS = 150_000;
