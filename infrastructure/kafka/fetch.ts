@@ -3,7 +3,7 @@ import { type BrokerNode, request } from './cluster.ts';
 import type { AbortedTransaction } from './record-batch.ts';
 import { Cursor, Writer } from './wire.ts';
 
-/** Kafka's Fetch, version 11, without a fetch session, and ListOffsets. Only committed records are asked for. */
+/** Kafka's Fetch, version 11, without a fetch session. Only committed records are asked for. */
 
 const FETCH = { key: 1, version: 11, name: 'Fetch' } as const;
 const READ_COMMITTED = 1;
@@ -68,32 +68,4 @@ function decodeFetch(bytes: Buffer): FetchedPartition[] {
     }
   }
   return fetched;
-}
-
-/** First offset of partitions that one broker leads, or the offset after their last; in the order given. */
-export async function listOffsets(
-  broker: BrokerNode,
-  places: ReadonlyArray<{ readonly topic: string; readonly partition: number }>,
-  which: 'earliest' | 'latest',
-): Promise<number[]> {
-  const timestamp = which === 'earliest' ? -2 : -1;
-  const byTopic = new Map<string, Array<{ partition: number; timestamp: number }>>();
-  for (const { topic, partition } of places) {
-    const list = byTopic.get(topic) ?? [];
-    list.push({ partition, timestamp });
-    byTopic.set(topic, list);
-  }
-  const { responses } = await broker.listOffsets({
-    isolationLevel: READ_COMMITTED,
-    topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })),
-  });
-  const found = new Map<string, number>();
-  for (const { topic, partitions } of responses) {
-    for (const { partition, offset } of partitions) found.set(`${topic}:${partition}`, Number(offset));
-  }
-  return places.map(({ topic, partition }) => {
-    const offset = found.get(`${topic}:${partition}`);
-    if (offset === undefined) throw new Error(`${topic}:${partition} is missing in the answer`);
-    return offset;
-  });
 }

@@ -2,38 +2,27 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, isConnectionFailure, kafkaError, PASSING_ERRORS, protocolError } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import { fairShare } from './fair-share.ts';
-import { type FetchedPartition, fetch, listOffsets } from './fetch.ts';
-import type { KafkaRecord, PartitionBatch, Position, TopicPartition } from './port.ts';
-import { decodeRecords } from './record-batch.ts';
+import { fetch } from './fetch.ts';
+import { findOffsets } from './offsets.ts';
+import {
+  acceptFetched,
+  type Held,
+  holdPartition,
+  keyOf,
+  placeOf,
+  seekPartition,
+  takeRecords,
+} from './partition-buffer.ts';
+import type { PartitionBatch, Position, TopicPartition } from './port.ts';
 
 /** Failing for longer than this, a fetch loop gives up and `take` throws. */
 const GIVE_UP_MS = 60_000;
-
-interface Held extends TopicPartition {
-  readonly key: string;
-  /** Offset to fetch next. */
-  next: number;
-  /** Counts seeks: what was asked for before one is thrown away. */
-  epoch: number;
-  records: KafkaRecord[];
-  /** Place of the first record not yet handed out. */
-  head: number;
-  bytes: number;
-  /** End of the partition as of the newest fetch from `next` or before; null until there was one. */
-  end: number | null;
-  paused: boolean;
-  /** Set where the log does not hold `next`: where it begins. */
-  cutAt: number | null;
-}
 
 export interface Taken {
   readonly batches: PartitionBatch[];
   readonly cut: Array<TopicPartition & { start: number }>;
   readonly atEnd: TopicPartition[];
 }
-
-const keyOf = (at: TopicPartition) => `${at.topic}:${at.partition}`;
-const placeOf = ({ topic, partition }: TopicPartition): TopicPartition => ({ topic, partition });
 
 /**
  * Keeps a bounded buffer of records for each of a set of partitions: one loop a broker, with one fetch in flight
@@ -95,18 +84,7 @@ export class Fetcher {
     this.#failure = null;
     this.#failingSince.clear();
     for (const [i, place] of places.entries()) {
-      this.#held.set(keyOf(place), {
-        ...placeOf(place),
-        key: keyOf(place),
-        next: offsets[i] ?? 0,
-        epoch: 0,
-        records: [],
-        head: 0,
-        bytes: 0,
-        end: null,
-        paused: false,
-        cutAt: null,
-      });
+      this.#held.set(keyOf(place), holdPartition(place, offsets[i] ?? 0));
     }
     this.#start(run);
   }
@@ -118,13 +96,7 @@ export class Fetcher {
   seek(place: TopicPartition, offset: number): void {
     const held = this.#held.get(keyOf(place));
     if (held === undefined) return;
-    held.epoch++;
-    held.next = offset;
-    held.records = [];
-    held.head = 0;
-    held.bytes = 0;
-    held.end = null;
-    held.cutAt = null;
+    seekPartition(held, offset);
     this.wake();
   }
 
@@ -151,7 +123,11 @@ export class Fetcher {
       const count = shares[i] ?? 0;
       if (count > 0) {
         room ||= held.bytes >= this.#maxBufferedBytes;
-        taken.batches.push({ ...placeOf(held), records: takeOf(held, count), highWatermark: held.end ?? 0 });
+        taken.batches.push({
+          ...placeOf(held),
+          records: takeRecords(held, count),
+          highWatermark: held.end ?? 0,
+        });
       }
       if (held.cutAt !== null && held.head === held.records.length) {
         taken.cut.push({ ...placeOf(held), start: held.cutAt });
@@ -245,7 +221,7 @@ export class Fetcher {
         for (const [i, held] of from.entries()) {
           const answer = byKey.get(held.key);
           if (answer === undefined || held.epoch !== epochs[i]) continue;
-          if (answer.errorCode === 0) news = accept(held, answer) || news;
+          if (answer.errorCode === 0) news = acceptFetched(held, answer) || news;
           else if (answer.errorCode === 1) await this.#cut(held);
           else trouble = new PartitionTrouble(held, answer.errorCode);
         }
@@ -283,43 +259,6 @@ export class Fetcher {
   }
 }
 
-/** Buffers what one partition brought; answers whether a poll would tell anything new. */
-function accept(held: Held, answer: FetchedPartition): boolean {
-  const { topic, partition } = held;
-  const { records, next } = decodeRecords(topic, partition, answer.recordSet, held.next, answer.aborted);
-  const news = records.length > 0 || held.end === null || (next >= answer.end && held.end !== answer.end);
-  held.next = next;
-  held.end = answer.end;
-  if (records.length > 0) {
-    if (held.head === held.records.length) {
-      held.records = records;
-      held.head = 0;
-    } else {
-      held.records = held.records.concat(records);
-    }
-    held.bytes += answer.recordSet.length;
-  }
-  return news;
-}
-
-function takeOf(held: Held, count: number): KafkaRecord[] {
-  const { records, head } = held;
-  if (head === 0 && count === records.length) {
-    held.records = [];
-    held.bytes = 0;
-    return records;
-  }
-  const part = records.slice(head, head + count);
-  held.bytes -= Math.floor((held.bytes * count) / (records.length - head));
-  held.head += count;
-  if (held.head === records.length) {
-    held.records = [];
-    held.head = 0;
-    held.bytes = 0;
-  }
-  return part;
-}
-
 class PartitionTrouble extends Error {
   readonly protocolCode: number;
   readonly type: string;
@@ -339,42 +278,4 @@ function isPassing(error: unknown): boolean {
   if (error instanceof PartitionTrouble)
     return PASSING_ERRORS.has(error.protocolCode) || error.protocolCode === 2;
   return isConnectionFailure(error) || (error as { retriable?: boolean }).retriable === true;
-}
-
-/** Offsets at the start or end of partitions, from whichever brokers lead them; in the order given. */
-export async function findOffsets(
-  cluster: Cluster,
-  places: readonly TopicPartition[],
-  which: 'earliest' | 'latest',
-): Promise<number[]> {
-  if (places.length === 0) return [];
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const byLeader = new Map<number, TopicPartition[]>();
-      for (const place of places) {
-        const partitions = cluster.findTopicPartitionMetadata(place.topic);
-        const leader = partitions.find((p) => p.partitionId === place.partition)?.leader;
-        if (leader === undefined) {
-          throw new KafkaError('unknown_topic', `Kafka has no partition ${keyOf(place)}`, {
-            retriable: false,
-          });
-        }
-        byLeader.set(leader, [...(byLeader.get(leader) ?? []), place]);
-      }
-      const found = new Map<string, number>();
-      await Promise.all(
-        [...byLeader].map(async ([nodeId, led]) => {
-          const offsets = await listOffsets(await cluster.findBroker({ nodeId }), led, which);
-          for (const [i, place] of led.entries()) found.set(keyOf(place), offsets[i] ?? 0);
-        }),
-      );
-      return places.map((place) => found.get(keyOf(place)) ?? 0);
-    } catch (error) {
-      if (error instanceof KafkaError || attempt === 4) {
-        throw kafkaError(error, `the ${which} offsets could not be read`, 'request_failed');
-      }
-      await sleep(50 * 2 ** attempt);
-      await cluster.refreshMetadata().catch(() => {});
-    }
-  }
 }
