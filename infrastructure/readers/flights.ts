@@ -166,9 +166,23 @@ function arrange(
     return flights.airports.length - 1;
   };
   // Repeats and ordinals concern flights of one minute and one pair of airports, wherever in the file they stand.
-  // `seen` holds the latest flight of each, `earlier` the one before it (-1 = none).
-  const seen = new Map<number, number>();
+  // `slots` (open addressing) holds the latest flight of each, `earlier` the one before it; -1 = none.
+  const mask = 2 ** Math.ceil(Math.log2(2 * rows + 2)) - 1;
+  const slots = new Int32Array(mask + 1).fill(-1);
   const earlier = new Int32Array(rows);
+  const slotOf = (local: number, origin: number, destination: number): number => {
+    const mixed = Math.imul(Math.imul(local, 0x9e3779b1) ^ ((origin << 16) | destination), 0x85ebca6b);
+    for (let slot = (mixed ^ (mixed >>> 15)) & mask; ; slot = (slot + 1) & mask) {
+      const held = slots[slot] as number;
+      if (
+        held < 0 ||
+        (flights.local[held] === local &&
+          flights.origin[held] === origin &&
+          flights.destination[held] === destination)
+      )
+        return slot;
+    }
+  };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let length = 0;
   let firstLocal = Number.POSITIVE_INFINITY;
@@ -181,15 +195,15 @@ function arrange(
     const destination = airportAt(at + 15);
     if (delay !== (delay << 16) >> 16 || distance !== (distance & 0xffff))
       throw new HistoryFileError(`Row ${row}: delay ${delay} or distance ${distance} is beyond 16 bits.`);
-    const pair = ((local + 2 ** 27) * 1024 + origin) * 1024 + destination;
-    const latest = seen.get(pair) ?? -1;
+    const slot = slotOf(local, origin, destination);
+    const latest = slots[slot] as number;
     let same = latest;
     while (same >= 0 && (flights.delay[same] !== delay || flights.distance[same] !== distance))
       same = earlier[same] as number;
     if (same >= 0) continue;
     if (latest >= 0) flights.ordinal[length] = (flights.ordinal[latest] as number) + 1;
     earlier[length] = latest;
-    seen.set(pair, length);
+    slots[slot] = length;
     flights.row[length] = row;
     flights.local[length] = local;
     flights.delay[length] = delay;
