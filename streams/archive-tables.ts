@@ -33,7 +33,9 @@ export interface ArchiveTable<Row = unknown> {
   readonly columns: readonly string[];
   readonly format: string;
   decode(record: KafkaRecord, value: Uint8Array): Archived<Row>;
-  encode(rows: readonly Row[]): Uint8Array;
+  /** Adds a row to what `take` gives. */
+  add(row: Row): void;
+  take(): Uint8Array;
   /** SQL for a row's writer. */
   readonly writerSql: string;
 }

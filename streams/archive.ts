@@ -37,7 +37,7 @@ export interface ArchiveDeps {
 }
 
 const MAX_ROWS = 20_000;
-/** Of the records as they came: rows are some times that in memory. */
+/** Of the records as they came; encoded rows are about as large. */
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_WAIT_MS = 500;
 const MAX_POLL_RECORDS = 10_000;
@@ -58,7 +58,8 @@ interface Held extends TopicPartition {
 interface Batch {
   readonly table: ArchiveTable;
   readonly held: Held[];
-  rows: unknown[];
+  /** Waiting in the table's encoder. */
+  rows: number;
   bytes: number;
   /** First and last offset of each partition in `rows`. */
   ranges: Map<number, { first: number; last: number }>;
@@ -130,8 +131,9 @@ export function createArchive(deps: ArchiveDeps): Stream {
         if (record.value === null) continue;
         const { lineage, row } = batch.table.decode(record, record.value);
         if (!isNew(one.mark, lineage)) continue;
-        if (batch.rows.length === 0) batch.since = clock.now();
-        batch.rows.push(row);
+        if (batch.rows === 0) batch.since = clock.now();
+        batch.table.add(row);
+        batch.rows += 1;
         batch.bytes += record.value.byteLength;
         widen(batch, record);
       }
@@ -140,14 +142,14 @@ export function createArchive(deps: ArchiveDeps): Stream {
 
     async function flush(batch: Batch): Promise<void> {
       const offsets = batch.held.map(({ topic, partition, next }) => ({ topic, partition, offset: next }));
-      if (batch.rows.length > 0) {
+      if (batch.rows > 0) {
         const { table, rows } = batch;
         const started = performance.now();
-        const bytes = table.encode(rows);
+        const bytes = table.take();
         const encoded = performance.now();
         await warehouse.insertRaw(table.table, table.columns, table.format, bytes, { token: tokenOf(batch) });
-        telemetry.step('archive', 'encode', encoded - started, rows.length);
-        telemetry.step('archive', 'insert', performance.now() - encoded, rows.length);
+        telemetry.step('archive', 'encode', encoded - started, rows);
+        telemetry.step('archive', 'insert', performance.now() - encoded, rows);
         for (const one of batch.held) one.mark.archived = one.next - 1;
         empty(batch);
       }
@@ -203,11 +205,11 @@ export function createArchive(deps: ArchiveDeps): Stream {
     }
 
     const dueAt = (batch: Batch) =>
-      batch.rows.length >= maxRows || batch.bytes >= maxBytes ? 0 : batch.since + maxWaitMs;
+      batch.rows >= maxRows || batch.bytes >= maxBytes ? 0 : batch.since + maxWaitMs;
 
     try {
       while (!signal.aborted) {
-        const waiting = batches.filter(({ rows }) => rows.length > 0);
+        const waiting = batches.filter(({ rows }) => rows > 0);
         const next = Math.min(...waiting.map(dueAt), clock.now() + LONGEST_POLL_MS);
         const poll = await consumer.poll(Math.max(0, next - clock.now()));
         for (const { topic, partition, start } of poll.cut) {
@@ -231,13 +233,12 @@ export function createArchive(deps: ArchiveDeps): Stream {
         if (records > 0) telemetry.step('archive', 'decode', performance.now() - started, records);
         const now = clock.now();
         const due = batches.filter(
-          (batch) =>
-            (batch.rows.length > 0 && dueAt(batch) <= now) || (batch.rows.length === 0 && batch.moved),
+          (batch) => (batch.rows > 0 && dueAt(batch) <= now) || (batch.rows === 0 && batch.moved),
         );
         if (due.length === 0 || (await flushAll(due))) healthy();
       }
       // Drained; what fails now is still in the topics, and the tables say so.
-      await flushAll(batches.filter(({ rows }) => rows.length > 0));
+      await flushAll(batches.filter(({ rows }) => rows > 0));
     } finally {
       await consumer.close().catch(() => {});
     }
@@ -249,18 +250,23 @@ export function createArchive(deps: ArchiveDeps): Stream {
   };
 }
 
-const emptyBatch = (table: ArchiveTable): Batch => ({
-  table,
-  held: [],
-  rows: [],
-  bytes: 0,
-  ranges: new Map(),
-  since: 0,
-  moved: false,
-});
+function emptyBatch(table: ArchiveTable): Batch {
+  // Rows of an assignment or a life before.
+  table.take();
+  return {
+    table,
+    held: [],
+    rows: 0,
+    bytes: 0,
+    ranges: new Map(),
+    since: 0,
+    moved: false,
+  };
+}
 
 function empty(batch: Batch): void {
-  batch.rows = [];
+  batch.table.take();
+  batch.rows = 0;
   batch.bytes = 0;
   batch.ranges = new Map();
 }
@@ -284,7 +290,7 @@ function tokenOf({ table, ranges, rows }: Batch): string {
   const parts = [...ranges]
     .sort(([a], [b]) => a - b)
     .map(([partition, { first, last }]) => `${partition}:${first}-${last}`);
-  return `${table.topic} ${parts.join(' ')} (${rows.length})`;
+  return `${table.topic} ${parts.join(' ')} (${rows})`;
 }
 
 /** Only for lag: nobody resumes from it, so a failure loses nothing. */

@@ -26,6 +26,26 @@ export interface Encoder<Row> {
   readonly columns: readonly string[];
   readonly format: 'RowBinary';
   encode(rows: readonly Row[]): Uint8Array;
+  /** Adds one row to what `take` gives: so that rows need not be kept as objects until there are enough. */
+  add(row: Row): void;
+  take(): Uint8Array;
+}
+
+function encoderOf<Row>(
+  columns: readonly string[],
+  write: (writer: RowBinaryWriter, row: Row) => void,
+): Encoder<Row> {
+  const writer = new RowBinaryWriter();
+  return {
+    columns,
+    format: 'RowBinary',
+    add: (row) => write(writer, row),
+    take: () => writer.take(),
+    encode(rows) {
+      for (const row of rows) write(writer, row);
+      return writer.take();
+    },
+  };
 }
 
 const names = (columns: ReadonlyArray<{ readonly name: string }>) => columns.map(({ name }) => name);
@@ -40,30 +60,21 @@ function writeField(writer: RowBinaryWriter, type: FieldType, value: EventRecord
 
 /** Events of one source into its events table. */
 export function eventEncoder(source: Source): Encoder<EventRow> {
-  const writer = new RowBinaryWriter();
   const { fields } = source;
-  const columns = [...names(EVENT_COLUMNS), ...names(fields)];
-  return {
-    columns,
-    format: 'RowBinary',
-    encode(rows) {
-      for (const row of rows) {
-        const { event } = row;
-        writer.string(event.id);
-        writer.string(event.type);
-        writer.int64(event.time);
-        writer.string(row.importId);
-        writer.string(row.sourceTopic);
-        writer.int32(row.sourcePartition);
-        writer.int64(row.sourceOffset);
-        writer.int64(row.appendTime);
-        writer.int32(row.archivedPartition);
-        writer.int64(row.archivedOffset);
-        for (const field of fields) writeField(writer, field.type, event[field.name]);
-      }
-      return writer.take();
-    },
-  };
+  return encoderOf([...names(EVENT_COLUMNS), ...names(fields)], (writer, row) => {
+    const { event } = row;
+    writer.string(event.id);
+    writer.string(event.type);
+    writer.int64(event.time);
+    writer.string(row.importId);
+    writer.string(row.sourceTopic);
+    writer.int32(row.sourcePartition);
+    writer.int64(row.sourceOffset);
+    writer.int64(row.appendTime);
+    writer.int32(row.archivedPartition);
+    writer.int64(row.archivedOffset);
+    for (const field of fields) writeField(writer, field.type, event[field.name]);
+  });
 }
 
 export interface PredictionRow {
@@ -75,49 +86,44 @@ export interface PredictionRow {
 }
 
 export function predictionEncoder(): Encoder<PredictionRow> {
-  const writer = new RowBinaryWriter();
-  return {
-    columns: names(PREDICTION_COLUMNS),
-    format: 'RowBinary',
-    encode(rows) {
-      for (const { prediction: one, appendTime, archivedPartition, archivedOffset } of rows) {
-        writer.string(one.id);
-        writer.string(one.requestId);
-        writer.int64(one.requestTime);
-        writer.string(one.status);
-        writer.string(one.reason ?? '');
-        writer.string(one.model);
-        writer.int32(one.modelVersion);
-        writer.string(one.artefact);
-        writer.nullableFloat64(one.score);
-        writer.nullableBool(one.decision);
-        writer.string(one.layout);
-        writer.varint(one.vector.length);
-        for (const value of one.vector) writer.float64(value);
-        writer.varint(one.reads.length);
-        for (const read of one.reads) {
-          writer.string(read.read);
-          writer.string(read.view);
-          writer.string(read.entity);
-          writer.int64(read.head);
-          writer.int64(read.asOf);
-          writer.nullableInt64(read.sketchAsOf);
-          writer.int64(read.ageMs);
-        }
-        writer.string(one.sourceTopic);
-        writer.int32(one.sourcePartition);
-        writer.int64(one.sourceOffset);
-        writer.int64(one.rawAppendTime);
-        writer.int64(appendTime);
-        writer.float64(one.waitMs);
-        writer.float64(one.readMs);
-        writer.float64(one.scoreMs);
-        writer.int32(archivedPartition);
-        writer.int64(archivedOffset);
+  return encoderOf(
+    names(PREDICTION_COLUMNS),
+    (writer, { prediction: one, appendTime, archivedPartition, archivedOffset }) => {
+      writer.string(one.id);
+      writer.string(one.requestId);
+      writer.int64(one.requestTime);
+      writer.string(one.status);
+      writer.string(one.reason ?? '');
+      writer.string(one.model);
+      writer.int32(one.modelVersion);
+      writer.string(one.artefact);
+      writer.nullableFloat64(one.score);
+      writer.nullableBool(one.decision);
+      writer.string(one.layout);
+      writer.varint(one.vector.length);
+      for (const value of one.vector) writer.float64(value);
+      writer.varint(one.reads.length);
+      for (const read of one.reads) {
+        writer.string(read.read);
+        writer.string(read.view);
+        writer.string(read.entity);
+        writer.int64(read.head);
+        writer.int64(read.asOf);
+        writer.nullableInt64(read.sketchAsOf);
+        writer.int64(read.ageMs);
       }
-      return writer.take();
+      writer.string(one.sourceTopic);
+      writer.int32(one.sourcePartition);
+      writer.int64(one.sourceOffset);
+      writer.int64(one.rawAppendTime);
+      writer.int64(appendTime);
+      writer.float64(one.waitMs);
+      writer.float64(one.readMs);
+      writer.float64(one.scoreMs);
+      writer.int32(archivedPartition);
+      writer.int64(archivedOffset);
     },
-  };
+  );
 }
 
 export interface DeadLetterRow {
@@ -129,29 +135,24 @@ export interface DeadLetterRow {
 }
 
 export function deadLetterEncoder(): Encoder<DeadLetterRow> {
-  const writer = new RowBinaryWriter();
-  return {
-    columns: names(DEAD_LETTER_COLUMNS),
-    format: 'RowBinary',
-    encode(rows) {
-      for (const { letter, refusedTime, archivedPartition, archivedOffset } of rows) {
-        writer.string(letter.stage);
-        writer.string(letter.code);
-        writer.string(letter.detail);
-        writer.string(letter.writer);
-        writer.string(letter.sourceTopic);
-        writer.int32(letter.sourcePartition);
-        writer.int64(letter.sourceOffset);
-        writer.int64(letter.appendTime);
-        writer.nullableString(letter.eventId);
-        writer.nullableInt64(letter.eventTime);
-        writer.nullableBytes(letter.key);
-        writer.nullableBytes(letter.value);
-        writer.int64(refusedTime);
-        writer.int32(archivedPartition);
-        writer.int64(archivedOffset);
-      }
-      return writer.take();
+  return encoderOf(
+    names(DEAD_LETTER_COLUMNS),
+    (writer, { letter, refusedTime, archivedPartition, archivedOffset }) => {
+      writer.string(letter.stage);
+      writer.string(letter.code);
+      writer.string(letter.detail);
+      writer.string(letter.writer);
+      writer.string(letter.sourceTopic);
+      writer.int32(letter.sourcePartition);
+      writer.int64(letter.sourceOffset);
+      writer.int64(letter.appendTime);
+      writer.nullableString(letter.eventId);
+      writer.nullableInt64(letter.eventTime);
+      writer.nullableBytes(letter.key);
+      writer.nullableBytes(letter.value);
+      writer.int64(refusedTime);
+      writer.int32(archivedPartition);
+      writer.int64(archivedOffset);
     },
-  };
+  );
 }
