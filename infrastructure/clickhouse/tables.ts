@@ -76,7 +76,8 @@ export const PREDICTION_COLUMNS: readonly ColumnSpec[] = [
   column('vector', 'Array(Float64)', 'feature vector, NaN for null; see the view with each feature by name'),
   column(
     'reads',
-    `Array(Tuple(read ${WORD}, view ${WORD}, entity String, head ${TIME}, as_of ${TIME}, sketch_as_of Nullable(${TIME}), age_ms Int64))`,
+    // Plain strings: as dictionaries these cost the server 3 us a row, a third of the insert.
+    `Array(Tuple(read String, view String, entity String, head ${TIME}, as_of ${TIME}, sketch_as_of Nullable(${TIME}), age_ms Int64))`,
     'one per read: the young edge asked for (head), the one read (as_of), request time - as_of (age_ms)',
   ),
   ...LINEAGE,
