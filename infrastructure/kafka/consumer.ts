@@ -7,6 +7,9 @@ import type { Consumer, ConsumerOptions, Poll, TopicPartition } from './port.ts'
 
 const DEFAULT_BUFFERED_BYTES = 4_194_304;
 
+/** An assignment whose offsets cannot be read for longer than this fails the poll. */
+const GIVE_UP_MS = 60_000;
+
 /**
  * A member of a group with buffers of its own. Joining and heartbeats go on by themselves; what the group decides is
  * taken up inside `poll`, so that `onAssigned` never runs while its owner is at work on an older assignment.
@@ -23,6 +26,7 @@ export async function createConsumer(
   let generation = 0;
   let current = false;
   let closed = false;
+  let failingSince: number | null = null;
 
   const membership = new Membership(cluster, options.group, options.topics, {
     onAssignment(assignment) {
@@ -37,17 +41,27 @@ export async function createConsumer(
   });
   membership.start();
 
-  async function takeUp(assignment: Assignment): Promise<void> {
+  /** Answers whether it came to that; false while brokers are away, for a while. */
+  async function takeUp(assignment: Assignment): Promise<boolean> {
     const positions = await options.onAssigned(assignment.partitions);
     if (positions.length !== assignment.partitions.length) {
       throw new TypeError('onAssigned must answer for every partition given');
     }
-    if (told !== assignment) return; // The group has moved on meanwhile.
-    await fetcher.assign(assignment.partitions, positions);
-    if (told !== assignment) return;
+    if (told !== assignment) return true; // The group has moved on meanwhile.
+    try {
+      await fetcher.assign(assignment.partitions, positions);
+    } catch (error) {
+      failingSince ??= Date.now();
+      const passing = error instanceof KafkaError && error.retriable;
+      if (!passing || Date.now() - failingSince > GIVE_UP_MS) throw error;
+      return false;
+    }
+    failingSince = null;
+    if (told !== assignment) return true;
     told = null;
     generation = assignment.generation;
     current = true;
+    return true;
   }
 
   return {
@@ -55,7 +69,11 @@ export async function createConsumer(
       const deadline = performance.now() + maxWaitMs;
       for (;;) {
         if (closed) throw new KafkaError('closed', 'the consumer has been closed', { retriable: false });
-        while (told !== null) await takeUp(told);
+        while (told !== null) {
+          if (await takeUp(told)) continue;
+          if (performance.now() >= deadline) return { generation, batches: [], cut: [], atEnd: [] };
+          await fetcher.wait(50);
+        }
         const taken = fetcher.take(options.maxPollRecords);
         const left = deadline - performance.now();
         if (taken.batches.length > 0 || taken.cut.length > 0 || left <= 0) return { generation, ...taken };

@@ -112,7 +112,7 @@ export function registryConformance(name: string, connect: () => Promise<SchemaR
       const unknown = 2_000_000_000;
       expect(await client.schemaById(unknown)).toBe(null);
       const found = await client.schemasById([unknown, id, id, unknown + 1]);
-      expect([...found.keys()].sort()).toEqual([id, unknown, unknown + 1]);
+      expect([...found.keys()].sort((a, b) => a - b)).toEqual([id, unknown, unknown + 1]);
       expect(found.get(unknown)).toBe(null);
       expect(found.get(id)).toContain('Thing');
     });
