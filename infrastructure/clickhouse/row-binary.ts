@@ -66,24 +66,15 @@ export class RowBinaryWriter {
     this.room(length * 3 + 8);
     const before = this.at;
     this.varint(length);
-    const { buffer } = this;
-    // Faster than a call into Buffer for the short names and ids that events are made of.
-    if (length < 64) {
-      let at = this.at;
-      let i = 0;
-      for (; i < length; i++) {
-        const code = value.charCodeAt(i);
-        if (code > 127) break;
-        buffer[at++] = code;
-      }
-      if (i === length) {
-        this.at = at;
-        return;
-      }
+    const written = this.buffer.write(value, this.at);
+    if (written === length) {
+      this.at += written;
+      return;
     }
+    // Not all ASCII: the length in front was wrong.
     this.at = before;
-    this.varint(Buffer.byteLength(value));
-    this.at += buffer.write(value, this.at);
+    this.varint(written);
+    this.at += this.buffer.write(value, this.at);
   }
 
   bytes(value: Uint8Array): void {

@@ -42,23 +42,19 @@ export class RequestWriter {
   }
 
   text(value: string): void {
-    const { buffer } = this;
     const before = this.at;
     this.frame(36, value.length);
-    let at = this.at;
-    for (let i = 0; i < value.length; i++) {
-      const code = value.charCodeAt(i);
-      if (code > 127) {
-        this.at = before;
-        this.frame(36, Buffer.byteLength(value));
-        at = this.at + buffer.write(value, this.at);
-        break;
-      }
-      buffer[at++] = code;
+    let written = this.buffer.write(value, this.at);
+    if (written !== value.length) {
+      // Not all ASCII: the length in front was wrong.
+      this.at = before;
+      this.frame(36, written);
+      written = this.buffer.write(value, this.at);
     }
-    buffer[at++] = CR;
-    buffer[at++] = LF;
-    this.at = at;
+    const at = this.at + written;
+    this.buffer[at] = CR;
+    this.buffer[at + 1] = LF;
+    this.at = at + 2;
   }
 
   bytes(value: Uint8Array): void {
