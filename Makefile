@@ -16,9 +16,10 @@ help:
 	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
 	@echo "make clean             stops the stack and removes what was installed and stored here"
 
-# npm ci deletes node_modules first, so it runs only where the lock file says something else than is installed.
+# Not npm ci: it wants every platform's binary in the lock file, and a registry that keeps only some platforms
+# writes a lock file without the others. npm install takes the locked versions all the same.
 install:
-	@node .ci/installed.mjs || npm ci --no-fund --no-audit --loglevel=error
+	@node .ci/installed.mjs || npm install --no-fund --no-audit --loglevel=error
 
 demo: install
 	@$(MILLRACE) demo $(if $(EMBEDDED),--embedded) $(if $(EXIT),--exit) $(ARGS)
