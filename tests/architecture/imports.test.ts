@@ -114,7 +114,7 @@ describe('the tree belongs to no machine', () => {
     new RegExp(['files', 'pythonhosted', 'org'].join('\\.')),
     new RegExp(`repo1?\\.maven\\.${'apache\\.'}?org`),
     /"resolved": "https?:/,
-    /^\s*registry\s*=/m,
+    /^\s*registry\s*=\s*https?:/m,
   ];
   const literals = [homedir(), root, process.env.npm_config_registry ?? ''].filter((text) => text.length > 5);
   if (hostname().length >= 8) literals.push(hostname());
