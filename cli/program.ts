@@ -8,6 +8,7 @@ import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDown } from './commands/down.ts';
 import { registerEvaluate } from './commands/evaluate.ts';
+import { registerExplain } from './commands/explain.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
 import { registerModels } from './commands/models.ts';
@@ -37,6 +38,7 @@ const COMMANDS: readonly Register[] = [
   registerModels,
   registerFeatures,
   registerPredictions,
+  registerExplain,
   registerDeadLetters,
   registerAudit,
   registerDemo,

@@ -1,0 +1,92 @@
+import { type Explanation, explain } from '../../streams/explain.ts';
+import { type CommandContext, examples, type Register } from '../command.ts';
+import { FailedResult } from '../errors.ts';
+import { duration, instant } from '../format.ts';
+import type { Output } from '../output.ts';
+import { openPlatform, openProject } from '../project.ts';
+import { modelOf } from './predictions.ts';
+
+interface Options {
+  readonly model?: string;
+}
+
+export const registerExplain: Register = (program, run) => {
+  program
+    .command('explain')
+    .argument('<id>', 'of a prediction, or of the request it answers')
+    .description(
+      'one prediction with all its inputs, its score computed once more; exit code 1 where a bit differs',
+    )
+    .option('--model <name>', "default: the project's only one")
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace predictions tail --from-start --limit 3', 'find an id'],
+        ['millrace explain 2001-03-22T16:00-LAX-SMF-0:d', 'where its score came from'],
+      ),
+    )
+    .action(
+      run(async (context: CommandContext, id: string, options: Options) => {
+        const project = openProject(context);
+        const model = modelOf(project, options.model);
+        const platform = openPlatform(context, project);
+        try {
+          const { warehouse, artefacts } = platform;
+          const explanation = await explain({ project, model, warehouse, artefacts }, id);
+          if (context.output.isJson) context.output.json(explanation);
+          else print(explanation, context.output);
+          if (explanation.same === false) throw new FailedResult();
+        } finally {
+          await platform.close();
+        }
+      }),
+    );
+};
+
+function print(one: Explanation, output: Output): void {
+  const { bold, dim, green, red } = output.colours;
+  const answer =
+    one.score === null
+      ? red(`refused: ${one.reason ?? ''}`)
+      : `${one.score} (${one.decision ? 'yes' : 'no'}, from ${one.threshold} on)`;
+  output.line(`${bold(one.requestId)} of ${instant(one.requestTime)}`);
+  output.line(`${one.model} version ${one.modelVersion}: ${bold(answer)}`);
+  if (one.same !== null)
+    output.line(
+      one.same
+        ? `${green('✓')} computed once more from its record: the same to the last bit`
+        : `${red('✗')} computed once more from its record: ${one.recomputed}`,
+    );
+  output.line();
+  output.table(
+    [
+      { title: 'read' },
+      { title: 'view' },
+      { title: 'entity' },
+      { title: 'as of' },
+      { title: 'age', align: 'right' },
+    ],
+    one.reads.map(({ read, view, entity, asOf, ageMs }) => [
+      read,
+      view,
+      entity,
+      instant(asOf),
+      duration(ageMs),
+    ]),
+  );
+  output.line();
+  output.table(
+    [{ title: 'feature' }, { title: 'value', align: 'right' }],
+    one.features.map(({ name, value }) => [name, value === null ? dim('null') : String(value)]),
+  );
+  output.line();
+  const { source, ms } = one;
+  output.line(dim(`raw event: ${source.topic} partition ${source.partition} offset ${source.offset}`));
+  output.line(
+    dim(
+      `took ${duration(ms.total)} from raw event to prediction: gate ${duration(ms.gate)}, read ${duration(ms.read)} and score ${duration(ms.score)} of its batch`,
+    ),
+  );
+  output.line(dim(`artefact ${one.artefact}`));
+  output.line(dim(one.sql));
+}
