@@ -4,7 +4,10 @@ import type { DeadLetter, Prediction } from '../../schemas/records.ts';
 import { RowBinaryWriter } from './row-binary.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, PREDICTION_COLUMNS } from './tables.ts';
 
-/** Rows of the archive as RowBinary: a fifth of JSONEachRow's CPU here, and half of it in the server. */
+/**
+ * Rows of the archive as RowBinary. Measured with events of 15 columns: 0.45 us a row here against 1.2 for
+ * JSONEachRow, and 1.7 us in the server against 2.6.
+ */
 
 export interface EventRow {
   readonly event: EventRecord;

@@ -16,6 +16,11 @@ export interface WarehouseOptions {
   /** ms a statement may take. */
   readonly requestTimeoutMs?: number;
   readonly maxConnections?: number;
+  /**
+   * For a slow network: a sixth of the bytes. Off by default: packing events costs 0.3 to 1.4 us a row here
+   * (levels 1 and 6) and 0.3 in the server, as much as encoding them.
+   */
+  readonly gzip?: boolean;
 }
 
 /** Statement as a message names it: its first words. */
@@ -50,8 +55,7 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
     application: 'millrace',
     request_timeout: options.requestTimeoutMs ?? 120_000,
     max_open_connections: options.maxConnections ?? 8,
-    // gzip costs more CPU at both ends than the loopback or a data centre's network saves.
-    compression: { request: false, response: false },
+    compression: { request: options.gzip ?? false, response: options.gzip ?? false },
     // Below the 3 s after which a ClickHouse of default settings hangs up on an idle connection.
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
     clickhouse_settings: settings,

@@ -1,5 +1,5 @@
 import { checkAddress, checkBytes, sha256Of } from '../artefacts/directory.ts';
-import { ArtefactStoreError, type ArtefactStore } from '../artefacts/port.ts';
+import { type ArtefactStore, ArtefactStoreError } from '../artefacts/port.ts';
 
 export interface MemoryArtefacts extends ArtefactStore {
   /** Flips one bit of what is stored. */

@@ -6,8 +6,8 @@ const LF = 10;
 const FRAME = 16;
 
 /**
- * One request as RESP bytes, `*n $len arg …`, written straight into one buffer: a third of the client CPU of
- * ioredis' own mixed-buffer path, which makes three pieces of every argument and joins them.
+ * One request as RESP bytes, `*n $len arg …`, written straight into one buffer (0.2 us a key and value), where
+ * ioredis makes three pieces of every binary argument and joins them.
  */
 export class RequestWriter {
   private readonly buffer: Buffer;

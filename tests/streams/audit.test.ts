@@ -81,16 +81,7 @@ describe('audit', () => {
     };
   }
 
-  const records: Raw[] = [
-    'clock',
-    'accepted',
-    'accepted',
-    'refused',
-    'clock',
-    'accepted',
-    'late',
-    'clock',
-  ];
+  const records: Raw[] = ['clock', 'accepted', 'accepted', 'refused', 'clock', 'accepted', 'late', 'clock'];
 
   it('holds where everything is somewhere, once', async () => {
     const { archive, check } = await world(records);
