@@ -1,3 +1,4 @@
+import { ZoneClock } from '../../processors/zones.ts';
 import { HOUR, MINUTE } from '../../schemas/time.ts';
 
 /** Offsets of a time zone over a stretch of time: `offsets[k]` (ms east of UTC) holds from `starts[k]` (epoch ms) on. */
@@ -7,11 +8,12 @@ export interface ZoneTable {
 }
 
 /**
- * Reads a zone's offsets for [from, to) from the runtime's time zone data: one look-up an hour of half a
- * day steps, then bisection to the minute, so that converting a row needs no look-up at all.
+ * Reads a zone's offsets for [from, to) by steps of half a day, then bisection to the minute, so that
+ * converting a row needs no look-up at all.
  */
 export function zoneTable(zone: string, from: number, to: number): ZoneTable {
-  const offsetAt = offsetLookup(zone);
+  const clock = new ZoneClock(zone);
+  const offsetAt = (time: number) => clock.offset(time);
   const starts = [Number.NEGATIVE_INFINITY];
   const offsets = [offsetAt(from)];
   let known = from;
@@ -56,23 +58,4 @@ export function localToUtc(table: ZoneTable, local: number): LocalTime {
     }
   }
   throw new RangeError('a zone table is never empty');
-}
-
-function offsetLookup(zone: string): (time: number) => number {
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  });
-  return function offsetAt(time) {
-    const part: Record<string, number> = {};
-    for (const { type, value } of format.formatToParts(time)) part[type] = Number(value);
-    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = part;
-    return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(time / 1000) * 1000;
-  };
 }

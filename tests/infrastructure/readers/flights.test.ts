@@ -36,8 +36,8 @@ describe('the flights', () => {
     for await (const batch of flights.read({ from, to: from + DAY, batchSize: 777 })) {
       for (const [k, event] of batch.events.entries()) {
         const row = batch.rows[k] as number;
-        expect(event.time).toBeGreaterThanOrEqual(Math.max(from, last.time));
-        expect(event.time).toBeLessThan(from + DAY);
+        if (event.time < Math.max(from, last.time) || event.time >= from + DAY)
+          expect.fail(`${event.id} stands after ${last.id}`);
         if (event.time === last.time && row <= last.row) expect.fail(`${event.id} stands after ${last.id}`);
         last = { time: event.time, row, id: event.id };
         ids.add(event.id);
@@ -47,7 +47,7 @@ describe('the flights', () => {
   });
 
   it('give the delay at arrival alone, with the moment of departure', async () => {
-    const events = await collect(DAY_ONE, DAY_ONE + 2 * DAY);
+    const events = await collect(DAY_ONE, DAY_ONE + DAY);
     const departures = new Map(
       events.filter((e) => e.type === 'flight.departed').map((e) => [e.flight_id, e]),
     );
@@ -56,19 +56,21 @@ describe('the flights', () => {
       const departure = departures.get(arrival.flight_id as string);
       if (departure === undefined) continue;
       joined += 1;
-      expect(departure.delay).toBeNull();
-      expect(departure.departed_at).toBe(departure.time);
-      expect(Number.isInteger(arrival.delay)).toBe(true);
-      expect(arrival.departed_at).toBe(departure.time);
-      expect(arrival.time).toBe(departure.time + flightMinutes(Number(arrival.distance)) * MINUTE);
-      expect(arrival.local_time).toBe(departure.local_time);
-      expect(arrival.zone).toBe(departure.zone);
+      const good =
+        departure.delay === null &&
+        departure.departed_at === departure.time &&
+        Number.isInteger(arrival.delay) &&
+        arrival.departed_at === departure.time &&
+        arrival.time === departure.time + flightMinutes(Number(arrival.distance)) * MINUTE &&
+        arrival.local_time === departure.local_time &&
+        arrival.zone === departure.zone;
+      if (!good) expect.fail(JSON.stringify([departure, arrival]));
     }
-    expect(joined).toBeGreaterThan(25_000);
+    expect(joined).toBeGreaterThan(10_000);
   });
 
   it('tell flights of one minute, origin and destination apart by an ordinal, never by the delay', async () => {
-    const events = await collect(Date.UTC(2001, 0, 2), Date.UTC(2001, 0, 12));
+    const events = await collect(Date.UTC(2001, 0, 2), Date.UTC(2001, 0, 7));
     const departures = events.filter((event) => event.type === 'flight.departed');
     expect(new Set(departures.map((event) => event.flight_id)).size).toBe(departures.length);
     expect(departures.some((event) => String(event.flight_id).endsWith('-1'))).toBe(true);
@@ -88,15 +90,18 @@ describe('the flights', () => {
 
   it('keep the one local time that clocks jumped over, for validation to refuse', async () => {
     const events = await collect(DAY_ONE, DAY_ONE + DAY);
-    const skipped = events.filter((event) => {
-      if (event.type !== 'flight.departed') return false;
-      const shown = new Intl.DateTimeFormat('sv', {
-        timeZone: String(event.zone),
-        dateStyle: 'short',
-        timeStyle: 'short',
-      }).format(event.time);
-      return shown.replace(' ', 'T') !== event.local_time;
-    });
+    const clocks = new Map<string, Intl.DateTimeFormat>();
+    const shownAt = (event: EventRecord): string => {
+      const zone = String(event.zone);
+      const known = clocks.get(zone);
+      const clock =
+        known ?? new Intl.DateTimeFormat('sv', { timeZone: zone, dateStyle: 'short', timeStyle: 'short' });
+      clocks.set(zone, clock);
+      return clock.format(event.time).replace(' ', 'T');
+    };
+    const skipped = events.filter(
+      (event) => event.type === 'flight.departed' && shownAt(event) !== event.local_time,
+    );
     expect(skipped.map((event) => event.local_time)).toEqual(['2001-04-01T02:10']);
   });
 
@@ -106,7 +111,7 @@ describe('the flights', () => {
     await expect(openFlights(path)).rejects.toThrow(
       `${path} is not a whole Parquet file (it is cut short, or something else); fetch it again.`,
     );
-  });
+  }, 60_000);
 });
 
 describe('a local time', () => {
