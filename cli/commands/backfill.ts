@@ -1,12 +1,20 @@
 import { backfillState } from '../../streams/backfill.ts';
+import { backfillRange } from '../../streams/vectors.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { bytes, count, day, instant } from '../format.ts';
 import { instantOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { modelOf } from './predictions.ts';
 
 interface StateOptions {
   readonly to: number;
   readonly replace?: boolean;
+}
+
+interface VectorsOptions {
+  readonly from: number;
+  readonly to: number;
+  readonly all?: boolean;
 }
 
 export const registerBackfill: Register = (program, run) => {
@@ -18,6 +26,18 @@ export const registerBackfill: Register = (program, run) => {
     .option('--replace', 'also where there is a state already')
     .addHelpText('after', examples(['millrace backfill state --to 2001-03-23', 'features as of 23 March']))
     .action(run(state));
+  group
+    .command('vectors')
+    .argument('[model]', "default: the project's only one")
+    .description('write the vectors that past requests would have had, read as live would, to a table')
+    .requiredOption('--from <time>', 'requests from here', instantOption)
+    .requiredOption('--to <time>', 'requests before this', instantOption)
+    .option('--all', 'all of them, not only the sample that the model declares')
+    .addHelpText(
+      'after',
+      examples(['millrace backfill vectors --from 2001-03-01 --to 2001-03-08', 'a week of vectors']),
+    )
+    .action(run(vectors));
 };
 
 async function state(context: CommandContext, options: StateOptions): Promise<void> {
@@ -55,6 +75,46 @@ async function state(context: CommandContext, options: StateOptions): Promise<vo
         { title: 'bytes', align: 'right' },
       ],
       report.views.map((view) => [view.view, count(view.entities), count(view.keys), bytes(view.bytes)]),
+    );
+  } catch (error) {
+    progress.fail();
+    throw error;
+  } finally {
+    await platform.close();
+  }
+}
+
+async function vectors(
+  context: CommandContext,
+  name: string | undefined,
+  options: VectorsOptions,
+): Promise<void> {
+  const { output, signal } = context;
+  const project = openProject(context);
+  const model = modelOf(project, name);
+  const platform = openPlatform(context, project);
+  const progress = output.progress('vectors', { unit: 'vectors' });
+  try {
+    const { ids, events, table } = await backfillRange({
+      project,
+      model,
+      warehouse: platform.warehouse,
+      from: options.from,
+      to: options.to,
+      sample: options.all ? null : model.sample,
+      persist: true,
+      signal,
+      progress: (done) => {
+        if (done.step !== 'vectors') return;
+        progress.total(done.of);
+        progress.update(done.vectors, day(done.time));
+      },
+    });
+    progress.done();
+    const result = { model: model.name, vectors: ids.length, events, table, layout: model.layoutHash };
+    if (output.isJson) return output.json(result);
+    output.line(
+      `${count(ids.length)} vectors of ${model.name} from ${count(events)} events, in table ${table}`,
     );
   } catch (error) {
     progress.fail();
