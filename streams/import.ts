@@ -23,6 +23,8 @@ export interface ImportOptions {
   readonly to: number | null;
   /** Wall time, epoch ms. */
   readonly now: number;
+  /** Events an insert, 50,000 by default; a repeat of a broken import should keep it. */
+  readonly batchSize?: number;
   readonly progress?: (done: ImportProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -91,14 +93,16 @@ export async function importHistory(options: ImportOptions): Promise<ImportRepor
     };
     const times = { from: iso(from), to: iso(to), at: iso(row.at) };
     const token = `${importId}:${from}:${to}:${state}:${now}`;
-    return warehouse.insert(tables.imports(project.prefix), [{ ...row, ...times }], { token });
+    return retrying(() =>
+      warehouse.insert(tables.imports(project.prefix), [{ ...row, ...times }], { token }),
+    );
   };
 
   await record('begun', 0, {});
   const of = file.count(range);
   const writer = createWriter(options, importId);
   let events = 0;
-  for await (const batch of file.read({ ...range, batchSize: EVENTS_AN_INSERT })) {
+  for await (const batch of file.read({ ...range, batchSize: options.batchSize ?? EVENTS_AN_INSERT })) {
     options.signal?.throwIfAborted();
     await writer.write(batch);
     events += batch.events.length;
@@ -233,12 +237,11 @@ async function findCovering(
   from: number,
   to: number,
 ): Promise<Pick<ImportReport, 'rows' | 'accepted' | 'rejected'> | null> {
-  const [done] = await warehouse.query<{ rows: number; detail: string }>(
-    `SELECT rows, detail FROM ${tables.imports(project.prefix)} FINAL
+  const sql = `SELECT rows, detail FROM ${tables.imports(project.prefix)} FINAL
     WHERE source = {source:String} AND import_id = {id:String} AND state = 'done'
-      AND toUnixTimestamp64Milli(\`from\`) <= {from:Int64} AND toUnixTimestamp64Milli(\`to\`) >= {to:Int64} LIMIT 1`,
-    { source: source.name, id: file.sha256, from, to },
-  );
+      AND toUnixTimestamp64Milli(\`from\`) <= {from:Int64} AND toUnixTimestamp64Milli(\`to\`) >= {to:Int64} LIMIT 1`;
+  const parameters = { source: source.name, id: file.sha256, from, to };
+  const [done] = await retrying(() => warehouse.query<{ rows: number; detail: string }>(sql, parameters));
   if (done === undefined) return null;
   const { rejected } = JSON.parse(done.detail) as { rejected: ImportReport['rejected'] };
   return { rows: file.rows, accepted: done.rows, rejected };
@@ -249,13 +252,13 @@ async function refuseOverlap(
   from: number,
   to: number,
 ): Promise<void> {
-  const [other] = await warehouse.query<{ import_id: string; count: number; first: number }>(
-    `SELECT import_id, count() AS count, min(toUnixTimestamp64Milli(time)) AS first
+  const sql = `SELECT import_id, count() AS count, min(toUnixTimestamp64Milli(time)) AS first
     FROM ${tables.events(project.prefix, source.name)}
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64})
       AND import_id != {id:String}
-    GROUP BY import_id ORDER BY import_id LIMIT 1`,
-    { from, to, id: file.sha256 },
+    GROUP BY import_id ORDER BY import_id LIMIT 1`;
+  const [other] = await retrying(() =>
+    warehouse.query<{ import_id: string; first: number }>(sql, { from, to, id: file.sha256 }),
   );
   if (other === undefined) return;
   const what =

@@ -1,5 +1,6 @@
 import { createTableSql } from '../infrastructure/clickhouse/ensure-tables.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { retrying } from '../infrastructure/clickhouse/retry.ts';
 import type { TableSpec } from '../infrastructure/clickhouse/tables.ts';
 import { tables } from '../schemas/names.ts';
 
@@ -39,18 +40,14 @@ export async function recordRun(warehouse: Warehouse, prefix: string, run: Run):
   const table = runsTable(prefix);
   await warehouse.command(createTableSql(table, prefix));
   const iso = (time: number) => new Date(time).toISOString();
-  await warehouse.insert(
-    table.name,
-    [
-      {
-        id: run.id,
-        kind: run.kind,
-        subject: run.subject,
-        started_at: iso(run.startedAt),
-        finished_at: iso(run.finishedAt),
-        detail: JSON.stringify(run.detail),
-      },
-    ],
-    { token: `${run.kind}:${run.id}:${run.startedAt}` },
-  );
+  const row = {
+    id: run.id,
+    kind: run.kind,
+    subject: run.subject,
+    started_at: iso(run.startedAt),
+    finished_at: iso(run.finishedAt),
+    detail: JSON.stringify(run.detail),
+  };
+  const token = `${run.kind}:${run.id}:${run.startedAt}`;
+  await retrying(() => warehouse.insert(table.name, [row], { token }));
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureTables, removeTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
 import { createMemoryStore } from '../../infrastructure/memory/store.ts';
@@ -85,6 +86,28 @@ describe('an import', () => {
     expect(forgot.status).toBe('done');
     const [events] = await warehouse.query<{ n: number }>(`SELECT count() AS n FROM ${table} FINAL`);
     expect(events?.n).toBe(imported.accepted);
+  });
+
+  it('holds every event once where an answer was lost and where it was stopped half-way', async () => {
+    const { source, file, warehouse } = archive;
+    const project = { ...archive.project, prefix: 'broken-import' };
+    await ensureTables(warehouse, project);
+    const all = { project, source, file, warehouse, from: FROM, to: TO, now: 5_000, batchSize: 1_000 };
+    const events = async () =>
+      (await warehouse.query(`SELECT 1 FROM ${tables.events(project.prefix, source.name)} FINAL`)).length;
+    const stop = new AbortController();
+    warehouse.failNext('after');
+    const progress = (done: { events: number }) => {
+      if (done.events >= 3_000) stop.abort();
+    };
+    await expect(importHistory({ ...all, progress, signal: stop.signal })).rejects.toThrow(/abort/i);
+    const partly = await events();
+    expect(partly).toBeGreaterThanOrEqual(1_000);
+    warehouse.failNext('after');
+    const report = await importHistory({ ...all, now: 6_000 });
+    expect(await events()).toBe(report.accepted);
+    expect(report.accepted).toBeGreaterThan(partly);
+    expect(await removeTables(warehouse, project.prefix)).toBeGreaterThan(2);
   });
 
   it('is refused where events from Kafka lie', async () => {
