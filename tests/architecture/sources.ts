@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 
 export const root = join(import.meta.dirname, '../..');
 
-/** Paths of all TypeScript files under `directory`, relative to the root, with `/`. */
+/** Paths of all TypeScript files under `directory`, relative to the root, with `/`. None where it does not exist yet. */
 export function sourceFiles(directory: string): string[] {
+  if (!existsSync(join(root, directory))) return [];
   return readdirSync(join(root, directory), { recursive: true, encoding: 'utf8' })
     .map((file) => posix.join(directory, file.replaceAll('\\', '/')))
     .filter((file) => file.endsWith('.ts') && !file.includes('node_modules/'))

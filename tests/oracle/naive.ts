@@ -50,27 +50,32 @@ export function oracleRead(
       const list = feature.aggregation === 'distinct' || feature.aggregation === 'quantile';
       const input = index === undefined ? undefined : (list ? set?.sketches : set?.columns)?.[index]?.input;
       if (input === undefined) throw new Error(`feature ${feature.name} has no column ${k}`);
-      return valuesOf(view, events, input).filter(({ time }) => inside(time));
+      return valuesOf(view, events, input, inside);
     };
     return aggregate(view, feature, request, edge, column);
   });
 }
 
-/** The values that the events give to one input, each at the time that keys the view. */
-function valuesOf(view: View, events: readonly OracleEvent[], index: number): Seen[] {
+/** The values that the events inside give to one input, each at the time that keys the view. */
+function valuesOf(
+  view: View,
+  events: readonly OracleEvent[],
+  index: number,
+  inside: (time: number) => boolean,
+): Seen[] {
   const input = view.inputs[index];
   const seen: Seen[] = [];
   for (const { source, event } of events) {
     if (input === undefined || source !== input.source) continue;
-    const value = input.evaluate(event);
-    if (value === null) continue;
     let time = event.time;
     if (view.at !== null) {
       const second = event[view.at.field];
       if (typeof second !== 'number' || event.time - second > view.at.maxDelay) continue;
       time = second;
     }
-    seen.push({ time, value: BigInt(value) });
+    if (!inside(time)) continue;
+    const value = input.evaluate(event);
+    if (value !== null) seen.push({ time, value: BigInt(value) });
   }
   return seen;
 }
