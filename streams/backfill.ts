@@ -34,6 +34,11 @@ export interface BackfillStateOptions {
   readonly to: number;
   /** Also where the online store holds a state that Kafka made; without it that is refused. */
   readonly replace?: boolean;
+  /**
+   * Nothing happened before the first imported event: windows that reach back of it are whole. Without it
+   * they are refused as `behind`, since what they lack is not known.
+   */
+  readonly whole?: boolean;
   readonly progress?: (done: BackfillStateProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -124,7 +129,7 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
         next: starts.get(view.id)?.[part.partition] ?? 0,
         sources: sourceStates(project, view, marks),
         frontier: null,
-        base: imports.first,
+        base: options.whole === true ? null : imports.first,
         baseOpen: false,
         oldestExactHead: exactHead(view, to, view.resolution),
         history: { imports: imports.ids, until: to },

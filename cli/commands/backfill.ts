@@ -9,6 +9,7 @@ import { modelOf } from './predictions.ts';
 interface StateOptions {
   readonly to: number;
   readonly replace?: boolean;
+  readonly whole?: boolean;
 }
 
 interface VectorsOptions {
@@ -24,7 +25,14 @@ export const registerBackfill: Register = (program, run) => {
     .description('write the online state as if the streams had run until then; they must stand still')
     .requiredOption('--to <time>', 'event time up to which the archive is folded', instantOption)
     .option('--replace', 'also where there is a state already')
-    .addHelpText('after', examples(['millrace backfill state --to 2001-03-23', 'features as of 23 March']))
+    .option('--whole', 'nothing happened before the first imported event: windows may reach back of it')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace backfill state --to 2001-03-23', 'features as of 23 March'],
+        ['millrace backfill state --to 2026-01-05 --whole', 'of a business that began with its history'],
+      ),
+    )
     .action(run(state));
   group
     .command('vectors')
@@ -54,6 +62,7 @@ async function state(context: CommandContext, options: StateOptions): Promise<vo
       codecs: await platform.codecs(),
       to: options.to,
       replace: options.replace ?? false,
+      whole: options.whole ?? false,
       signal,
       progress: (done) => {
         if (done.step === 'fold')
