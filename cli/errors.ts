@@ -36,11 +36,9 @@ export function describeFailure(error: unknown, debug: boolean): Failure {
   if (!(error instanceof Error)) return { exitCode: EXIT.failed, message: String(error), code: 'unknown' };
   if (error instanceof FailedResult) return { exitCode: EXIT.failed, message: error.message, code: 'failed' };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  const exitCode = isConfiguration(error)
-    ? EXIT.usage
-    : error.name === 'AbortError'
-      ? EXIT.interrupted
-      : EXIT.failed;
+  if (error.name === 'AbortError' || code === 'interrupted')
+    return { exitCode: EXIT.interrupted, message: 'Stopped before the end.', code: 'interrupted' };
+  const exitCode = isConfiguration(error) ? EXIT.usage : EXIT.failed;
   if (debug) return { exitCode, message: stackOf(error), code };
   if (isExpected(error)) return { exitCode, message: error.message, code };
   return {
@@ -51,11 +49,7 @@ export function describeFailure(error: unknown, debug: boolean): Failure {
 }
 
 /** Errors with a `retriable` of their own were written to be read. */
-const isExpected = (error: Error) =>
-  isConfiguration(error) ||
-  'retriable' in error ||
-  error.name === 'AbortError' ||
-  error.name === 'StackError';
+const isExpected = (error: Error) => isConfiguration(error) || 'retriable' in error;
 
 function stackOf(error: Error): string {
   const own = error.stack ?? error.message;

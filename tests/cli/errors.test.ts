@@ -36,3 +36,8 @@ it('a bug points at the switch that shows its stack, and debug shows it with its
   expect(shown).toContain('errors.test.ts');
   expect(shown).toContain('caused by Error: deep');
 });
+
+it('an interrupt is no failure to be explained', () => {
+  const aborted = new DOMException('This operation was aborted', 'AbortError');
+  expect(describeFailure(aborted, false)).toMatchObject({ exitCode: 130, code: 'interrupted' });
+});
