@@ -8,6 +8,7 @@ import {
   wantsCompaction,
 } from '../../processors/log.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
+import { ViewState } from '../../processors/state.ts';
 import type { Contribution } from '../../schemas/records.ts';
 import type { TileSet, View } from '../../schemas/view.ts';
 import { buildView } from './build-view.ts';
@@ -168,5 +169,20 @@ describe('a folder', () => {
       return sum + (share ?? 0);
     }, 0);
     expect(total).toBe(1_111);
+  });
+});
+
+describe('state in memory', () => {
+  it('never promises an older edge again than it was pruned to', () => {
+    const state = new ViewState(view);
+    state.apply(at(T, [1, 5]));
+    state.prune(T);
+    state.prune(T - HOUR);
+    const out = new Float64Array(view.features.length);
+    const read = (frontier: number) =>
+      state.read('ORD', { time: T, zone: null }, asOf(view, T + HOUR, frontier), out, 0);
+    expect(read(T)).toBe('ok');
+    expect(read(T - 1)).toBe('behind');
+    for (const { bytes } of state.encode(T - HOUR)) expect(logInfo(bytes).oldestExactHead).toBe(T);
   });
 });

@@ -93,4 +93,24 @@ describe('a periodic feature', () => {
     const edge = asOf(view, T, T);
     expect(reader.read([null], { time: T, zone: null }, edge, limits, new Float64Array(1), 0)).toBe('behind');
   });
+
+  it('is refused where compaction may have dropped its first stretch', () => {
+    const view = viewOf({});
+    const [set] = view.sets;
+    const edge = asOf(view, T, T);
+    const first = T - 2 * DAY - 10 * MINUTE;
+    const short: View = { ...view, sets: set === undefined ? [] : [{ ...set, reach: DAY }] };
+    const limits = { oldestExactHead: first + DAY, base: Number.NEGATIVE_INFINITY };
+    const read = (oldestExactHead: number) =>
+      createReader(short).read(
+        [null],
+        { time: T, zone: null },
+        edge,
+        { ...limits, oldestExactHead },
+        new Float64Array(1),
+        0,
+      );
+    expect(read(first + DAY)).toBe('ok');
+    expect(read(first + DAY + MINUTE)).toBe('behind');
+  });
 });
