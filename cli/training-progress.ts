@@ -30,8 +30,9 @@ export function trainingSteps(output: Output): TrainingSteps {
       else if (done.step === 'logged') {
         if (done.rows > 0) summary += `; ${count(done.rows)} have their logged vector`;
       } else if (done.step === 'vectors') {
+        const progress = step('feature vectors', { total: done.of, unit: 'vectors' });
         summary = `${count(done.vectors)} vectors, read as live would have`;
-        step('feature vectors', { total: done.of, unit: 'vectors' }).update(done.vectors, day(done.time));
+        progress.update(done.vectors, day(done.time));
       } else if (done.step === 'backend') step('training').detail(`on ${done.backend.name}`);
       else {
         const { report, of } = done;
