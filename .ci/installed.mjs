@@ -8,7 +8,8 @@ try {
   const installed = packages('node_modules/.package-lock.json');
   for (const [path, { version, optional }] of Object.entries(wanted)) {
     // An optional package that does not fit this machine is left out by npm.
-    if (path !== '' && installed[path]?.version !== version && !(optional && !installed[path])) process.exit(1);
+    if (path !== '' && installed[path]?.version !== version && !(optional && !installed[path]))
+      process.exit(1);
   }
 } catch {
   process.exit(1);
