@@ -244,7 +244,7 @@ function latencyLines({ latency }: Report): string[] {
         [row('event to prediction', eventToPrediction), row('event to feature', eventToFeature)],
       ),
     ),
-    `  From the broker's stamp on the raw event, queueing included, in a replay paced at ${count(pace)} events/s.`,
+    `  From the broker's stamp on the raw event, queueing included, on the last day, which was paced: ${count(pace)} events/s.`,
   ];
 }
 

@@ -7,9 +7,6 @@ import { HISTORY_TO, LABELS_TO, PLANTED_EACH, REPLAY_TO, SEED } from './plan.ts'
 
 const REPLAYED = { from: HISTORY_TO, to: REPLAY_TO };
 
-/** Records the demo will send before the outcomes that come after. */
-export const countReplayed = (file: HistoryFile) => file.count(REPLAYED);
-
 /** Every event of the replayed days with planted bad ones among them, then the outcomes of requests already sent. */
 export async function* demoItems(
   file: HistoryFile,

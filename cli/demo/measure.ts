@@ -47,13 +47,13 @@ export function createMeasures(project: Project, source: Source, model: Model, w
   return {
     counts,
 
-    /** Requests before `to` only: those of the paced part. */
-    async predictionLatency(to: number): Promise<Quantiles> {
+    /** Requests from `from` on: those of the paced part. */
+    async predictionLatency(from: number): Promise<Quantiles> {
       return one<Quantiles>(
         `SELECT quantileExact(0.5)(ms) AS p50, quantileExact(0.99)(ms) AS p99, count() AS count FROM (
            SELECT toUnixTimestamp64Milli(append_time) - toUnixTimestamp64Milli(raw_append_time) AS ms
-           FROM ${predictions} FINAL WHERE request_time < fromUnixTimestamp64Milli({to:Int64}))`,
-        { to },
+           FROM ${predictions} FINAL WHERE request_time >= fromUnixTimestamp64Milli({from:Int64}))`,
+        { from },
       );
     },
 

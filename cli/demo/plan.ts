@@ -2,8 +2,11 @@
 
 /** History is every event before this; the replay is every event from then. */
 export const HISTORY_TO = Date.UTC(2001, 2, 23);
-/** The first day is paced, so that its latencies mean something; what comes after goes as fast as it is answered. */
-export const PACED_TO = Date.UTC(2001, 2, 24);
+/**
+ * Up to here the replay goes as fast as it is answered; the last day is paced, so that its latencies mean
+ * something, and comes last, so that they are those of streams that have been running for a while.
+ */
+export const PACED_FROM = Date.UTC(2001, 3, 8);
 /** Event time per wall time of the paced day. */
 export const PACE = 3_600;
 export const REPLAY_TO = Date.UTC(2001, 3, 9);

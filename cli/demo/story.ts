@@ -25,9 +25,18 @@ import type { Report } from '../report.ts';
 import { stackDirectory, startLocalStack } from '../stack.ts';
 import { trainingSteps } from '../training-progress.ts';
 import { codeVersion } from '../version.ts';
-import { countReplayed, demoItems, splitItems } from './items.ts';
+import { demoItems, splitItems } from './items.ts';
 import { createMeasures, type Measures } from './measure.ts';
-import { HISTORY_TO, LABELS_TO, PACE, PACED_TO, PLANTED_EACH, REPLAY_TO, SAMPLE_ROWS, SEED } from './plan.ts';
+import {
+  HISTORY_TO,
+  LABELS_TO,
+  PACE,
+  PACED_FROM,
+  PLANTED_EACH,
+  REPLAY_TO,
+  SAMPLE_ROWS,
+  SEED,
+} from './plan.ts';
 import { aborted, type RunningStreams, startInProcess, startProcesses } from './processes.ts';
 
 export interface Demo {
@@ -224,7 +233,9 @@ async function startStreams(stage: Stage, embedded: boolean): Promise<RunningStr
   const progress = context.output.progress('streams');
   const groups = [
     ['ingest', 'features'],
-    ['inference', 'archive'],
+    ['inference'],
+    // Large inserts would make requests wait, so they have a process of their own.
+    ['archive'],
   ] as const;
   const streams = embedded
     ? await startInProcess(
@@ -242,8 +253,8 @@ async function startStreams(stage: Stage, embedded: boolean): Promise<RunningStr
 interface Played {
   readonly sent: number;
   readonly planted: number;
+  readonly unlimited: ReplayResult;
   readonly paced: ReplayResult;
-  readonly rest: ReplayResult;
   readonly featureMs: Float64Array;
 }
 
@@ -258,39 +269,43 @@ async function play(stage: Stage): Promise<Played> {
     demoItems(file, source, model, (records) => {
       planted += records;
     }),
-    PACED_TO,
+    PACED_FROM,
   );
-  const total = countReplayed(file);
-  const pacedTotal = file.count({ from: HISTORY_TO, to: PACED_TO });
-
-  const pacing = output.progress(`replay, ${count(PACE)}x`, { total: pacedTotal, unit: 'events' });
-  const probe = await startFeatureProbe({ ...deps, source });
   const options = { source: source.name, signal, waitLimitMs: 120_000 };
+
+  const racing = output.progress('replay, unlimited', {
+    total: file.count({ from: HISTORY_TO, to: PACED_FROM }),
+    unit: 'events',
+  });
+  const unlimited = await replay(deps, {
+    ...options,
+    name: `${project.prefix}-unlimited`,
+    items: items.before,
+    speed: Number.POSITIVE_INFINITY,
+    onProgress: ({ sent, eventTime }) => racing.update(sent, instant(eventTime)),
+  });
+  signal.throwIfAborted();
+  const rate = (unlimited.sent * 1_000) / (unlimited.finishedAt - unlimited.startedAt);
+  racing.done(
+    `${count(unlimited.sent)} events to ${day(PACED_FROM - 1)}, ${count(rate)}/s through the whole path`,
+  );
+
+  const pacing = output.progress(`replay, ${count(PACE)}x`, {
+    total: file.count({ from: PACED_FROM, to: REPLAY_TO }),
+    unit: 'events',
+  });
+  const probe = await startFeatureProbe({ ...deps, source });
   const paced = await replay(deps, {
     ...options,
     name: `${project.prefix}-paced`,
-    items: items.before,
+    items: items.after,
     speed: PACE,
     onProgress: ({ sent, eventTime }) => pacing.update(sent, instant(eventTime)),
   }).finally(() => probe.stop());
   const featureMs = await probe.stop();
   signal.throwIfAborted();
-  pacing.done(`${count(paced.sent)} events of ${day(HISTORY_TO)}, answered as they came`);
-
-  const racing = output.progress('replay, unlimited', { total: total - pacedTotal, unit: 'events' });
-  const rest = await replay(deps, {
-    ...options,
-    name: `${project.prefix}-rest`,
-    items: items.after,
-    speed: Number.POSITIVE_INFINITY,
-    onProgress: ({ sent, eventTime }) => racing.update(sent, instant(eventTime)),
-  });
-  signal.throwIfAborted();
-  const ms = rest.finishedAt - rest.startedAt;
-  racing.done(
-    `${count(rest.sent)} events to ${instant(rest.lastTime ?? LABELS_TO)}, ${count((rest.sent * 1_000) / ms)}/s`,
-  );
-  return { sent: paced.sent + rest.sent, planted, paced, rest, featureMs };
+  pacing.done(`${count(paced.sent)} events to ${instant(paced.lastTime ?? LABELS_TO)}`);
+  return { sent: unlimited.sent + paced.sent, planted, unlimited, paced, featureMs };
 }
 
 const SETTLE_WITHIN_MS = 90_000;
@@ -328,7 +343,7 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
   const { imported, backfilled, trained, replayed, counts, embedded } = told;
   const progress = context.output.progress('report');
   const quality = await measures.quality(HISTORY_TO, { from: HISTORY_TO, to: REPLAY_TO, asOf: LABELS_TO });
-  const { paced, rest, featureMs } = replayed;
+  const { paced, unlimited, featureMs } = replayed;
   const report: Omit<Report, 'elapsed'> = {
     project: project.name,
     prefix: project.prefix,
@@ -352,9 +367,9 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
     },
     replay: {
       from: HISTORY_TO,
-      to: rest.lastTime ?? LABELS_TO,
-      ms: rest.finishedAt - paced.startedAt,
-      unlimited: { events: rest.sent, ms: rest.finishedAt - rest.startedAt },
+      to: paced.lastTime ?? LABELS_TO,
+      ms: paced.finishedAt - unlimited.startedAt,
+      unlimited: { events: unlimited.sent, ms: unlimited.finishedAt - unlimited.startedAt },
       sent: replayed.sent,
       planted: replayed.planted,
       accepted: counts.accepted,
@@ -366,7 +381,7 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
     },
     quality,
     latency: {
-      eventToPrediction: await measures.predictionLatency(PACED_TO),
+      eventToPrediction: await measures.predictionLatency(PACED_FROM),
       eventToFeature: {
         p50: quantileOf(featureMs, 0.5),
         p99: quantileOf(featureMs, 0.99),
