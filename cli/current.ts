@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ProcessRecord } from '../infrastructure/local/processes.ts';
 
 /** What the last demo (or `apply --prefix`) of a project left for the commands that come after it. */
 export interface Current {
@@ -9,6 +10,8 @@ export interface Current {
   readonly since: number;
   /** The local stack runs because of this run, which stops it at its end. */
   readonly startedStack?: boolean;
+  /** The process that works on it, for as long as it lives. */
+  readonly process?: ProcessRecord;
 }
 
 type File = Readonly<Record<string, Current>>;

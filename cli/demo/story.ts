@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import { ensureTables, removeTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
+import { alive, startOf } from '../../infrastructure/local/processes.ts';
 import { currentStack, down } from '../../infrastructure/local/stack.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import { PLANTED, plantedCounts } from '../../infrastructure/readers/planted.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
 import { applyProject, removeProject } from '../../streams/apply.ts';
 import { backfillState } from '../../streams/backfill.ts';
 import { removeSchemas } from '../../streams/declared-schemas.ts';
@@ -17,7 +19,7 @@ import type { CommandContext } from '../command.ts';
 import { applyDeps, countChanges } from '../commands/apply.ts';
 import { historyOf } from '../commands/import.ts';
 import { modelOf } from '../commands/predictions.ts';
-import { readCurrent, writeCurrent } from '../current.ts';
+import { type Current, readCurrent, writeCurrent } from '../current.ts';
 import { bytes, count, day, instant } from '../format.ts';
 import { quantileOf, startFeatureProbe } from '../probe.ts';
 import { artefactDirectory, openPlatform, openProject, projectDirectory } from '../project.ts';
@@ -106,6 +108,7 @@ async function prepare(context: CommandContext, embedded: boolean, closing: Clos
   const { output, environment } = context;
   const directory = projectDirectory(context);
   const before = readCurrent(environment.dataDirectory, directory);
+  refuseBeside(before);
   const stack = { dataDir: stackDirectory(context) };
   // A stack that somebody else started is used and left running; one of a demo that was killed is ours.
   const found = currentStack(stack.dataDir) !== undefined && before?.startedStack !== true;
@@ -122,7 +125,12 @@ async function prepare(context: CommandContext, embedded: boolean, closing: Clos
   }
   // The prefix is written down before anything carries it, so that a killed demo is cleaned up by the next one.
   if (!embedded)
-    writeCurrent(environment.dataDirectory, directory, { prefix, since: Date.now(), startedStack: !found });
+    writeCurrent(environment.dataDirectory, directory, {
+      prefix,
+      since: Date.now(),
+      startedStack: !found,
+      process: thisProcess(),
+    });
   const project = openProject(context, { prefix });
   const artefacts = artefactDirectory(context);
   const platform = embedded ? await openTwins(project, { artefacts }) : openPlatform(context, project);
@@ -151,6 +159,21 @@ async function prepare(context: CommandContext, embedded: boolean, closing: Clos
   const own = project.sources.find(({ name }) => name === source.name) ?? source;
   return { context, project, source: own, model, platform, file };
 }
+
+export class DemoRuns extends MillraceError {
+  readonly code = 'demo_runs';
+  readonly retriable = false;
+}
+
+/** Two demos on one stack would take each other's servers and topics away. */
+function refuseBeside(before: Current | undefined): void {
+  if (before?.process === undefined || !alive(before.process)) return;
+  throw new DemoRuns(
+    `A demo runs here already (process ${before.process.pid}, prefix ${before.prefix}): end it with Ctrl-C first, or give this one a directory of its own with MILLRACE_DATA.`,
+  );
+}
+
+const thisProcess = () => ({ pid: process.pid, started: startOf(process.pid) ?? '' });
 
 async function load({ context, project, platform, source, file }: Stage) {
   const progress = context.output.progress('history', { unit: 'events' });

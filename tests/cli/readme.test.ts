@@ -1,0 +1,46 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createProgram } from '../../cli/program.ts';
+import { loadProject } from '../../config/load.ts';
+import { read, root } from '../architecture/sources.ts';
+
+const readme = read('README.md');
+
+describe('README', () => {
+  it('shows a project that checks', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'millrace-readme-'));
+    try {
+      writeFileSync(join(directory, 'project.yaml'), 'name: payments\n');
+      const files = [...readme.matchAll(/```yaml\n# (\S+)\n([\s\S]*?)```/g)];
+      expect(files).toHaveLength(3);
+      for (const [, file = '', text = ''] of files) {
+        mkdirSync(dirname(join(directory, file)), { recursive: true });
+        writeFileSync(join(directory, file), text);
+      }
+      expect(loadProject(directory, { environment: {} }).models[0]?.features.length).toBeGreaterThan(5);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('names commands that there are', () => {
+    const known = new Set(createProgram(() => async () => {}).commands.map((command) => command.name()));
+    const named = [...readme.matchAll(/\.\/millrace ([a-z][a-z-]+)/g)].map(([, name = '']) => name);
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
+  });
+});
+
+describe('links between documents', () => {
+  const documents = ['README.md', 'docs/flow.md', 'docs/features.md', 'docs/failures.md', 'docs/client.md'];
+  for (const document of documents)
+    it(`of ${document} lead somewhere`, () => {
+      const links = [...read(document).matchAll(/\]\(([^)#]+)[^)]*\)/g)]
+        .map(([, link = '']) => link)
+        .filter((link) => !link.includes('://'));
+      const missing = links.filter((link) => !existsSync(join(root, dirname(document), link)));
+      expect(missing).toEqual([]);
+    });
+});
