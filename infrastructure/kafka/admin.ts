@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka as KafkaJs, type Admin as KafkaJsAdmin } from 'kafkajs';
 import type { Connections } from '../../schemas/project.ts';
 import { type ClientOptions, clientConfig, kafkaError } from './cluster.ts';
@@ -10,6 +11,24 @@ function settingsOf(spec: TopicSpec): Array<{ name: string; value: string }> {
     { name: 'cleanup.policy', value: spec.compacted ? 'compact' : 'delete' },
     ...(spec.compacted ? [] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
   ];
+}
+
+/** A topic just made may be unknown to the broker that is asked, or without a leader, for some time. */
+const LEADERS_WAIT_MS = 15_000;
+
+async function untilLed(admin: KafkaJsAdmin, names: readonly string[]): Promise<void> {
+  for (const deadline = Date.now() + LEADERS_WAIT_MS; ; ) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
+      const led = topics.every(
+        ({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0),
+      );
+      if (led || Date.now() > deadline) return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    await sleep(50);
+  }
 }
 
 export async function createAdmin(kafka: Connections['kafka'], options: ClientOptions): Promise<Admin> {
@@ -32,10 +51,18 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
 
   return {
     async topics() {
-      const { topics } = await call('the topics could not be listed', async (admin) => {
+      // A topic of somebody else may go between the two questions: then both are asked again.
+      const list = async (
+        admin: KafkaJsAdmin,
+        tries: number,
+      ): ReturnType<KafkaJsAdmin['fetchTopicMetadata']> => {
         const names = await admin.listTopics();
-        return names.length === 0 ? { topics: [] } : admin.fetchTopicMetadata({ topics: names });
-      });
+        if (names.length === 0) return { topics: [] };
+        return admin
+          .fetchTopicMetadata({ topics: names })
+          .catch((error: unknown) => (tries > 1 ? list(admin, tries - 1) : Promise.reject(error)));
+      };
+      const { topics } = await call('the topics could not be listed', (admin) => list(admin, 5));
       return topics.map(({ name, partitions }) => ({ name, partitions: partitions.length }));
     },
     async createTopics(specs) {
@@ -44,7 +71,7 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
       if (missing.length === 0) return [];
       await call(`creating ${missing.map((spec) => spec.name).join(', ')} failed`, (admin) =>
         admin.createTopics({
-          waitForLeaders: true,
+          waitForLeaders: false,
           topics: missing.map((spec) => ({
             topic: spec.name,
             numPartitions: spec.partitions,
@@ -52,7 +79,9 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
           })),
         }),
       );
-      return missing.map((spec) => spec.name);
+      const names = missing.map((spec) => spec.name);
+      await call(`the new topics ${names.join(', ')} got no leaders`, (admin) => untilLed(admin, names));
+      return names;
     },
     async deleteTopics(names) {
       const there = new Set(await call('the topics could not be listed', (admin) => admin.listTopics()));

@@ -133,7 +133,8 @@ describe('the native stack', () => {
 
     const began = performance.now();
     const again = await up({ dataDir, mode: 'native' });
-    expect(performance.now() - began).toBeLessThan(20_000);
+    // 8 s on a quiet machine; other tests run beside this one.
+    expect(performance.now() - began).toBeLessThan(60_000);
     remember();
     expect((await consumeOne(again, 'kept')).value).toBe('v');
     const redis = new Redis(again.redis);
