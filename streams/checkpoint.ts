@@ -7,6 +7,8 @@ import type {
 } from '../infrastructure/kafka/port.ts';
 import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/port.ts';
 
+const REPORT_EVERY_MS = 1_000;
+
 /**
  * The one commit order of every stream:
  *
@@ -24,6 +26,8 @@ import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/
 export class Checkpoint {
   readonly #kafka: Pick<Kafka, 'producer'>;
   readonly #store: OnlineStore | null;
+  readonly #offsets = new Map<string, TopicPartition & { readonly offset: number }>();
+  #reportedAt = Number.NEGATIVE_INFINITY;
   #producer: Producer | null = null;
 
   constructor(kafka: Pick<Kafka, 'producer'>, store: OnlineStore | null) {
@@ -51,13 +55,25 @@ export class Checkpoint {
     return this.#store.commit(commits);
   }
 
-  /** Step 3. A failure here loses nothing, so it is swallowed: the next batch tells Kafka again. */
-  async report(
+  /**
+   * Step 3, once a second at most and without waiting: nobody resumes from these offsets, they only show the
+   * lag. A failure loses nothing, so it is swallowed; the next report tells Kafka again.
+   */
+  report(
     consumer: Consumer,
     offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>,
-  ): Promise<void> {
-    if (offsets.length === 0) return;
-    await consumer.commit(offsets).catch(() => {});
+    now: number,
+  ): void {
+    for (const at of offsets) this.#offsets.set(`${at.topic}:${at.partition}`, at);
+    if (now - this.#reportedAt < REPORT_EVERY_MS) return;
+    this.#reportedAt = now;
+    void this.#tell(consumer);
+  }
+
+  async #tell(consumer: Consumer): Promise<void> {
+    const offsets = [...this.#offsets.values()];
+    this.#offsets.clear();
+    if (offsets.length > 0) await consumer.commit(offsets).catch(() => {});
   }
 
   /** Forgets the producer after a failure elsewhere in the batch. */
@@ -67,7 +83,12 @@ export class Checkpoint {
     await producer?.close().catch(() => {});
   }
 
-  async close(): Promise<void> {
+  /** After the last batch: tells Kafka where it ended, leaves the group, closes the producer. */
+  async close(consumer?: Consumer): Promise<void> {
+    if (consumer !== undefined) {
+      await this.#tell(consumer);
+      await consumer.close().catch(() => {});
+    }
     await this.abandon();
   }
 }

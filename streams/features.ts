@@ -216,7 +216,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
         telemetry.step('features', 'commit', done - worked, contributions);
         for (const state of await compactGrown(store, grown)) conflicts.push(state);
         telemetry.step('features', 'compact', performance.now() - done, contributions);
-        await checkpoint.report(consumer, offsets);
+        checkpoint.report(consumer, offsets, clock.now());
         if (conflicts.length > 0) await recover([...new Set(conflicts)]);
         queues = queues.filter(({ at, records }) => at < records.length);
       }
@@ -274,8 +274,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
         healthy();
       }
     } finally {
-      await consumer.close().catch(() => {});
-      await checkpoint.close();
+      await checkpoint.close(consumer);
     }
 
     /** With nothing to commit, a rolled-back or lost store shows only to who looks. */

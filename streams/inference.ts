@@ -86,8 +86,13 @@ export function createInference(deps: InferenceDeps): Stream {
     const gate = new Gate(snapshots, vectors.partitions);
     let queues = new Map<number, RequestQueue>();
 
+    let sending: Promise<void> = Promise.resolve();
+    /** Why the last send failed; seen at the next turn of the loop, whether anything more is to be sent or not. */
+    let failure: unknown = null;
+
     /** The last answers say where to go on: nothing else has to be remembered. */
     async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
+      await sending;
       const tails = assigned.length === 0 ? [] : await readTails(kafka, predictionsTopic, READ_BACK);
       const next = new Map<number, RequestQueue>();
       const positions: Position[] = [];
@@ -187,12 +192,26 @@ export function createInference(deps: InferenceDeps): Stream {
           codecs.predictions.encode({ ...prediction, readMs: readAt - started, scoreMs: scoredAt - readAt }),
         ]),
       );
-      await checkpoint.send(outputs(ready, encoded));
-      await checkpoint.report(consumer, positions(ready));
-      const sentAt = performance.now();
+      const records = outputs(ready, encoded);
       telemetry.step(name, 'read', readAt - started, requests.length);
       telemetry.step(name, 'score', scoredAt - readAt, requests.length);
-      telemetry.step(name, 'send', sentAt - scoredAt, requests.length);
+      await sending;
+      sending = deliver(records, ready, requests.length);
+      sending.catch((error: unknown) => {
+        failure = error;
+      });
+    }
+
+    /** Nothing is sent before the batch before it is acknowledged; meanwhile the next one is read and scored. */
+    async function deliver(
+      records: OutgoingRecord[],
+      ready: readonly Ready[],
+      requests: number,
+    ): Promise<void> {
+      const started = performance.now();
+      await checkpoint.send(records);
+      checkpoint.report(consumer, positions(ready), clock.now());
+      telemetry.step(name, 'send', performance.now() - started, requests);
     }
 
     function predict(
@@ -312,6 +331,7 @@ export function createInference(deps: InferenceDeps): Stream {
 
     try {
       while (!signal.aborted) {
+        if (failure !== null) throw failure;
         const waiting = [...queues.values()].some(({ size }) => size > 0);
         const poll = await consumer.poll(waiting ? LOOK_EVERY_MS : IDLE_POLL_MS);
         const held = [...queues.values()];
@@ -337,9 +357,9 @@ export function createInference(deps: InferenceDeps): Stream {
         balance(held);
         healthy();
       }
+      await sending;
     } finally {
-      await consumer.close().catch(() => {});
-      await checkpoint.close();
+      await checkpoint.close(consumer);
     }
   }
 

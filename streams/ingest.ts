@@ -157,7 +157,7 @@ export function createIngest(deps: IngestDeps): Stream {
       telemetry.step('ingest', 'encode', encoded - started, records);
       telemetry.step('ingest', 'send', acknowledged - encoded, records);
       telemetry.step('ingest', 'commit', performance.now() - acknowledged, records);
-      await checkpoint.report(consumer, offsets);
+      checkpoint.report(consumer, offsets, clock.now());
     }
 
     function outputsOf(
@@ -281,8 +281,7 @@ export function createIngest(deps: IngestDeps): Stream {
         healthy();
       }
     } finally {
-      await consumer.close().catch(() => {});
-      await checkpoint.close();
+      await checkpoint.close(consumer);
     }
   }
 
