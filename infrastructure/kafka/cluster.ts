@@ -6,7 +6,7 @@ import './kafkajs-mends.ts';
 
 /**
  * What Millrace uses of kafkajs: its connections (framing, TLS, SASL, timeouts), metadata, and the small requests
- * of group members. Its consumer and producer are left aside (see docs/decisions/0011). kafkajs is
+ * of group members. Its consumer and producer are left aside (see docs/decisions/0004). kafkajs is
  * frozen and its version is pinned, so its inner modules stay what they are.
  */
 
