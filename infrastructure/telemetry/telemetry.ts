@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { labelBound } from './bound.ts';
+import { HotHistogram } from './hot-histogram.ts';
 import type { Logger } from './logger.ts';
 
 /**
@@ -68,8 +69,18 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     'partition',
   ]);
   const lag = gauge('lag_records', 'Records not yet read.', ['stream', 'topic', 'partition']);
-  const age = histogram('feature_age_ms', 'Request time minus as-of of a read.', ['view'], AGE_BUCKETS);
-  const scores = histogram('score', 'Published scores.', ['model'], SCORE_BUCKETS);
+  const age = new HotHistogram(registry, {
+    name: 'millrace_feature_age_ms',
+    help: 'Request time minus as-of of a read.',
+    label: 'view',
+    buckets: AGE_BUCKETS,
+  });
+  const scores = new HotHistogram(registry, {
+    name: 'millrace_score',
+    help: 'Published scores.',
+    label: 'model',
+    buckets: SCORE_BUCKETS,
+  });
   const failures = counter('failures_total', 'Failures of the world, by error.', ['stream', 'code']);
   const notes = counter('notes_total', 'Seldom things: assignments, rebuilds, new models.', [
     'stream',
@@ -97,8 +108,8 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       frontier.labels(name(view), partition(String(number))).set(time / 1_000),
     lag: (stream, topic, number, records) =>
       lag.labels(name(stream), name(topic), partition(String(number))).set(records),
-    featureAge: (view, ms) => age.labels(name(view)).observe(ms),
-    score: (model, value) => scores.labels(name(model)).observe(value),
+    featureAge: (view, ms) => age.observe(name(view), ms),
+    score: (model, value) => scores.observe(name(model), value),
     failure(stream, error) {
       const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
       failures.labels(name(stream), reason(code)).inc();

@@ -1,3 +1,4 @@
+import { Histogram, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { labelBound } from '../../../infrastructure/telemetry/bound.ts';
 import { createLogger, silentLogger } from '../../../infrastructure/telemetry/logger.ts';
@@ -33,6 +34,32 @@ describe('telemetry', () => {
       .filter((line) => line.startsWith('millrace_refused_total{'));
     expect(series).toHaveLength(101);
     expect(series.find((line) => line.includes('"other"'))).toMatch(/ 900$/);
+  });
+
+  it('counts ages and scores as prom-client would', async () => {
+    const telemetry = createTelemetry({ process: 'x', logger: silentLogger, processMetrics: false });
+    const buckets = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1];
+    const registry = new Registry();
+    registry.setDefaultLabels({ process: 'x' });
+    const theirs = new Histogram({
+      name: 'millrace_score',
+      help: 'Published scores.',
+      labelNames: ['model'],
+      buckets,
+      registers: [registry],
+    });
+    for (const score of [0, 0.05, 0.051, 0.5, 0.99, 1, 1.5]) {
+      telemetry.score('m', score);
+      theirs.labels('m').observe(score);
+    }
+    /** The order of labels means nothing. */
+    const lines = (text: string) =>
+      text
+        .split('\n')
+        .filter((line) => line.includes('millrace_score'))
+        .map((line) => line.replace(/\{(.*)\}/, (_, labels: string) => labels.split(',').sort().join()))
+        .sort();
+    expect(lines(await telemetry.metrics())).toEqual(lines(await registry.metrics()));
   });
 
   it('says what CPU and memory the process takes', async () => {
