@@ -13,9 +13,9 @@ import {
   tallyRows,
   unfinishedPartitions,
 } from './audit-books.ts';
+import { readClock } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { decodeProgress, progressKey } from './progress.ts';
-import { readClock } from './requests.ts';
 
 /*
  * The books of a project, offset by offset:

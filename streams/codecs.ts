@@ -19,7 +19,7 @@ import {
   predictionSchema,
 } from '../schemas/records.ts';
 import { MillraceError, type Rejected } from '../schemas/refusal.ts';
-import { readClock } from './requests.ts';
+import { readClock } from './clock-record.ts';
 
 /** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
 export interface Codec<T> {

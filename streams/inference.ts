@@ -2,14 +2,15 @@ import type { Kafka, OutgoingRecord, Position, TopicPartition } from '../infrast
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
-import { groups, headers, topics } from '../schemas/names.ts';
+import { groups, topics } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import type { Prediction } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
+import { clockRecord, textOf } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { Gate } from './gate.ts';
-import { RequestQueue, textOf, type Waiting } from './requests.ts';
+import { RequestQueue, type Waiting } from './requests.ts';
 import { SnapshotReader } from './snapshot.ts';
 import { liveOn, type Stream } from './stream.ts';
 import { readTails } from './tail.ts';
@@ -283,14 +284,7 @@ export function createInference(deps: InferenceDeps): Stream {
         lastOf.set(queue, records.length);
         const value = encoded.get(item) ?? null;
         const { partition } = queue;
-        if (mark !== null)
-          records.push({
-            topic: predictionsTopic,
-            partition,
-            key: null,
-            value: null,
-            headers: clockHeaders(mark),
-          });
+        if (mark !== null) records.push(clockRecord(predictionsTopic, partition, mark));
         else
           records.push({
             topic: predictionsTopic,
@@ -384,12 +378,4 @@ const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
 function openAfter(ready: readonly Ready[], queue: RequestQueue): boolean {
   const last = ready.findLast((item) => item.queue === queue);
   return last?.replayed ?? false;
-}
-
-function clockHeaders({ time, kind, replay }: NonNullable<Waiting['clock']>): Record<string, string> {
-  return {
-    [headers.clock]: String(time),
-    [headers.clockKind]: kind,
-    ...(replay === null ? {} : { [headers.replay]: replay }),
-  };
 }

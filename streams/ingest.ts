@@ -17,6 +17,7 @@ import type { Project } from '../schemas/project.ts';
 import { SECOND } from '../schemas/time.ts';
 import { Announcer, type SourcePartition } from './announcer.ts';
 import { Checkpoint } from './checkpoint.ts';
+import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { encodeProgress, loadProgress, PROGRESS_TTL_MS, progressKey } from './progress.ts';
 import { liveOn, type Stream } from './stream.ts';
@@ -197,7 +198,12 @@ export function createIngest(deps: IngestDeps): Stream {
             value: raw.value === null ? null : Buffer.from(raw.value),
           }),
         });
-      if (segment.clock !== null) clocks.push(clockRecord(topic, partition, segment.clock));
+      if (segment.clock !== null)
+        clocks.push(
+          clockRecord(topic, partition, segment.clock, {
+            [headers.sourceOffset]: String(segment.clock.offset),
+          }),
+        );
     }
 
     function report(state: Held, segment: Segment<KafkaRecord>): void {
@@ -304,24 +310,4 @@ function decodeAll(decoder: ReturnType<Codecs['raw']>, records: readonly KafkaRe
 
 function keyBytes(value: unknown): Uint8Array | null {
   return value === null || value === undefined ? null : Buffer.from(String(value));
-}
-
-/** A clock in the validated topic: no value, the replay's name and kind in headers. */
-function clockRecord(
-  topic: string,
-  partition: number,
-  clock: NonNullable<Segment<KafkaRecord>['clock']>,
-): OutgoingRecord {
-  return {
-    topic,
-    partition,
-    key: null,
-    value: null,
-    headers: {
-      [headers.clock]: String(clock.time),
-      [headers.clockKind]: clock.kind,
-      [headers.sourceOffset]: String(clock.offset),
-      ...(clock.replay === null ? {} : { [headers.replay]: clock.replay }),
-    },
-  };
 }

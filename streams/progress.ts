@@ -7,9 +7,9 @@ import type { Project, Source } from '../schemas/project.ts';
 import type { Section } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { DAY } from '../schemas/time.ts';
+import { textOf } from './clock-record.ts';
 import type { Codec, Codecs } from './codecs.ts';
 import { Contended, isTorn } from './life.ts';
-import { textOf } from './requests.ts';
 import { readTails } from './tail.ts';
 
 /** Ingest's progress is gone from the online store and cannot be had back from the view topics. */

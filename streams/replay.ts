@@ -8,9 +8,9 @@ import { headers, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
+import { clockRecord, readClock, textOf } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { decodeProgress, progressKey } from './progress.ts';
-import { readClock, textOf } from './requests.ts';
 import { readTails } from './tail.ts';
 
 /** A record to replay: an event to encode, or bytes (null among them) sent as they are. */
@@ -277,17 +277,9 @@ class Replay {
     this.#clockSentAt = this.#deps.clock.now();
     this.#clocks += 1;
     await this.#send(
-      Array.from({ length: this.#source.partitions }, (_, partition) => ({
-        topic: this.#topic,
-        partition,
-        key: null,
-        value: null,
-        headers: {
-          [headers.clock]: String(time),
-          [headers.clockKind]: kind,
-          [headers.replay]: this.#options.name,
-        },
-      })),
+      Array.from({ length: this.#source.partitions }, (_, partition) =>
+        clockRecord(this.#topic, partition, { time, kind, replay: this.#options.name }),
+      ),
     );
   }
 

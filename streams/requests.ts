@@ -1,7 +1,7 @@
-import type { KafkaRecord, PartitionBatch, TopicPartition } from '../infrastructure/kafka/port.ts';
+import type { PartitionBatch, TopicPartition } from '../infrastructure/kafka/port.ts';
 import type { ClockMark } from '../processors/lateness.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
-import { headers } from '../schemas/names.ts';
+import { readClock } from './clock-record.ts';
 import type { Codec } from './codecs.ts';
 import type { Target } from './vector.ts';
 
@@ -98,21 +98,4 @@ export class RequestQueue {
       });
     }
   }
-}
-
-/** The clock that a record of ours carries in its headers, or null. */
-export function readClock(record: KafkaRecord): ClockMark | null {
-  const time = record.headers?.[headers.clock];
-  if (time === undefined || record.value !== null) return null;
-  const kind = textOf(record, headers.clockKind);
-  return {
-    time: Number(Buffer.from(time).toString()),
-    replay: textOf(record, headers.replay),
-    kind: kind === 'first' || kind === 'end' ? kind : 'tick',
-  };
-}
-
-export function textOf(record: KafkaRecord, header: string): string | null {
-  const bytes = record.headers?.[header];
-  return bytes === undefined ? null : Buffer.from(bytes).toString();
 }
