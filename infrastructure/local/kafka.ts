@@ -82,7 +82,7 @@ export const kafka: Service = {
       '-Dorg.slf4j.simpleLogger.showDateTime=true',
     ];
     if (!(await exists(join(dataDir, 'log', 'meta.properties')))) {
-      const uuid = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url');
+      const uuid = clusterId();
       const ran = await run(
         'java',
         [
@@ -128,3 +128,11 @@ export const kafka: Service = {
     }
   },
 };
+
+/** 16 random bytes in base64. The formatter would take one that begins with a dash for an option. */
+function clusterId(): string {
+  for (;;) {
+    const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url');
+    if (!id.startsWith('-')) return id;
+  }
+}
