@@ -1,12 +1,14 @@
 import { createRequire } from 'node:module';
 
-/** Three faults of kafkajs 2.2.4, which is frozen, mended where they are. Imported for its effect. */
+/** Four faults of kafkajs 2.2.4, which is frozen, mended where they are. Imported for its effect. */
 
 const require = createRequire(import.meta.url);
 
 interface RequestQueue {
   readonly pending: readonly unknown[];
   scheduleCheckPendingRequests(): void;
+  scheduleRequestTimeoutCheck(): void;
+  requestTimeoutIntervalId?: NodeJS.Timeout;
 }
 
 interface Connection {
@@ -20,6 +22,13 @@ const queue = (require('kafkajs/src/network/requestQueue') as { prototype: Reque
 const schedule = queue.scheduleCheckPendingRequests;
 queue.scheduleCheckPendingRequests = function scheduleWhereNeeded(this: RequestQueue) {
   if (this.pending.length > 0) schedule.call(this);
+};
+
+/** The check for requests that took too long goes on after some disconnects; it alone may not keep a process alive. */
+const check = queue.scheduleRequestTimeoutCheck;
+queue.scheduleRequestTimeoutCheck = function checkWhileAlive(this: RequestQueue) {
+  check.call(this);
+  this.requestTimeoutIntervalId?.unref();
 };
 
 /** Two requests on a connection that is down open two sockets: one is lost, and stays open for ever. */

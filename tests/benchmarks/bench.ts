@@ -12,7 +12,7 @@ import { measureThroughput } from './throughput.ts';
 
 const HELP = `Measures the whole path on this machine, on a local stack of its own, and prints JSON.
 
-  --hours N      hours of history to replay for the throughput (default 48)
+  --hours N      hours of history to replay for the throughput (default 240)
   --seconds N    seconds of each latency run, after the warm-up (default 20)
   --rates A,B    events a second of the latency runs (default 2000,10000)
   --stack DIR    use the stack that runs there instead of starting one
@@ -21,7 +21,7 @@ const HELP = `Measures the whole path on this machine, on a local stack of its o
 
 const { values } = parseArgs({
   options: {
-    hours: { type: 'string', default: '48' },
+    hours: { type: 'string', default: '240' },
     seconds: { type: 'string', default: '20' },
     rates: { type: 'string', default: '2000,10000' },
     stack: { type: 'string' },
