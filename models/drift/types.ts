@@ -1,0 +1,178 @@
+/** What drift statistics take and give. All of it is plain data: it can be kept as JSON. */
+
+/**
+ * How the numbers of one column are counted: cell k of `edges.length + 1` holds edges[k - 1] <= x < edges[k]. Learnt from
+ * the reference, and the same for every window compared with it, so that counts of windows can be added.
+ */
+export interface Binning {
+  /** Rising, finite. A value with a cell of its own has two edges: itself and the next double. */
+  readonly edges: readonly number[];
+  /**
+   * True where the reference holds few distinct values (32 at most): each has a cell of its own, they are compared as
+   * categories, and what falls between them was never seen before.
+   */
+  readonly discrete: boolean;
+}
+
+/** One window of one column. Null, NaN and infinite values are missing. */
+export interface NumericSummary {
+  readonly kind: 'numeric';
+  readonly rows: number;
+  /** Of `rows`. */
+  readonly missing: number;
+  readonly binning: Binning;
+  /** Values in each cell. */
+  readonly counts: readonly number[];
+  /** Sum of the values in each cell, in the feature's unit: a cell stands at its mean. */
+  readonly sums: readonly number[];
+  /** Of the values present; 0 where there is none. */
+  readonly mean: number;
+  /** Sum of squared differences from the mean. */
+  readonly m2: number;
+}
+
+export interface CategorySummary {
+  readonly kind: 'category';
+  readonly rows: number;
+  readonly missing: number;
+  /** Rows of each category that the reference kept. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Rows of categories that the reference has not seen (or, too many to keep, put together). */
+  readonly others: number;
+}
+
+export type ColumnSummary = NumericSummary | CategorySummary;
+
+/** Every column of a window of event time, from <= time < to, epoch ms. */
+export interface WindowSummary {
+  readonly from: number;
+  readonly to: number;
+  readonly columns: Readonly<Record<string, ColumnSummary>>;
+}
+
+/** A reference period, summarised once, by windows as long as those it will be compared with. */
+export interface ReferenceSummary {
+  readonly whole: WindowSummary;
+  /** Its parts, in order of time. */
+  readonly windows: readonly WindowSummary[];
+}
+
+export const COMPARISON_STATUSES = [
+  /** All figures that make sense for the kind of column are there. */
+  'compared',
+  /** No rows, or fewer than asked for, on one side. */
+  'too_few',
+  /** Both sides hold one and the same value, or nothing but missing ones. */
+  'constant',
+  /** Every value of the current window is the same, where the reference varied. */
+  'stuck',
+  /** The reference has values, the current window has none. */
+  'all_missing',
+  /** The reference has none, the current window has some. */
+  'no_reference_values',
+] as const;
+export type ComparisonStatus = (typeof COMPARISON_STATUSES)[number];
+
+/** Figures that cannot be had (too few rows, nothing but missing values) are null; none is ever NaN. */
+export interface Comparison {
+  readonly status: ComparisonStatus;
+  readonly referenceRows: number;
+  readonly currentRows: number;
+  /** Population stability index of the groups and of missing values as one more group; nats, >= 0. */
+  readonly psi: number | null;
+  /** Jensen-Shannon distance of the same groups, base 2; 0 to 1. */
+  readonly js: number | null;
+  /** Kolmogorov-Smirnov distance of the values at the edges of the cells; 0 to 1. Null for categories. */
+  readonly ks: number | null;
+  readonly ksP: number | null;
+  /** First Wasserstein distance of the values, each at the mean of its cell; in the feature's unit. */
+  readonly wasserstein: number | null;
+  /** The same in standard deviations of the reference; null where that is 0. */
+  readonly wassersteinScaled: number | null;
+  /** Two samples, same groups as the PSI. */
+  readonly chiSquared: ChiSquared | null;
+  readonly missing: TwoProportions | null;
+  /** Share of the current rows that hold values between (or categories beside) those of a discrete reference. */
+  readonly unseenShare: number | null;
+}
+
+export interface ChiSquared {
+  readonly statistic: number;
+  readonly degrees: number;
+  readonly p: number;
+  /** Cramer's V as if both samples had as many rows; 0 to 1. */
+  readonly effect: number;
+}
+
+export interface TwoProportions {
+  readonly reference: number;
+  readonly current: number;
+  /** current - reference */
+  readonly difference: number;
+  readonly z: number;
+  /** Two-sided. */
+  readonly p: number;
+}
+
+export const DRIFT_STATISTICS = ['psi', 'js', 'ks', 'wasserstein', 'chi2'] as const;
+export type DriftStatistic = (typeof DRIFT_STATISTICS)[number];
+
+export interface DriftRule {
+  readonly statistic: DriftStatistic;
+  /** No smaller effect is ever an alert, in the statistic's unit (`wasserstein`: reference standard deviations). */
+  readonly minEffect: number;
+  /** Rows that both windows must have. */
+  readonly minCount: number;
+  /** Benjamini-Hochberg rate over all features compared at a tick, e.g. 0.01. */
+  readonly falseDiscoveryRate: number;
+  /** Budget: ticks a month at which anything fires though nothing has changed. */
+  readonly falseAlarmsPerMonth: number;
+  /** Comparisons a month, e.g. 30 for one a day. */
+  readonly ticksPerMonth: number;
+}
+
+export interface DriftFeature {
+  readonly name: string;
+  /** Changes with the calendar by nature: ranked, never fired. */
+  readonly calendar: boolean;
+  /** Share of the model's importance, >= 0. */
+  readonly importance: number;
+  readonly comparison: Comparison;
+  /**
+   * The same effect on past quiet windows, oldest first, the same windows for every feature: of the reference's own
+   * windows against its rest, or of earlier ticks at which nothing fired.
+   */
+  readonly nullEffects: readonly number[];
+}
+
+export interface DriftInput {
+  readonly features: readonly DriftFeature[];
+  readonly rule: DriftRule;
+}
+
+export const DRIFT_REASONS = [
+  'fired',
+  'calendar',
+  'too_few',
+  'small_effect',
+  'usual_effect',
+  'not_significant',
+] as const;
+export type DriftReason = (typeof DRIFT_REASONS)[number];
+
+export interface DriftVerdict {
+  readonly name: string;
+  /** In the rule's statistic; null where it could not be had. */
+  readonly effect: number | null;
+  /** What the effect must reach: the larger of the declared minimum and what quiet windows reach. */
+  readonly threshold: number;
+  readonly p: number | null;
+  /** Benjamini-Hochberg adjusted. */
+  readonly q: number | null;
+  readonly fired: boolean;
+  readonly reason: DriftReason;
+  /** One sentence for a person. */
+  readonly why: string;
+  /** shift x importance: how far above its threshold the effect is, times the importance share. The ranking. */
+  readonly impact: number;
+}
