@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { oneOrMore } from './texts.ts';
+import { name, oneOrMore } from './texts.ts';
 
 const secretNote = `Only as \`\${env:NAME}\`.`;
 
@@ -53,6 +53,36 @@ export const connectionsSchema = z
         password: z.string().optional().describe(`Password. ${secretNote}`),
       })
       .describe('ClickHouse, where events and predictions lie.'),
+    queue: z
+      .strictObject({
+        url: z.string().min(1).describe('Redis or Valkey with `maxmemory-policy noeviction`.'),
+      })
+      .optional()
+      .describe("The pipelines' queue. Default: the online store."),
+    receivers: z
+      .record(
+        name(''),
+        z.union([
+          z.strictObject({
+            webhook: z.string().min(1).describe('URL that takes JSON by POST.'),
+            secret: z.string().optional().describe(`Signs each delivery. ${secretNote}`),
+          }),
+          z.strictObject({ alertmanager: z.string().min(1).describe('URL of an Alertmanager.') }),
+        ]),
+      )
+      .default({})
+      .describe('Where alerts go.'),
+    allow_private: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Private addresses, `host:port`, that receivers may lie at; all others are refused.'),
+    mlflow: z
+      .strictObject({
+        url: z.string().describe('Tracking server; empty = none.'),
+        token: z.string().optional().describe(`Token. ${secretNote}`),
+      })
+      .optional()
+      .describe('Where training runs are mirrored to.'),
   })
   .describe('Where the servers are.');
 

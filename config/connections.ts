@@ -1,3 +1,4 @@
+import type { Receiver } from '../schemas/alert.ts';
 import type { Connections } from '../schemas/project.ts';
 import { type ConnectionsDeclaration, connectionsSchema } from './connections-declaration.ts';
 import type { ConfigDocument, Path } from './document.ts';
@@ -7,7 +8,8 @@ import { placeOf, type Reporter } from './reporter.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 type Section = keyof Connections;
-const SECTIONS: readonly Section[] = ['kafka', 'redis', 'registry', 'clickhouse'];
+const SECTIONS = ['kafka', 'redis', 'registry', 'clickhouse'] as const satisfies readonly Section[];
+type Masked = (typeof SECTIONS)[number];
 
 /** What a project without `connections.yaml` connects to. */
 export const DEFAULT_CONNECTIONS = `kafka:
@@ -24,7 +26,8 @@ const REFERENCE = /\$\{(env|file):([^}]*?)(?::-([^}]*))?\}/g;
 /** A secret may be absent (`:-`), but no default of it stands in a file. */
 const ONE_ENV = /^\$\{env:[A-Za-z_][A-Za-z0-9_]*(?::-)?\}$/;
 
-const isSecret = (path: Path) => path.at(-1) === 'password';
+const SECRETS: readonly unknown[] = ['password', 'secret', 'token'];
+const isSecret = (path: Path) => SECRETS.includes(path.at(-1));
 const isPrivateKey = (path: Path) => path.join('.') === 'kafka.tls.key';
 
 /** Replaces references in every text under `value`; secrets written out are refused. */
@@ -53,7 +56,7 @@ function substitute(
     reporter.report(
       place,
       `The secret '${name}' is written out in the file.`,
-      `Put it into the environment and write '\${env:${path.slice(0, 1).join('').toUpperCase()}_PASSWORD}'.`,
+      `Put it into the environment and write '\${env:${path.slice(0, 1).join('').toUpperCase()}_${name.toUpperCase()}}'.`,
     );
     return '';
   }
@@ -100,7 +103,7 @@ const optional = <K extends string>(key: K, value: string | undefined) =>
   value === undefined || value === '' ? {} : { [key]: value };
 
 function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections> {
-  const { kafka, redis, registry, clickhouse } = declared;
+  const { kafka, redis, registry, clickhouse, queue, receivers = {}, mlflow } = declared;
   const tlsOf = (tls: ConnectionsDeclaration['kafka']['tls']) =>
     typeof tls !== 'object'
       ? tls === true
@@ -138,6 +141,20 @@ function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections>
             ...optional('password', clickhouse.password),
           },
         }),
+    ...(queue === undefined ? {} : { queue }),
+    receivers: Object.fromEntries(
+      Object.entries(receivers).map(([name, one]): [string, Receiver] => [
+        name,
+        'webhook' in one
+          ? { kind: 'webhook', url: one.webhook, secret: one.secret || null }
+          : { kind: 'alertmanager', url: one.alertmanager },
+      ]),
+    ),
+    allowPrivate: declared.allow_private ?? [],
+    mlflow:
+      mlflow === undefined || mlflow.url === ''
+        ? null
+        : { url: mlflow.url, ...optional('token', mlflow.token) },
   };
 }
 
@@ -152,7 +169,7 @@ export function compileConnections(
   const before = reporter.problems.length;
   const given: Record<string, unknown> =
     typeof document.value === 'object' && document.value !== null ? { ...document.value } : {};
-  const mask: Partial<Record<Section, true>> = {};
+  const mask: Partial<Record<Masked, true>> = {};
   for (const section of SECTIONS)
     if (overrides[section] !== undefined) {
       delete given[section];
@@ -169,5 +186,6 @@ export function compileConnections(
     return null;
   }
   if (reporter.problems.length > before) return null;
-  return { ...finish(parsed.data as Partial<ConnectionsDeclaration>), ...overrides } as Connections;
+  const finished = { ...finish(parsed.data as Partial<ConnectionsDeclaration>), ...overrides } as Connections;
+  return { ...finished, queue: finished.queue ?? { url: finished.redis.url } };
 }

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { READERS } from '../schemas/project.ts';
+import { alertsSchema } from './alerting.ts';
 import { connectionsSchema } from './connections-declaration.ts';
 import { modelSchema } from './model-declaration.ts';
+import { pipelinesSchema } from './pipelines.ts';
 import { sourceSchema } from './source-declaration.ts';
 import { duration, name } from './texts.ts';
 import { viewSchema } from './view-declaration.ts';
@@ -54,5 +56,7 @@ export const FILES = {
   source: { schema: sourceSchema, file: 'sources/*.yaml', title: 'Source' },
   view: { schema: viewSchema, file: 'views/*.yaml or features/*.yaml', title: 'View' },
   model: { schema: modelSchema, file: 'models/*.yaml', title: 'Model' },
+  alerts: { schema: alertsSchema, file: 'alerts.yaml', title: 'Alerts' },
+  pipelines: { schema: pipelinesSchema, file: 'pipelines.yaml', title: 'Pipelines' },
   connections: { schema: connectionsSchema, file: 'connections.yaml', title: 'Connections' },
 } as const;

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { Connections, History, Model, Project, Retention, Source } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
+import { alertsSchema, compileAlerts, NO_ALERTS } from './alerting.ts';
 import { compileConnections, DEFAULT_CONNECTIONS, type Environment } from './connections.ts';
 import { type ProjectDeclaration, projectSchema } from './declarations.ts';
 import { type ConfigDocument, type Place, parseConfig } from './document.ts';
@@ -12,6 +13,7 @@ import { problemsOf } from './issues.ts';
 import { compileModel } from './model.ts';
 import { type ModelDeclaration, modelSchema } from './model-declaration.ts';
 import { mendOfUnknown } from './nearest.ts';
+import { compilePipelines, pipelinesSchema } from './pipelines.ts';
 import { planView } from './plan.ts';
 import { ConfigError } from './problems.ts';
 import { createReporter, inside, placeOf, type Reporter } from './reporter.ts';
@@ -33,7 +35,7 @@ export interface LoadOptions {
 }
 
 const FOLDERS = ['sources', 'views', 'features', 'models'] as const;
-const ROOT_FILES = ['project.yaml', 'connections.yaml'] as const;
+const ROOT_FILES = ['project.yaml', 'alerts.yaml', 'pipelines.yaml', 'connections.yaml'] as const;
 
 function listYaml(directory: string): string[] {
   try {
@@ -263,6 +265,29 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     reporter,
   );
 
+  const alertsDocument = documents.get('alerts.yaml');
+  const alerts =
+    alertsDocument === undefined ? null : check(alertsDocument, alertsSchema, reporter, 'alerts');
+  const alerting =
+    alerts?.declaration == null
+      ? NO_ALERTS
+      : compileAlerts(alerts.declaration, alerts.place, Object.keys(connections?.receivers ?? {}), reporter);
+  const pipelinesDocument = documents.get('pipelines.yaml');
+  const declaredPipelines =
+    pipelinesDocument === undefined ? null : check(pipelinesDocument, pipelinesSchema, reporter, 'pipelines');
+  const pipelines =
+    declaredPipelines?.declaration == null
+      ? []
+      : compilePipelines(
+          declaredPipelines.declaration,
+          declaredPipelines.place,
+          {
+            models: loadedModels.flatMap(({ name }) => name ?? []),
+            rules: (alerts?.declaration?.rules ?? []).map(({ rule }) => rule),
+          },
+          reporter,
+        );
+
   const { prefix } = options;
   if (prefix !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(prefix))
     reporter.report(
@@ -286,6 +311,8 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     models,
     history:
       history === undefined ? null : ({ reader: history.reader, source: history.source } satisfies History),
+    alerting,
+    pipelines,
     connections,
     retention: retentionOf(declared.retention),
     hash: hashOf({ texts, partitions: options.partitions ?? null }),

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import { TRAINERS } from '../schemas/project.ts';
+import { monitoringSchema } from './monitoring-declaration.ts';
+import { rolloutSchema } from './rollout-declaration.ts';
+import { searchSchema } from './search.ts';
 import { duration, eventName, expression, fieldName, name } from './texts.ts';
 
 const readSchema = z
@@ -113,6 +116,9 @@ export const modelSchema = z
       })
       .default({})
       .describe('Request times to train on. Default: all there are.'),
+    monitoring: monitoringSchema.prefault({}),
+    rollout: rolloutSchema.prefault({}),
+    search: searchSchema.optional(),
   })
   .describe('A model: what it reads, predicts and learns from.');
 

@@ -7,8 +7,11 @@ import { createExpressionCompiler } from './expression.ts';
 import type { ModelDeclaration } from './model-declaration.ts';
 import { featuresOf } from './model-features.ts';
 import { type DeclaredViews, fieldNames, readsOf, sourceOf } from './model-scope.ts';
+import { compileMonitoring } from './monitoring.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { compileAt, inside, type Reporter } from './reporter.ts';
+import { compileRollout } from './rollout-declaration.ts';
+import { compileSearch } from './search.ts';
 import { scopeOf } from './source.ts';
 
 function labelOf(
@@ -132,6 +135,15 @@ export function compileModel(
   if (reads === null) return null;
   const features = featuresOf(model, place, request, reads, reporter);
   const parameters = parametersOf(model, features, place, reporter);
+  const monitoring = compileMonitoring(
+    model.monitoring,
+    inside(place, 'monitoring'),
+    request,
+    features.map((feature) => feature.name),
+    reporter,
+  );
+  const search =
+    model.search === undefined ? null : compileSearch(model.search, inside(place, 'search'), reporter);
   if (label === null || reporter.problems.length > before) return null;
   return {
     name: model.model,
@@ -146,5 +158,8 @@ export function compileModel(
     threshold: model.threshold,
     gate: { maxWait: parseDuration(model.gate.max_wait) ?? 0 },
     training,
+    monitoring,
+    rollout: compileRollout(model.rollout),
+    search,
   };
 }

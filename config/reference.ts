@@ -134,6 +134,27 @@ features:
   - amount
   - over_usual: amount / customer.spent_mean_7d
 label: {event: order.returned, join: [order_id], check: 'true', maturity: 0s}`,
+  alerts: `rules:
+  - rule: model_worse
+    on: quality
+    statistics: [log_loss]
+    condition: low > 0.3
+    severity: page
+    summary: '{model} loses {value} a prediction.'
+
+routes:
+  - { severity: [page], to: [oncall] }`,
+  pipelines: `pipelines:
+  - pipeline: weekly
+    model: late_arrival
+    start: { every: 7d, alerts: [model_worse] }
+    steps:
+      - { step: dataset, with: { last: 75d } }
+      - step: train
+      - step: gate
+      - step: register
+      - step: shadow
+      - step: decide`,
   connections: DEFAULT_CONNECTIONS.trim(),
 };
 

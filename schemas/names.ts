@@ -9,6 +9,8 @@ export const topics = {
   deadLetters: (prefix: string, source: string) => `${prefix}.${source}.dead-letters`,
   view: (prefix: string, viewId: string) => `${prefix}.view.${viewId.replace('@', '.v')}`,
   predictions: (prefix: string, model: string) => `${prefix}.predictions.${model}`,
+  /** Scores of challengers, and of the champion before: never clocks. */
+  shadow: (prefix: string, model: string) => `${prefix}.shadow.${model}`,
   models: (prefix: string) => `${prefix}.models`,
   alerts: (prefix: string) => `${prefix}.alerts`,
 } as const;
@@ -18,6 +20,7 @@ export const groups = {
   features: (prefix: string) => `${prefix}.features`,
   inference: (prefix: string, model: string) => `${prefix}.inference.${model}`,
   archive: (prefix: string) => `${prefix}.archive`,
+  delivery: (prefix: string) => `${prefix}.delivery`,
 } as const;
 
 /** Keys of the online store. The part in braces is the Redis Cluster slot: one view partition, one slot. */
@@ -38,7 +41,22 @@ export const tables = {
   deadLetters: (prefix: string, source: string) => table(prefix, `dead_letters_${source}`),
   imports: (prefix: string) => table(prefix, 'imports'),
   vectors: (prefix: string, model: string) => table(prefix, `vectors_${model}`),
+  shadow: (prefix: string, model: string) => table(prefix, `shadow_${model}`),
+  /** Rows that versions learnt from, with their scores: what later windows are compared with. */
+  references: (prefix: string, model: string) => table(prefix, `references_${model}`),
+  /** How far event time has come in each archived partition. */
+  progress: (prefix: string) => table(prefix, 'progress'),
+  measures: (prefix: string) => table(prefix, 'measures'),
+  /** Ticks of event time that monitoring has finished. */
+  ticks: (prefix: string) => table(prefix, 'ticks'),
+  alerts: (prefix: string) => table(prefix, 'alerts'),
+  silences: (prefix: string) => table(prefix, 'silences'),
+  deliveries: (prefix: string) => table(prefix, 'deliveries'),
   runs: (prefix: string) => table(prefix, 'runs'),
+  /** Metrics of runs by epoch, slice and step. */
+  runMetrics: (prefix: string) => table(prefix, 'run_metrics'),
+  pipelineRuns: (prefix: string) => table(prefix, 'pipeline_runs'),
+  pipelineSteps: (prefix: string) => table(prefix, 'pipeline_steps'),
 } as const;
 
 /** Kafka headers that are ours. Values are UTF-8 text. */

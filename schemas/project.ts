@@ -1,4 +1,9 @@
+import type { Alerting, Receiver } from './alert.ts';
 import type { EventExpression, FieldType, Scalar } from './event.ts';
+import type { Monitoring } from './monitoring.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Rollout } from './rollout.ts';
+import type { SearchSpace } from './search.ts';
 import type { View } from './view.ts';
 
 export interface Field {
@@ -111,6 +116,10 @@ export interface Model {
   readonly gate: { readonly maxWait: number };
   /** Training set bounds by request time, epoch ms, and the names a report uses. Null = all there is. */
   readonly training: { readonly from: number | null; readonly to: number | null };
+  readonly monitoring: Monitoring;
+  readonly rollout: Rollout;
+  /** Null where nothing is tuned. */
+  readonly search: SearchSpace | null;
 }
 
 export interface Connections {
@@ -131,6 +140,14 @@ export interface Connections {
     readonly username?: string;
     readonly password?: string;
   };
+  /** Redis of the pipelines' queue (BullMQ); `noeviction`. Default: that of the online store. */
+  readonly queue: { readonly url: string };
+  /** Where alerts go, by name. */
+  readonly receivers: Readonly<Record<string, Receiver>>;
+  /** `host:port` of private addresses that receivers may lie at. */
+  readonly allowPrivate: readonly string[];
+  /** Tracking server that runs are mirrored to; null = none. */
+  readonly mlflow: { readonly url: string; readonly token?: string } | null;
 }
 
 export interface Retention {
@@ -164,6 +181,8 @@ export interface Project {
   readonly views: readonly View[];
   readonly models: readonly Model[];
   readonly history: History | null;
+  readonly alerting: Alerting;
+  readonly pipelines: readonly Pipeline[];
   readonly connections: Connections;
   readonly retention: Retention;
   /** Hash of the declarations, for manifests. */

@@ -1,6 +1,42 @@
 // Generated from avro/*.avsc by `npm run generate`. Do not edit.
 import type { Schema } from 'avsc';
 
+/** One change of one alert. The same change made twice has the same id. */
+export interface Alert {
+  readonly format: number;
+  /** Of the change: fingerprint and number of the change. Receivers drop repeats by it. */
+  readonly id: string;
+  /** Of the alert: rule, model, subject and slice, hashed. */
+  readonly fingerprint: string;
+  /** 1, 2, ... of this fingerprint. */
+  readonly change: number;
+  readonly rule: string;
+  readonly severity: string;
+  readonly state: AlertState;
+  /** Kind of the measure. */
+  readonly kind: string;
+  readonly statistic: string;
+  readonly model: string;
+  readonly version: number;
+  readonly subject: string;
+  readonly slice: string;
+  readonly value: number | null;
+  readonly threshold: number | null;
+  /** One sentence for a person. */
+  readonly summary: string;
+  /** Event time at which it changed, epoch ms. */
+  readonly tick: number;
+  /** Event time since which the condition holds, epoch ms. */
+  readonly startedAt: number;
+  /** Event time at which it was resolved, epoch ms. */
+  readonly endedAt: number | null;
+  /** Wall clock, epoch ms. */
+  readonly at: number;
+}
+
+export const ALERT_STATES = ['pending', 'firing', 'resolved'] as const;
+export type AlertState = (typeof ALERT_STATES)[number];
+
 /** What one flush of ingest sends to one partition of a view: a section for each source partition in it. */
 export interface Block {
   /** Format version of the block; an unknown one is refused. */
@@ -91,6 +127,14 @@ export interface ModelVersion {
   readonly reason: string;
   /** JSON: metrics the change rests on. */
   readonly evidence: string;
+  /** 1, 2, ... of this model: of two hands that say the same number the first counts. */
+  readonly change: number;
+  /** Of the change, so that its writer finds its own. */
+  readonly id: string;
+  /** Event time from which it holds, epoch ms; null = at once. */
+  readonly effectiveFrom: number | null;
+  /** Run of the pipeline that said it. */
+  readonly run: string | null;
 }
 
 export const MODEL_STATES = ['candidate', 'challenger', 'champion', 'retired'] as const;
@@ -149,6 +193,40 @@ export interface ViewReading {
   /** requestTime - asOf. */
   readonly ageMs: number;
 }
+
+/** avro/alert.avsc */
+export const alertSchema: Schema = {
+  type: 'record',
+  name: 'Alert',
+  namespace: 'millrace',
+  doc: 'One change of one alert. The same change made twice has the same id.',
+  fields: [
+    { name: 'format', type: 'int' },
+    {
+      name: 'id',
+      type: 'string',
+      doc: 'Of the change: fingerprint and number of the change. Receivers drop repeats by it.',
+    },
+    { name: 'fingerprint', type: 'string', doc: 'Of the alert: rule, model, subject and slice, hashed.' },
+    { name: 'change', type: 'int', doc: '1, 2, ... of this fingerprint.' },
+    { name: 'rule', type: 'string' },
+    { name: 'severity', type: 'string' },
+    { name: 'state', type: { type: 'enum', name: 'AlertState', symbols: ['pending', 'firing', 'resolved'] } },
+    { name: 'kind', type: 'string', doc: 'Kind of the measure.' },
+    { name: 'statistic', type: 'string' },
+    { name: 'model', type: 'string' },
+    { name: 'version', type: 'int' },
+    { name: 'subject', type: 'string' },
+    { name: 'slice', type: 'string' },
+    { name: 'value', type: ['null', 'double'] },
+    { name: 'threshold', type: ['null', 'double'] },
+    { name: 'summary', type: 'string', doc: 'One sentence for a person.' },
+    { name: 'tick', type: 'long', doc: 'Event time at which it changed, epoch ms.' },
+    { name: 'startedAt', type: 'long', doc: 'Event time since which the condition holds, epoch ms.' },
+    { name: 'endedAt', type: ['null', 'long'], doc: 'Event time at which it was resolved, epoch ms.' },
+    { name: 'at', type: 'long', doc: 'Wall clock, epoch ms.' },
+  ],
+};
 
 /** avro/block.avsc */
 export const blockSchema: Schema = {
@@ -287,6 +365,20 @@ export const modelVersionSchema: Schema = {
     { name: 'by', type: 'string' },
     { name: 'reason', type: 'string' },
     { name: 'evidence', type: 'string', doc: 'JSON: metrics the change rests on.' },
+    {
+      name: 'change',
+      type: 'int',
+      default: 0,
+      doc: '1, 2, ... of this model: of two hands that say the same number the first counts.',
+    },
+    { name: 'id', type: 'string', default: '', doc: 'Of the change, so that its writer finds its own.' },
+    {
+      name: 'effectiveFrom',
+      type: ['null', 'long'],
+      default: null,
+      doc: 'Event time from which it holds, epoch ms; null = at once.',
+    },
+    { name: 'run', type: ['null', 'string'], default: null, doc: 'Run of the pipeline that said it.' },
   ],
 };
 

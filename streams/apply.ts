@@ -48,9 +48,11 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
     ...project.views.map((view) =>
       spec(topics.view(prefix, view.id), view.partitions, reachOf(view) + retention.viewExtra),
     ),
-    ...project.models.map(({ name, request }) =>
+    ...project.models.flatMap(({ name, request }) => [
       spec(topics.predictions(prefix, name), partitionsOf(request.source), retention.predictions),
-    ),
+      spec(topics.shadow(prefix, name), partitionsOf(request.source), retention.predictions),
+    ]),
+    spec(topics.alerts(prefix), 1, retention.predictions),
     { name: topics.models(prefix), partitions: 1, retentionMs: -1, compacted: true },
   ];
 }

@@ -9,6 +9,8 @@ import { createJsonEncoder } from '../schemas/json-event.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import {
+  type Alert,
+  alertSchema,
   type Block,
   blockSchema,
   type DeadLetter,
@@ -41,6 +43,7 @@ export interface Codecs {
   readonly predictions: Codec<Prediction>;
   readonly deadLetters: Codec<DeadLetter>;
   readonly models: Codec<ModelVersion>;
+  readonly alerts: Codec<Alert>;
   raw(source: string): RawDecoder;
   /** Bytes of an event as its producer would send it. Not for Avro of a team's own, whose schema is not ours to write. */
   encodeRaw(source: string, event: EventRecord): Uint8Array;
@@ -76,8 +79,12 @@ export function subjectsOf(
       subject(topics.deadLetters(prefix, source.name), deadLetterSchema),
     ]),
     ...project.views.map((view) => subject(topics.view(prefix, view.id), blockSchema)),
-    ...project.models.map(({ name }) => subject(topics.predictions(prefix, name), predictionSchema)),
+    ...project.models.flatMap(({ name }) => [
+      subject(topics.predictions(prefix, name), predictionSchema),
+      subject(topics.shadow(prefix, name), predictionSchema),
+    ]),
     subject(topics.models(prefix), modelVersionSchema),
+    subject(topics.alerts(prefix), alertSchema),
   ];
 }
 
@@ -123,6 +130,7 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
     predictions: codec<Prediction>(predictionSchema, 'prediction'),
     deadLetters: codec<DeadLetter>(deadLetterSchema, 'dead letter'),
     models: codec<ModelVersion>(modelVersionSchema, 'model version'),
+    alerts: codec<Alert>(alertSchema, 'alert'),
     raw: (source) => of(raws, source).decoder,
     encodeRaw: (source, event) => of(raws, source).encode(event),
     validated: (source) => of(validated, source),

@@ -127,6 +127,10 @@ async function register(
     by,
     reason: state === 'champion' && champion === null ? 'the first version of this model' : 'trained',
     evidence: JSON.stringify({ validation: fitted.validation, test: fitted.test }),
+    change: 0,
+    id: '',
+    effectiveFrom: null,
+    run: null,
   };
   // The new champion is named first: between the two records there is one too many, never none.
   const retired =

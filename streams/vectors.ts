@@ -1,9 +1,10 @@
+import type { TableSpec } from '../infrastructure/clickhouse/columns.ts';
 import { createTableSql } from '../infrastructure/clickhouse/ensure-tables.ts';
 import { gather, readBlocks } from '../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { retrying } from '../infrastructure/clickhouse/retry.ts';
 import { RowBinaryWriter } from '../infrastructure/clickhouse/row-binary.ts';
-import { quoteName, quoteText, type TableSpec } from '../infrastructure/clickhouse/tables.ts';
+import { quoteName, quoteText } from '../infrastructure/clickhouse/tables.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import { backfillVectors } from './backfill-vectors.ts';

@@ -1,16 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Project } from '../../schemas/project.ts';
+import type { ColumnSpec, TableSpec } from './columns.ts';
 import { WarehouseError } from './errors.ts';
 import type { Warehouse } from './port.ts';
-import {
-  type ColumnSpec,
-  quoteName,
-  quoteText,
-  type TableSpec,
-  tableSpecs,
-  type ViewSpec,
-  viewSpecs,
-} from './tables.ts';
+import { quoteName, quoteText, tableSpecs, type ViewSpec, viewSpecs } from './tables.ts';
 
 export interface TableChange {
   readonly kind: 'table';

@@ -1,36 +1,19 @@
 import type { FieldType } from '../../schemas/event.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
+import { type ColumnSpec, column, type TableSpec, TIME, WORD } from './columns.ts';
 import { WarehouseError } from './errors.ts';
+import { loopTableSpecs } from './loop-tables.ts';
 
 /**
  * The tables of a project. Each is a ReplacingMergeTree whose sorting key ends in the lineage of its rows, so
  * that a row inserted twice is one row (read FINAL), and each drops a repeated insert by its token.
  */
 
-export interface ColumnSpec {
-  readonly name: string;
-  readonly type: string;
-  readonly comment: string;
-}
-
-export interface TableSpec {
-  readonly name: string;
-  readonly columns: readonly ColumnSpec[];
-  readonly sortingKey: readonly string[];
-  readonly engine: string;
-  readonly indexes: readonly string[];
-}
-
 export interface ViewSpec {
   readonly name: string;
   readonly select: string;
 }
-
-const TIME = "DateTime64(3, 'UTC')";
-const WORD = 'LowCardinality(String)';
-
-const column = (name: string, type: string, comment: string): ColumnSpec => ({ name, type, comment });
 
 const FIELD_COLUMNS: Readonly<Record<FieldType, string>> = {
   string: 'Nullable(String)',
@@ -139,6 +122,14 @@ function eventsTable(prefix: string, source: Source): TableSpec {
   };
 }
 
+const predictionsTable = (name: string, sortedBy: readonly string[]): TableSpec => ({
+  name,
+  columns: PREDICTION_COLUMNS,
+  engine: 'ReplacingMergeTree',
+  sortingKey: ['request_time', ...sortedBy, 'source_partition', 'source_offset'],
+  indexes: ['INDEX by_id id TYPE bloom_filter(0.01) GRANULARITY 4'],
+});
+
 /** Every table of a project. */
 export function tableSpecs(project: Project): readonly TableSpec[] {
   const { prefix } = project;
@@ -151,13 +142,11 @@ export function tableSpecs(project: Project): readonly TableSpec[] {
       sortingKey: ['append_time', 'source_partition', 'source_offset', 'writer'],
       indexes: [],
     })),
-    ...project.models.map(({ name }) => ({
-      name: tables.predictions(prefix, name),
-      columns: PREDICTION_COLUMNS,
-      engine: 'ReplacingMergeTree',
-      sortingKey: ['request_time', 'source_partition', 'source_offset'],
-      indexes: ['INDEX by_id id TYPE bloom_filter(0.01) GRANULARITY 4'],
-    })),
+    ...project.models.flatMap(({ name }) => [
+      predictionsTable(tables.predictions(prefix, name), []),
+      // Several versions answer the same request.
+      predictionsTable(tables.shadow(prefix, name), ['model_version']),
+    ]),
     {
       name: tables.imports(prefix),
       columns: IMPORT_COLUMNS,
@@ -165,6 +154,7 @@ export function tableSpecs(project: Project): readonly TableSpec[] {
       sortingKey: ['source', 'import_id', 'from', 'to'],
       indexes: [],
     },
+    ...loopTableSpecs(project),
   ];
 }
 

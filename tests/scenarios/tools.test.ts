@@ -143,6 +143,10 @@ async function publishModel({ artefacts, kafka, codecs }: Platform): Promise<voi
       by: 'test',
       reason: '',
       evidence: '',
+      change: 0,
+      id: '',
+      effectiveFrom: null,
+      run: null,
     },
   ]);
 }

@@ -37,6 +37,27 @@ const late: Model = {
   threshold: 0.5,
   gate: { maxWait: 20 },
   training: { from: null, to: null },
+  monitoring: {
+    every: 86_400_000,
+    reference: 86_400_000,
+    labelWait: 0,
+    confidence: 0.95,
+    slices: [],
+    drift: {
+      statistic: 'psi',
+      minEffect: 0.1,
+      minCount: 1,
+      falseDiscoveryRate: 0.05,
+      falseAlarmsPerMonth: 1,
+      calendar: [],
+    },
+  },
+  rollout: {
+    gate: { testLast: 1, maxLoss: 0, sliceTolerance: 0, minRows: 1, maxCalibrationError: 1 },
+    shadow: { alpha: 0.05, minGain: 0, block: 1, maxDuration: 1 },
+    guard: { tolerance: 0, alpha: 0.05, duration: 1 },
+  },
+  search: null,
 };
 
 export function tripsProject(source: Source = trips): Project {
@@ -49,11 +70,17 @@ export function tripsProject(source: Source = trips): Project {
     views: [],
     models: [late],
     history: null,
+    alerting: { rules: [], routes: [], groupBy: [] },
+    pipelines: [],
     connections: {
       kafka: { brokers: [], tls: false, sasl: null },
       redis: { url: '' },
       registry: { url: '' },
       clickhouse: { url: '', database: '' },
+      queue: { url: '' },
+      receivers: {},
+      allowPrivate: [],
+      mlflow: null,
     },
     retention: { raw: 1, validated: 1, predictions: 1, deadLetters: 1, viewExtra: 1, stateExtra: 1 },
     hash: '',

@@ -16,7 +16,8 @@ const codec = {
 
 function said(model: string, version: number, state: ModelVersion['state'], at = 0): ModelVersion {
   const rest = { artefact: `a${version}`, location: '', layout: 'l', by: 'test', reason: '', evidence: '{}' };
-  return { format: 1, model, version, state, at, ...rest };
+  const place = { change: 0, id: '', effectiveFrom: null, run: null };
+  return { format: 1, model, version, state, at, ...rest, ...place };
 }
 
 let kafka: Kafka;

@@ -1,0 +1,47 @@
+import type { MeasureKind } from './monitoring.ts';
+
+export const SEVERITIES = ['info', 'warning', 'page'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/** What a rule's condition sees of a measure. */
+export interface MeasureScope {
+  readonly [name: string]: string | number | boolean | null;
+}
+
+/** A rule over measures: one alert for each (model, subject, slice) that it is true of. */
+export interface AlertRule {
+  readonly name: string;
+  readonly kind: MeasureKind;
+  /** Statistics it looks at; empty = all of the kind. */
+  readonly statistics: readonly string[];
+  /** Sees statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, and previous (value of the window before). */
+  readonly condition: (measure: MeasureScope) => boolean | null;
+  /** Windows in a row that the condition holds before the alert fires; it is pending until then. */
+  readonly forWindows: number;
+  /** Windows in a row that it does not hold before the alert is resolved. */
+  readonly resolveAfter: number;
+  readonly severity: Severity;
+  /** For a person; `{subject}`, `{value}`, `{slice}`, `{model}` are filled in. */
+  readonly summary: string;
+}
+
+/** Which alerts go where; the first route that matches counts. */
+export interface AlertRoute {
+  readonly severities: readonly Severity[];
+  /** Rules; empty = all. */
+  readonly rules: readonly string[];
+  /** Names of receivers of the connections. */
+  readonly receivers: readonly string[];
+}
+
+export interface Alerting {
+  readonly rules: readonly AlertRule[];
+  readonly routes: readonly AlertRoute[];
+  /** Alerts of one tick with equal values of these are told in one delivery. */
+  readonly groupBy: ReadonlyArray<'rule' | 'model' | 'severity'>;
+}
+
+/** Where alerts are delivered. */
+export type Receiver =
+  | { readonly kind: 'webhook'; readonly url: string; readonly secret: string | null }
+  | { readonly kind: 'alertmanager'; readonly url: string };
