@@ -143,19 +143,20 @@ label: {event: order.returned, join: [order_id], check: 'true', maturity: 0s}`,
     summary: '{model} loses {value} a prediction.'
 
 routes:
-  - { severity: [page], to: [oncall] }`,
+  - {severity: [page], to: [oncall]}`,
   pipelines: `pipelines:
   - pipeline: weekly
-    model: late_arrival
-    start: { every: 7d, alerts: [model_worse] }
+    model: returned
+    start: {every: 7d, alerts: [model_worse]}
     steps:
-      - { step: dataset, with: { last: 75d } }
-      - step: train
-      - step: gate
-      - step: register
-      - step: shadow
-      - step: decide`,
-  connections: DEFAULT_CONNECTIONS.trim(),
+      - {step: dataset, with: {last: 75d}}
+      - {step: train}
+      - {step: gate}
+      - {step: register}
+      - {step: shadow}
+      - {step: decide}`,
+  connections: `${DEFAULT_CONNECTIONS}receivers:
+  oncall: {webhook: 'https://example.com/alerts', secret: '\${env:WEBHOOK_SECRET:-}'}`,
 };
 
 function fileSection(kind: keyof typeof FILES): string {

@@ -5,13 +5,19 @@ import { parseDuration } from './durations.ts';
 import { inside, type Reporter } from './reporter.ts';
 import { duration } from './texts.ts';
 
-const range = z.tuple([z.number(), z.number()]);
+const range = z.tuple([z.number(), z.number()]).describe('Lowest and highest.');
+const log = z.boolean().default(false).describe('Spread evenly over the logarithm.');
 
 const dimensionSchema = z
   .union([
-    z.strictObject({ real: range, log: z.boolean().default(false) }),
-    z.strictObject({ whole: range, log: z.boolean().default(false) }),
-    z.strictObject({ choice: z.array(z.union([z.number(), z.string(), z.array(z.number())])).min(1) }),
+    z.strictObject({ real: range, log }),
+    z.strictObject({ whole: range, log }),
+    z.strictObject({
+      choice: z
+        .array(z.union([z.number(), z.string(), z.array(z.number())]))
+        .min(1)
+        .describe('One of these.'),
+    }),
   ])
   .describe('`real: [low, high]`, `whole: [low, high]` (each with `log: true`) or `choice: [...]`.');
 

@@ -45,6 +45,10 @@ clickhouse: {url: "http://c:1", password: "\${env:PW:-}"}
       redis: { url: 'rediss://:secret@r:1' },
       registry: { url: 'http://g:1' },
       clickhouse: { url: 'http://c:1', database: 'default', password: 'secret' },
+      queue: { url: 'rediss://:secret@r:1' },
+      receivers: {},
+      allowPrivate: [],
+      mlflow: null,
     });
   });
 

@@ -34,14 +34,19 @@ describe('the reference', () => {
 
   it('shows an example of each file, which together make a project', () => {
     expect(examples).toHaveLength(FILE_KINDS.length);
-    const [project = '', source = '', view = '', model = '', connections = ''] = examples;
+    const [project = '', source = '', view = '', model = '', alerts = '', pipelines = '', connections = ''] =
+      examples;
     const loaded = load({
       'project.yaml': project,
       'sources/orders.yaml': source,
       'views/customer.yaml': view,
       'models/returned.yaml': model,
+      'alerts.yaml': alerts,
+      'pipelines.yaml': pipelines,
       'connections.yaml': connections,
     });
+    expect(loaded.alerting.rules).toHaveLength(1);
+    expect(loaded.pipelines[0]?.steps).toHaveLength(6);
     expect(loaded.models[0]?.features).toHaveLength(7);
   });
 });

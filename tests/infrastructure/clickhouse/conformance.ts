@@ -9,7 +9,7 @@ import {
   eventEncoder,
   predictionEncoder,
 } from '../../../infrastructure/clickhouse/rows.ts';
-import { featureViewName } from '../../../infrastructure/clickhouse/tables.ts';
+import { featureViewName, tableSpecs, viewSpecs } from '../../../infrastructure/clickhouse/tables.ts';
 import type { EventRecord } from '../../../schemas/event.ts';
 import { tables } from '../../../schemas/names.ts';
 import type { Project, Source } from '../../../schemas/project.ts';
@@ -151,7 +151,7 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
       const longer = { ...one, prefix: `${one.prefix}_b` };
       made.push(longer);
       await ensureTables(warehouse, longer);
-      expect(await removeTables(warehouse, one.prefix)).toBe(5);
+      expect(await removeTables(warehouse, one.prefix)).toBe(tableSpecs(one).length + viewSpecs(one).length);
       expect(await removeTables(warehouse, one.prefix)).toBe(0);
       const left = await ensureTables(warehouse, longer, { dryRun: true });
       expect(new Set(left.map(({ action }) => action))).toEqual(new Set(['keep']));

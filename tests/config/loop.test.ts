@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { DAY, HOUR } from '../../schemas/time.ts';
+import { FILES, lines, load, problems } from './project.ts';
+
+const ALERTS = `rules:
+  - {rule: worse, on: quality, statistics: [log_loss], condition: low > previous + 0.01, severity: page}
+`;
+const PIPELINES = `pipelines:
+  - pipeline: weekly
+    model: returns
+    start: {every: 7d, alerts: [worse]}
+    steps:
+      - {step: dataset, with: {last: 75d}}
+      - {step: fit, does: train}
+      - {step: gate, needs: [fit, dataset]}
+`;
+const MODEL = 'models/returns.yaml';
+const loop = (files: Readonly<Record<string, string>> = {}) => ({
+  ...FILES,
+  'alerts.yaml': ALERTS,
+  'pipelines.yaml': PIPELINES,
+  ...files,
+});
+
+describe('the loop that watches and learns', () => {
+  it('has defaults for every model', () => {
+    const [model] = load(FILES).models;
+    expect(model?.monitoring.every).toBe(DAY);
+    expect(model?.rollout.shadow.block).toBe(HOUR);
+    expect(model?.search).toBeNull();
+    expect(load(FILES).pipelines).toEqual([]);
+  });
+
+  it('compiles slices, conditions and graphs', () => {
+    const project = load(
+      loop({
+        [MODEL]: `${FILES[MODEL]}monitoring:
+  slices: {zone: {by: zone}}
+  drift: {calendar: ['customer.*_1h']}
+search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
+`,
+      }),
+    );
+    const [model] = project.models;
+    expect(model?.monitoring.slices[0]?.evaluate({ id: '', type: '', time: 0, zone: 'UTC' })).toBe('UTC');
+    expect(model?.monitoring.drift.calendar).toEqual(['customer.orders_1h']);
+    expect(model?.search?.parameters).toEqual({
+      learningRate: { kind: 'real', low: 0.001, high: 0.1, log: true },
+    });
+    const [rule] = project.alerting.rules;
+    expect(rule?.condition({ low: 0.4, previous: 0.3 })).toBe(true);
+    expect(rule?.condition({ low: 0.4, previous: null })).toBeNull();
+    expect(project.pipelines[0]?.steps.map(({ name, kind, needs }) => [name, kind, needs])).toEqual([
+      ['dataset', 'dataset', []],
+      ['fit', 'train', ['dataset']],
+      ['gate', 'gate', ['fit', 'dataset']],
+    ]);
+    expect(project.pipelines[0]?.steps[0]?.with).toEqual({ last: 75 * DAY });
+  });
+
+  it.each([
+    [
+      'a feature that is none',
+      { [MODEL]: `${FILES[MODEL]}monitoring: {drift: {calendar: [customer.order_1h]}}\n` },
+      "models/returns.yaml:10:33: 'customer.order_1h' is no feature of the model. Did you mean 'customer.orders_1h'?",
+    ],
+    [
+      'a range upside down',
+      { [MODEL]: `${FILES[MODEL]}search: {parameters: {l2: {real: [1, 0]}}}\n` },
+      'models/returns.yaml:10:34: [1, 0] is no range to search in. Write the smaller first.',
+    ],
+    [
+      'a condition of an unknown name',
+      { 'alerts.yaml': ALERTS.replace('low >', 'lower >') },
+      "alerts.yaml:2:67: The expression names 'lower', which is not known here. Did you mean 'low'?",
+    ],
+    [
+      'an alert that nobody declares',
+      { 'pipelines.yaml': PIPELINES.replace('[worse]', '[worst]') },
+      "pipelines.yaml:4:33: There is no alert rule 'worst'. Did you mean 'worse'?",
+    ],
+    [
+      'a step that does not say what it does',
+      { 'pipelines.yaml': PIPELINES.replace(', does: train', '') },
+      "pipelines.yaml:7:16: 'fit' does not say what it does. Add 'does:' with one of dataset, tune, train, evaluate, gate, register, shadow, decide.",
+    ],
+    [
+      'steps in a circle',
+      { 'pipelines.yaml': PIPELINES.replace('with: {last: 75d}', 'needs: [gate]') },
+      'pipelines.yaml:6:7: The steps dataset, fit, gate need each other in a circle. Take one of the needs away.',
+    ],
+    [
+      'a setting of another step',
+      { 'pipelines.yaml': PIPELINES.replace('last: 75d', 'lasts: 75d') },
+      "pipelines.yaml:6:32: A step that does 'dataset' has no setting 'lasts'. Did you mean 'last'?",
+    ],
+  ])('refuses %s', (_, files, sentence) => {
+    expect(lines(problems(loop(files))).join('\n')).toBe(sentence);
+  });
+});
