@@ -346,7 +346,7 @@ class Replay {
         for (const record of records) this.#take(record);
       if (clock.now() - started > (this.#options.waitLimitMs ?? Number.POSITIVE_INFINITY))
         throw new ReplayStuck(
-          `No clock has come back for ${Math.round((clock.now() - started) / 1_000)} s: finished ${new Date(this.#finished()).toISOString()}, sent ${new Date(this.#clockSent).toISOString()}. Are ingest, features and inference running?`,
+          `No clock has come back for ${Math.round((clock.now() - started) / 1_000)} s: finished ${dateOf(this.#finished())}, sent ${dateOf(this.#clockSent)}. Are ingest, features and inference running?`,
         );
     }
     return true;
@@ -370,6 +370,8 @@ class Replay {
     return this.#finished() + this.#slack / 2;
   }
 }
+
+const dateOf = (time: number): string => (Number.isFinite(time) ? new Date(time).toISOString() : 'nothing');
 
 function sourceOf(project: Project, name: string): Source {
   const source = project.sources.find((candidate) => candidate.name === name);

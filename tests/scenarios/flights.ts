@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { loadProject } from '../../config/load.ts';
@@ -20,6 +20,7 @@ import { startFor } from '../../streams/past.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
 import { type ReplayProgress, type ReplayResult, replay } from '../../streams/replay.ts';
 import { readTails } from '../../streams/tail.ts';
+import type { Logged } from './logged.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -33,12 +34,20 @@ export class Flights {
   readonly #data = mkdtempSync(join(tmpdir(), 'millrace-flights-'));
   readonly #children = new Set<ChildProcess>();
 
+  /** A directory of its own, so that its processes read the same number of partitions. */
+  readonly #directory = join(this.#data, 'project');
+
   constructor(stack: StackAddresses, partitions = 3) {
     this.#stack = stack;
-    this.project = loadProject(join(ROOT, 'config'), {
+    cpSync(join(ROOT, 'config'), this.#directory, { recursive: true });
+    const declared = join(this.#directory, 'project.yaml');
+    writeFileSync(
+      declared,
+      readFileSync(declared, 'utf8').replace(/partitions: \d+/, `partitions: ${partitions}`),
+    );
+    this.project = loadProject(this.#directory, {
       environment: {},
       prefix: `test-${randomUUID().slice(0, 8)}`,
-      partitions,
       connections: {
         kafka: { brokers: stack.kafka, tls: false, sasl: null },
         redis: { url: stack.redis },
@@ -85,7 +94,7 @@ export class Flights {
         '--prefix',
         this.project.prefix,
         '--project',
-        join(ROOT, 'config'),
+        this.#directory,
       ],
       {
         cwd: this.#data,
@@ -115,6 +124,8 @@ export class Flights {
     options: {
       readonly planted?: number;
       readonly speed?: number;
+      /** A second replay of the same project needs another name. */
+      readonly name?: string;
       readonly onProgress?: (progress: ReplayProgress) => void;
     } = {},
   ): Promise<ReplayResult> {
@@ -129,7 +140,7 @@ export class Flights {
       { project: this.project, kafka, store, codecs: await this.platform.codecs(), clock },
       {
         source: this.source.name,
-        name: 'test',
+        name: options.name ?? 'test',
         items: plant(file, range, planting),
         speed: options.speed ?? Number.POSITIVE_INFINITY,
         signal: new AbortController().signal,
@@ -163,6 +174,24 @@ export class Flights {
       predictions: first,
       letters: firstOf(letters, (l) => `${l.sourcePartition}:${l.sourceOffset}:${l.writer}`),
       repeats: predictions.length - first.length,
+    };
+  }
+
+  /** What inference logged of a replayed stretch, once the archive has caught up with it. */
+  async logged(file: HistoryFile, range: Logged['range']): Promise<Logged> {
+    const { project, model, source } = this;
+    const { accepted, predictions } = await this.outcome();
+    await this.archived(accepted.length);
+    const within = ({ time }: { readonly time: number }) => time >= range.from && time < range.to;
+    return {
+      project,
+      model,
+      source,
+      warehouse: this.platform.warehouse,
+      file,
+      range,
+      predictions: predictions.filter(({ requestTime }) => within({ time: requestTime })),
+      accepted: new Map(accepted.filter(({ event }) => within(event)).map(({ event }) => [event.id, event])),
     };
   }
 

@@ -39,8 +39,11 @@ export async function history(
   options: HistoryOptions,
 ): Promise<{ world: World; result: ReplayResult; faults: Fault[] }> {
   const random = seeded(options.seed);
-  const world = await World.create(options.partitions ?? 3, async (operation, clock) => {
-    if (operation !== 'poll') await clock.sleep(Math.floor(random() * 4));
+  const world = await World.create({
+    partitions: options.partitions ?? 3,
+    step: async (operation, clock) => {
+      if (operation !== 'poll') await clock.sleep(Math.floor(random() * 4));
+    },
   });
   const items = trips({
     random,

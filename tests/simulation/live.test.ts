@@ -11,8 +11,10 @@ describe('a live source on the twins', () => {
     it(`answers within its patience from an exact head, with ${cars} cars`, {
       timeout: 120_000,
     }, async () => {
-      const world = await World.create(3, async (operation, clock) => {
-        if (operation !== 'poll') await clock.sleep(1);
+      const world = await World.create({
+        step: async (operation, clock) => {
+          if (operation !== 'poll') await clock.sleep(1);
+        },
       });
       const process = world.start(ALL);
       const items = trips({

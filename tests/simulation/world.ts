@@ -7,7 +7,7 @@ import { createMemoryStore, type MemoryStore } from '../../infrastructure/memory
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import { topics } from '../../schemas/names.ts';
-import type { Model, Project } from '../../schemas/project.ts';
+import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { DeadLetter, Prediction } from '../../schemas/records.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { topicSpecs } from '../../streams/apply.ts';
@@ -42,42 +42,54 @@ export const FIXED: Champion = {
   score: (vector) => vector.reduce((sum, value, i) => sum + (Number.isNaN(value) ? 0.1 : value) / (i + 1), 0),
 };
 
+export interface WorldOptions {
+  /** The project's directory; default the simulated one. */
+  readonly directory?: string;
+  readonly partitions?: number;
+  /** Before each operation takes effect and before it is answered. */
+  readonly step?: (operation: 'send' | 'poll' | 'commit', clock: VirtualClock) => Promise<void>;
+  /** Most records of the next poll of anybody, at most what the stream asked for. */
+  readonly pollRecords?: (asked: number) => number;
+}
+
 /** The whole platform on the in-memory twins, in virtual time. */
 export class World {
   readonly clock = new VirtualClock(Date.UTC(2026, 0, 1));
   readonly project: Project;
   readonly model: Model;
+  readonly source: Source;
   readonly store: MemoryStore;
   readonly broker: MemoryBroker;
   readonly codecs: Codecs;
   readonly failures: Error[] = [];
+  readonly #pollRecords: (asked: number) => number;
 
   private constructor(
+    options: WorldOptions,
     project: Project,
-    model: Model,
     store: MemoryStore,
     broker: MemoryBroker,
     codecs: Codecs,
     clock: VirtualClock,
   ) {
+    const [model] = project.models;
+    const [source] = project.sources;
+    if (model === undefined || source === undefined)
+      throw new Error('a simulated project has a source and a model');
+    this.#pollRecords = options.pollRecords ?? ((asked) => asked);
     this.project = project;
     this.model = model;
+    this.source = source;
     this.store = store;
     this.broker = broker;
     this.codecs = codecs;
     this.clock = clock;
   }
 
-  static async create(
-    partitions = 3,
-    step?: (operation: 'send' | 'poll' | 'commit', clock: VirtualClock) => Promise<void>,
-  ): Promise<World> {
-    const project = loadProject(fileURLToPath(new URL('./project', import.meta.url)), {
-      environment: {},
-      partitions,
-    });
-    const [model] = project.models;
-    if (model === undefined) throw new Error('the simulated project has a model');
+  static async create(options: WorldOptions = {}): Promise<World> {
+    const { step, partitions = 3 } = options;
+    const directory = options.directory ?? fileURLToPath(new URL('./project', import.meta.url));
+    const project = loadProject(directory, { environment: {}, partitions });
     const clock = new VirtualClock(Date.UTC(2026, 0, 1));
     const broker = createMemoryBroker(
       clock,
@@ -98,7 +110,7 @@ export class World {
     });
     const admin = await broker.kafka().admin();
     await admin.createTopics(topicSpecs(project));
-    return new World(project, model, store, broker, codecs, clock);
+    return new World(options, project, store, broker, codecs, clock);
   }
 
   start(streams: readonly StreamName[]): Process {
@@ -106,8 +118,14 @@ export class World {
     const consumers: Consumer[] = [];
     const kafka: Kafka = {
       ...inner,
-      consumer: async (options) => {
-        const consumer = await inner.consumer(options);
+      consumer: async (asked) => {
+        const limit = this.#pollRecords;
+        const consumer = await inner.consumer({
+          ...asked,
+          get maxPollRecords() {
+            return limit(asked.maxPollRecords);
+          },
+        });
         consumers.push(consumer);
         return consumer;
       },
@@ -148,39 +166,41 @@ export class World {
   }
 
   replay(
-    items: readonly ReplayItem[],
+    items: readonly ReplayItem[] | AsyncIterable<readonly ReplayItem[]>,
     name = 'replay',
     speed = Number.POSITIVE_INFINITY,
   ): Promise<ReplayResult> {
-    const batches = async function* () {
-      for (let i = 0; i < items.length; i += 100) yield items.slice(i, i + 100);
-    };
+    const batches = Array.isArray(items) ? pieces(items) : (items as AsyncIterable<readonly ReplayItem[]>);
     const { project, store, codecs, clock } = this;
     return replay(
       { project, kafka: this.broker.kafka(), store, codecs, clock },
-      { source: 'trips', name, items: batches(), speed, signal: new AbortController().signal },
+      { source: this.source.name, name, items: batches, speed, signal: new AbortController().signal },
     );
   }
 
   /** Sends items as a live producer would: each at its moment after `start`, without any clock. */
   async produceLive(items: readonly ReplayItem[], start: number): Promise<void> {
     const producer = await this.broker.kafka().producer();
-    const topic = topics.raw(this.project.prefix, 'trips');
+    const topic = topics.raw(this.project.prefix, this.source.name);
     const partitions = this.project.sources[0]?.partitions ?? 1;
     let latest = start;
     for (const { key, time, event } of items) {
       latest = Math.max(latest, time);
       await this.clock.sleep(latest - this.clock.now());
       if (event === null) continue;
-      const value = this.codecs.encodeRaw('trips', event);
+      const value = this.codecs.encodeRaw(this.source.name, event);
       await producer.send([{ topic, partition: partitionOf(key, partitions), key: Buffer.from(key), value }]);
     }
   }
 
   /** Events that ingest accepted, repeats dropped, by source partition. */
   async accepted(): Promise<Accepted[]> {
-    const codec = this.codecs.validated('trips');
-    const tails = await readTails(this.broker.kafka(), topics.validated(this.project.prefix, 'trips'), 1e9);
+    const codec = this.codecs.validated(this.source.name);
+    const tails = await readTails(
+      this.broker.kafka(),
+      topics.validated(this.project.prefix, this.source.name),
+      1e9,
+    );
     return tails.flatMap((tail, partition) =>
       firstOf(
         decodeAll(tail, (bytes) => ({ ...codec.decode(bytes), partition })),
@@ -202,12 +222,20 @@ export class World {
   }
 
   async deadLetters(): Promise<DeadLetter[]> {
-    const tails = await readTails(this.broker.kafka(), topics.deadLetters(this.project.prefix, 'trips'), 1e9);
+    const tails = await readTails(
+      this.broker.kafka(),
+      topics.deadLetters(this.project.prefix, this.source.name),
+      1e9,
+    );
     return firstOf(
       tails.flatMap((tail) => decodeAll(tail, (bytes) => this.codecs.deadLetters.decode(bytes))),
       (letter) => `${letter.sourcePartition}:${letter.sourceOffset}:${letter.writer}`,
     );
   }
+}
+
+async function* pieces(items: readonly ReplayItem[]): AsyncGenerator<readonly ReplayItem[]> {
+  for (let i = 0; i < items.length; i += 100) yield items.slice(i, i + 100);
 }
 
 function decodeAll<T>(records: readonly KafkaRecord[], decode: (bytes: Uint8Array) => T): T[] {
