@@ -4,7 +4,8 @@ import { hashDataset } from '../models/dataset.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import { backfillVectors } from './backfill-vectors.ts';
 import { selectLabelled } from './labels.ts';
-import { readLogged } from './logged.ts';
+import { readKept, readLogged } from './logged.ts';
+import { basisOf, keepVectors } from './vectors.ts';
 
 /** Rows to learn from, in the order of (request time, id). */
 export interface DataSet {
@@ -57,9 +58,13 @@ export interface DataSetOptions {
   readonly warehouse: Warehouse;
   /** May overlap; all are backfilled in one pass over the archive. */
   readonly selections: readonly Selection[];
+  /** Backfilled vectors are kept in a table and taken from there the next time. */
+  readonly keep?: boolean;
   readonly progress?: (done: DataSetProgress) => void;
   readonly signal?: AbortSignal;
 }
+
+const NONE: ReadonlySet<number> = new Set();
 
 /**
  * Data sets of past requests whose labels have matured. A row takes its logged vector where inference logged
@@ -77,21 +82,29 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
   const rows = new Float64Array(place.size * width).fill(Number.NaN);
   const from = Math.min(...selections.map((selection) => selection.from));
   const to = Math.max(...selections.map((selection) => selection.to));
-  const logged = await readLogged({ project, model, warehouse, from, to, place, rows });
+  const reading = { project, model, warehouse, from, to, place, rows };
+  const logged = await readLogged(reading);
   options.progress?.({ step: 'logged', rows: logged.size });
-  const wanted = logged.size === 0 ? place : new Map([...place].filter(([, at]) => !logged.has(at)));
-  if (wanted.size > 0)
+  const kept = options.keep === true ? await readKept(reading, await basisOf(warehouse, project)) : NONE;
+  const times = timesOf(labelled, place);
+  const wanted = new Map([...place].filter(([, at]) => !logged.has(at) && !kept.has(at)));
+  if (wanted.size > 0) {
     await backfillVectors({
       project,
       model,
       warehouse,
       wanted,
-      from,
-      to,
+      ...extentOf(times, wanted.values()),
       rows,
       progress: (done) => options.progress?.({ step: 'vectors', ...done, of: wanted.size }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
+    if (options.keep === true) {
+      const places = Uint32Array.from(wanted.values());
+      const wantedTimes = Float64Array.from(places, (at) => times[at] ?? 0);
+      await keepVectors(options, { ids: [...wanted.keys()], times: wantedTimes, places, rows });
+    }
+  }
 
   return labelled.map((set, s) => {
     const selection = selections[s] as Selection;
@@ -116,6 +129,28 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
         .digest('hex'),
     };
   });
+}
+
+/** Request times by place. */
+function timesOf(
+  sets: ReadonlyArray<{ readonly ids: readonly string[]; readonly times: Float64Array }>,
+  place: ReadonlyMap<string, number>,
+): Float64Array {
+  const times = new Float64Array(place.size);
+  for (const { ids, times: own } of sets)
+    for (const [i, id] of ids.entries()) times[place.get(id) ?? 0] = own[i] ?? 0;
+  return times;
+}
+
+/** The stretch of event time that the places lie in: a pass folds no more than it must. */
+function extentOf(times: Float64Array, places: Iterable<number>): { from: number; to: number } {
+  let from = Number.POSITIVE_INFINITY;
+  let to = Number.NEGATIVE_INFINITY;
+  for (const at of places) {
+    from = Math.min(from, times[at] ?? 0);
+    to = Math.max(to, times[at] ?? 0);
+  }
+  return { from, to: to + 1 };
 }
 
 function gatherRows(

@@ -72,6 +72,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
     model,
     warehouse,
     selections: [{ from, to, asOf, sample: model.sample }],
+    keep: true,
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...passOn,
   });

@@ -1,5 +1,4 @@
-import type { TableSpec } from '../infrastructure/clickhouse/columns.ts';
-import { createTableSql } from '../infrastructure/clickhouse/ensure-tables.ts';
+import { createHash } from 'node:crypto';
 import { gather, readBlocks } from '../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { retrying } from '../infrastructure/clickhouse/retry.ts';
@@ -58,7 +57,8 @@ export async function backfillRange(options: VectorsOptions): Promise<Vectors> {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   const vectors = { ids, times, rows, events: done.events };
-  return { ...vectors, table: options.persist ? await persist(options, vectors) : null };
+  const places = Uint32Array.from(ids, (_, i) => i);
+  return { ...vectors, table: options.persist ? await keepVectors(options, { ...vectors, places }) : null };
 }
 
 async function selectRequests({ project, model, warehouse, from, to, sample }: VectorsOptions) {
@@ -81,29 +81,37 @@ async function selectRequests({ project, model, warehouse, from, to, sample }: V
   return { ids, times: Float64Array.from(times) };
 }
 
-const COLUMNS = ['request_id', 'request_time', 'layout', 'vector'];
+const COLUMNS = ['request_id', 'request_time', 'layout', 'basis', 'vector'];
 
-function vectorsTable(prefix: string, model: string): TableSpec {
-  return {
-    name: tables.vectors(prefix, model),
-    columns: [
-      { name: 'request_id', type: 'String', comment: 'id of the event that asked' },
-      { name: 'request_time', type: "DateTime64(3, 'UTC')", comment: 'event time of the request' },
-      { name: 'layout', type: 'LowCardinality(String)', comment: 'hash of the names of the vector' },
-      { name: 'vector', type: 'Array(Float64)', comment: 'backfilled feature vector, NaN for null' },
-    ],
-    engine: 'ReplacingMergeTree',
-    sortingKey: ['layout', 'request_time', 'request_id'],
-    indexes: [],
-  };
+/**
+ * What backfilled vectors rest on: the declarations and the imported history. Vectors of an equal basis are
+ * equal; events that come later change no earlier read.
+ */
+export async function basisOf(warehouse: Warehouse, project: Project): Promise<string> {
+  const imports = await warehouse.query<{ id: string; source: string; first: string; last: string }>(
+    `SELECT import_id AS id, source, toString(\`from\`) AS first, toString(\`to\`) AS last
+     FROM ${quoteName(tables.imports(project.prefix))} FINAL WHERE state = 'done' ORDER BY id, source, first, last`,
+  );
+  return createHash('sha256')
+    .update(JSON.stringify([project.hash, imports]))
+    .digest('hex');
 }
 
-async function persist(
-  { project, model, warehouse }: VectorsOptions,
-  { ids, times, rows }: Pick<Vectors, 'ids' | 'times' | 'rows'>,
+/** Rows to keep: `places[i]` is the row of `ids[i]` in `rows`. */
+export interface KeptVectors {
+  readonly ids: readonly string[];
+  readonly times: ArrayLike<number>;
+  readonly places: ArrayLike<number>;
+  readonly rows: Float64Array;
+}
+
+/** Writes backfilled vectors to the model's table, so that the next training need not make them again. */
+export async function keepVectors(
+  { project, model, warehouse }: Pick<VectorsOptions, 'project' | 'model' | 'warehouse'>,
+  { ids, times, places, rows }: KeptVectors,
 ): Promise<string> {
-  const table = vectorsTable(project.prefix, model.name);
-  await warehouse.command(createTableSql(table, project.prefix));
+  const table = tables.vectors(project.prefix, model.name);
+  const basis = await basisOf(warehouse, project);
   const width = model.features.length;
   const writer = new RowBinaryWriter();
   for (let at = 0; at < ids.length; at += ROWS_AN_INSERT) {
@@ -112,12 +120,14 @@ async function persist(
       writer.string(ids[i] ?? '');
       writer.int64(times[i] ?? 0);
       writer.string(model.layoutHash);
+      writer.string(basis);
       writer.varint(width);
-      for (let f = 0; f < width; f += 1) writer.float64(rows[i * width + f] ?? Number.NaN);
+      const from = (places[i] ?? 0) * width;
+      for (let f = 0; f < width; f += 1) writer.float64(rows[from + f] ?? Number.NaN);
     }
     const bytes = writer.take();
-    const token = `${model.layoutHash}:${ids[at]}:${ids[end - 1]}:${end - at}`;
-    await retrying(() => warehouse.insertRaw(table.name, COLUMNS, 'RowBinary', bytes, { token }));
+    const token = `${model.layoutHash}:${basis}:${ids[at]}:${ids[end - 1]}:${end - at}`;
+    await retrying(() => warehouse.insertRaw(table, COLUMNS, 'RowBinary', bytes, { token }));
   }
-  return table.name;
+  return table;
 }

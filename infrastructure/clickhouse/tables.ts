@@ -122,6 +122,14 @@ function eventsTable(prefix: string, source: Source): TableSpec {
   };
 }
 
+const VECTOR_COLUMNS: readonly ColumnSpec[] = [
+  column('request_id', 'String', 'id of the event that asked'),
+  column('request_time', TIME, 'event time of the request'),
+  column('layout', WORD, 'hash of the names of the vector'),
+  column('basis', WORD, 'hash of the declarations and of the imported history that it was made from'),
+  column('vector', 'Array(Float64)', 'backfilled feature vector, NaN for null'),
+];
+
 const predictionsTable = (name: string, sortedBy: readonly string[]): TableSpec => ({
   name,
   columns: PREDICTION_COLUMNS,
@@ -146,6 +154,13 @@ export function tableSpecs(project: Project): readonly TableSpec[] {
       predictionsTable(tables.predictions(prefix, name), []),
       // Several versions answer the same request.
       predictionsTable(tables.shadow(prefix, name), ['model_version']),
+      {
+        name: tables.vectors(prefix, name),
+        columns: VECTOR_COLUMNS,
+        engine: 'ReplacingMergeTree',
+        sortingKey: ['layout', 'basis', 'request_time', 'request_id'],
+        indexes: [],
+      },
     ]),
     {
       name: tables.imports(prefix),

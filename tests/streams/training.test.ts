@@ -12,9 +12,10 @@ import { tables } from '../../schemas/names.ts';
 import { DAY } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
+import { buildDataSets } from '../../streams/dataset.ts';
 import { evaluateModel } from '../../streams/evaluate.ts';
 import { NothingToLearn, type TrainOptions, type TrainProgress, trainModel } from '../../streams/training.ts';
-import { backfillRange } from '../../streams/vectors.ts';
+import { backfillRange, basisOf } from '../../streams/vectors.ts';
 import { type FlightsArchive, flightsArchive } from './history-fixture.ts';
 
 const FROM = Date.UTC(2001, 2, 1);
@@ -97,9 +98,37 @@ describe('training', () => {
   });
 });
 
+describe('a data set', () => {
+  it('is the same from kept vectors as from a pass over the archive', async () => {
+    const { project, model, warehouse } = options;
+    const selections = [{ from: FROM + 2 * DAY, to: TO, asOf: TO, sample: { maxRows: 400, seed: 3 } }];
+    const build = async (of = project) => {
+      const steps: string[] = [];
+      const [set] = await buildDataSets({
+        project: of,
+        model,
+        warehouse,
+        selections,
+        keep: true,
+        progress: ({ step }) => steps.push(step),
+      });
+      return { set, passed: steps.includes('vectors') };
+    };
+    const made = await build({ ...project, hash: 'other declarations' });
+    expect(made.passed).toBe(true);
+    const kept = await build({ ...project, hash: 'other declarations' });
+    expect(kept.passed).toBe(false);
+    expect(kept.set?.rows).toEqual(made.set?.rows);
+    expect(kept.set?.hash).toBe(made.set?.hash);
+    expect((await build({ ...project, hash: 'yet others' })).passed).toBe(true);
+  });
+});
+
 describe('backfilled vectors of a range', () => {
   it('are a seeded sample of all requests, in memory and in a table', async () => {
-    const { project, model, warehouse } = options;
+    const { model, warehouse } = options;
+    // Vectors kept by the trainings above rest on other declarations.
+    const project = { ...options.project, hash: 'of a range' };
     const range = { project, model, warehouse, from: TO - DAY, to: TO };
     const some = await backfillRange({ ...range, sample: { maxRows: 50, seed: 9 }, persist: true });
     expect(some.ids).toHaveLength(50);
@@ -112,7 +141,8 @@ describe('backfilled vectors of a range', () => {
       );
     }
     const [stored] = await warehouse.query<{ n: number; width: number; layouts: number }>(
-      `SELECT count() AS n, max(length(vector)) AS width, uniqExact(layout) AS layouts FROM ${some.table} FINAL`,
+      `SELECT count() AS n, max(length(vector)) AS width, uniqExact(layout) AS layouts FROM ${some.table} FINAL
+       WHERE basis = '${await basisOf(warehouse, project)}'`,
     );
     expect(stored).toEqual({ n: 50, width, layouts: 1 });
   });
