@@ -10,18 +10,26 @@ import type { Estimate } from './types.ts';
  * MacGibbon, "Creating non-parametric bootstrap samples using Poisson frequencies" (2006). So the cost is that of the
  * cells, not of the rows.
  */
-const DRAWS = 200;
+/** What drawing needs: confidence of the interval, number of resamples, and the chance. */
+export interface Resampling {
+  readonly confidence: number;
+  readonly resamples: number;
+  readonly random: Random;
+}
+
 /** Cells of the average precision, of about equal numbers of positives: its value hangs on the top of the ranking. */
 const CELLS = 100;
 
-export function averagePrecisionEstimate(ranking: Ranking, confidence: number, random: Random): Estimate {
+export function averagePrecisionEstimate(ranking: Ranking, resampling: Resampling): Estimate {
+  const { confidence, resamples, random } = resampling;
   const value = averagePrecision(ranking.rows, ranking.positives);
+  if (resamples === 0) return estimate(value, null, null);
   const cells = cellsOf(ranking);
   const coarse = averagePrecision(cells.rows, cells.positives);
   const rows = new Float64Array(cells.rows.length);
   const positives = new Float64Array(cells.rows.length);
-  const draws = new Float64Array(DRAWS);
-  for (let draw = 0; draw < DRAWS; draw++) {
+  const draws = new Float64Array(resamples);
+  for (let draw = 0; draw < resamples; draw++) {
     for (let cell = 0; cell < rows.length; cell++) {
       const p = poisson(cells.positives[cell] as number, random);
       positives[cell] = p;
@@ -61,16 +69,13 @@ function cellsOf({ rows, positives }: Ranking): Pick<Ranking, 'rows' | 'positive
  * "basic"), which takes that bias back, and it always holds the value itself. It goes down to 0 where a perfectly
  * calibrated model would show as much by chance (labels drawn from the scores: Broecker and Smith, 2007).
  */
-export function calibrationEstimate(
-  table: readonly ReliabilityBin[],
-  confidence: number,
-  random: Random,
-): Estimate {
+export function calibrationEstimate(table: readonly ReliabilityBin[], resampling: Resampling): Estimate {
   const seen = table.map((bin) => bin.rows * bin.rate);
   const perfect = table.map((bin) => bin.rows * bin.meanScore);
   const value = errorOf(table, seen, (bin) => bin.rows);
-  const [low, high] = ends(calibrationDraws(table, seen, value, random), confidence);
-  const [, chance] = ends(calibrationDraws(table, perfect, value, random), confidence);
+  if (resampling.resamples === 0) return estimate(value, null, null);
+  const [low, high] = ends(calibrationDraws(table, seen, value, resampling), resampling.confidence);
+  const [, chance] = ends(calibrationDraws(table, perfect, value, resampling), resampling.confidence);
   return estimate(
     value,
     value <= chance ? 0 : Math.max(0, Math.min(value, 2 * value - high)),
@@ -83,11 +88,11 @@ function calibrationDraws(
   table: readonly ReliabilityBin[],
   ones: readonly number[],
   otherwise: number,
-  random: Random,
+  { resamples, random }: Resampling,
 ): Float64Array {
-  const draws = new Float64Array(DRAWS);
+  const draws = new Float64Array(resamples);
   const drawn = new Float64Array(table.length);
-  for (let draw = 0; draw < DRAWS; draw++) {
+  for (let draw = 0; draw < resamples; draw++) {
     let total = 0;
     const positives = table.map((bin, at) => {
       const mean = ones[at] as number;

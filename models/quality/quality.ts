@@ -50,7 +50,11 @@ export function qualityOf(scores: Float64Array, labels: Uint8Array, options: Qua
     losses[i] = -Math.log(Math.min(1 - LOG_LOSS_CLIP, Math.max(LOG_LOSS_CLIP, given)));
     squares[i] = (1 - given) ** 2;
   }
-  const random = createRandom(options.seed ?? 0);
+  const resampling = {
+    confidence,
+    resamples: options.resamples ?? 200,
+    random: createRandom(options.seed ?? 0),
+  };
   const unranked =
     positives === 0 || positives === rows
       ? missing('one_class')
@@ -65,10 +69,10 @@ export function qualityOf(scores: Float64Array, labels: Uint8Array, options: Qua
     meanScore: counts.scoreSum / rows,
     figures: {
       auc: unranked ?? aucEstimate(ranking, z),
-      pr_auc: unranked ?? averagePrecisionEstimate(ranking, confidence, random),
+      pr_auc: unranked ?? averagePrecisionEstimate(ranking, resampling),
       log_loss: meanOf(losses, z),
       brier: meanOf(squares, z),
-      calibration_error: calibrationEstimate(reliabilityOf(ranking, rows), confidence, random),
+      calibration_error: calibrationEstimate(reliabilityOf(ranking, rows), resampling),
       precision: decided === 0 ? missing('no_decision') : wilson(hits, decided, z),
       recall: positives === 0 ? missing('no_positives') : wilson(hits, positives, z),
       base_rate: wilson(positives, rows, z),
