@@ -7,14 +7,16 @@
 export interface Binning {
   /** Rising, finite. A value with a cell of its own has two edges: itself and the next double. */
   readonly edges: readonly number[];
+  /** Group of each cell, from 0: about ten of equal count, compared by PSI, Jensen-Shannon and chi-squared. */
+  readonly groups: readonly number[];
   /**
-   * True where the reference holds few distinct values (32 at most): each has a cell of its own, they are compared as
-   * categories, and what falls between them was never seen before.
+   * True where the reference holds few distinct values (32 at most): each has a cell and a group of its own, and what
+   * falls between them, never seen before, is the last group.
    */
   readonly discrete: boolean;
 }
 
-/** One window of one column. Null, NaN and infinite values are missing. */
+/** One window of one column. Null, NaN, infinite values and those beyond 1e100 are missing. */
 export interface NumericSummary {
   readonly kind: 'numeric';
   readonly rows: number;
@@ -29,6 +31,9 @@ export interface NumericSummary {
   readonly mean: number;
   /** Sum of squared differences from the mean. */
   readonly m2: number;
+  /** Least and largest value; null where there is none. */
+  readonly min: number | null;
+  readonly max: number | null;
 }
 
 export interface CategorySummary {

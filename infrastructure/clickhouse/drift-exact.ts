@@ -1,0 +1,89 @@
+import { groupCount } from '../../models/drift/binning.ts';
+import { nothing, statusOf } from '../../models/drift/compare.ts';
+import { chiSquaredOf, ksP, twoProportions } from '../../models/drift/significance.ts';
+import type { Binning, Comparison } from '../../models/drift/types.ts';
+import { type Binnings, type DriftSource, numberBinning, type Range } from './drift-sql.ts';
+import { chunks, fill, groupText, integer, ranged } from './drift-text.ts';
+import type { Warehouse } from './port.ts';
+
+/** Above every group of a binning. */
+const MISSING = 1_000;
+
+interface Figures {
+  readonly c: number;
+  readonly rows_r: number;
+  readonly rows_c: number;
+  readonly missing_r: number;
+  readonly missing_c: number;
+  readonly psi: number;
+  readonly js: number;
+  readonly chi_squared: number;
+  readonly degrees: number;
+  readonly chi_effect: number;
+  readonly ks: number;
+  readonly wasserstein: number;
+  readonly deviation: number;
+  readonly last_c: number;
+  readonly min_r: number;
+  readonly max_r: number;
+  readonly min_c: number;
+  readonly max_c: number;
+}
+
+/**
+ * Every statistic of the columns of numbers inside ClickHouse, from the rows themselves: KS and Wasserstein are exact, over
+ * all values, where those of summaries are taken at cells. Only the p values, which need special functions that
+ * ClickHouse has not, come from here.
+ */
+export async function driftInSql(
+  warehouse: Warehouse,
+  source: DriftSource,
+  binnings: Binnings,
+  reference: Range,
+  current: Range,
+): Promise<Record<string, Comparison>> {
+  const only = (range: Range) =>
+    `SELECT numbers FROM (${ranged(source.select, range)}) WHERE at >= fromUnixTimestamp64Milli(${integer(range.from)}, 'UTC') AND at < fromUnixTimestamp64Milli(${integer(range.to)}, 'UTC')`;
+  const all: Record<string, Comparison> = Object.fromEntries(source.numbers.map((name) => [name, nothing]));
+  const texts = source.numbers.map((name, i) => groupText(numberBinning(binnings, name), i + 1));
+  const lasts = source.numbers.map((name) => groupCount(numberBinning(binnings, name)) - 1);
+  for (const { start, texts: groups } of chunks(texts)) {
+    const sql = fill('exact', {
+      REFERENCE: only(reference),
+      CURRENT: only(current),
+      START: start,
+      LENGTH: groups.length,
+      GROUPS: groups.join(', '),
+      LAST: lasts.slice(start - 1, start - 1 + groups.length).join(', '),
+      MISSING,
+    });
+    for (const row of await warehouse.query<Figures>(sql, source.parameters)) {
+      const name = source.numbers[start + row.c - 2];
+      if (name !== undefined) all[name] = comparisonOf(row, numberBinning(binnings, name));
+    }
+  }
+  return all;
+}
+
+function comparisonOf(row: Figures, binning: Binning): Comparison {
+  const rows = { referenceRows: row.rows_r, currentRows: row.rows_c };
+  if (row.rows_r === 0 || row.rows_c === 0) return { ...nothing, ...rows };
+  const [n, m] = [row.rows_r - row.missing_r, row.rows_c - row.missing_c];
+  const both = n > 0 && m > 0;
+  return {
+    status: statusOf(
+      { rows: row.rows_r, missing: row.missing_r, min: row.min_r, max: row.max_r },
+      { rows: row.rows_c, missing: row.missing_c, min: row.min_c, max: row.max_c },
+    ),
+    ...rows,
+    psi: row.psi,
+    js: row.js,
+    ks: both ? row.ks : null,
+    ksP: both ? ksP(row.ks, n, m) : null,
+    wasserstein: both ? row.wasserstein : null,
+    wassersteinScaled: both && row.min_r !== row.max_r ? row.wasserstein / row.deviation : null,
+    chiSquared: { ...chiSquaredOf(row.chi_squared, row.degrees), effect: row.chi_effect },
+    missing: twoProportions(row.missing_r, row.rows_r, row.missing_c, row.rows_c),
+    unseenShare: binning.discrete ? row.last_c / row.rows_c : null,
+  };
+}
