@@ -1,0 +1,76 @@
+/**
+ * Evidence that may be looked at as often as one likes: the capital of a gambler who bets against a hypothesis. While it
+ * is true no bet has an expected gain, so the chance that the capital ever reaches 1 / alpha times its start is at most
+ * alpha, however long one plays and whenever one looks. Ville (1939); Ramdas and others, "Game-theoretic statistics and
+ * safe anytime-valid inference" (2023); betting on bounded means: Waudby-Smith and Ramdas, JRSS B 86 (2024).
+ *
+ * Each observation x is the difference of a whole block in units of a scale that was known before the block began. Some
+ * gamblers bet the fractions below, each from the first block to the last, and the evidence is their mean capital, so
+ * nothing has to be tuned to the size of the effect; it costs at most a factor of their number.
+ *
+ * What the claim rests on:
+ * - Given all blocks before it, the mean of a block's difference is at most 0 under the hypothesis. Requests of the same
+ *   hours err together (weather, a holiday): inside a block this does no harm, between blocks it would. So a block should
+ *   be as long as what makes requests err together lasts: a day, where days differ. Nothing is claimed of the
+ *   requests inside a block, nor of their number.
+ * - Factors are kept between .1 and 1.9. For blocks within 1.8 scales that changes nothing; beyond, the claim needs gains
+ *   of that size to be no rarer than losses (differences that are symmetric in the far tails).
+ * - The scale may be anything known before the block: a wrong one costs power, never the error.
+ */
+const FRACTIONS = [0.5, 0.25, 0.125, 0.0625, 0.03125] as const;
+const MOST = 0.9;
+
+/** Plain data. */
+export interface Bets {
+  /** Logarithm of each gambler's capital. */
+  readonly logs: readonly number[];
+  /** Largest evidence so far, log. */
+  readonly best: number;
+}
+
+export const NO_BETS: Bets = { logs: FRACTIONS.map(() => 0), best: 0 };
+
+/** @param x the block's difference over its scale; its mean is at most 0 under the hypothesis. */
+export function bet(bets: Bets, x: number): Bets {
+  const logs = bets.logs.map(
+    (log, at) => log + Math.log1p(Math.max(-MOST, Math.min(MOST, (FRACTIONS[at] ?? 0) * x))),
+  );
+  return { logs, best: Math.max(bets.best, logMean(logs)) };
+}
+
+/** Logarithm of the mean of exp(logs). */
+export function logMean(logs: readonly number[]): number {
+  const most = Math.max(...logs);
+  let sum = 0;
+  for (const log of logs) sum += Math.exp(log - most);
+  return most + Math.log(sum / logs.length);
+}
+
+/** Largest e-value so far; kept a finite number, for a person and for JSON. */
+export function evidenceOf(bets: Bets): number {
+  return Math.exp(Math.min(700, bets.best));
+}
+
+/** What the next block's difference is measured in: the root mean square of those before. Plain data. */
+export interface Scale {
+  readonly blocks: number;
+  /** Sum over blocks of (sum of differences)^2. */
+  readonly between: number;
+  /** Sum over all requests of difference^2: what `between` would be if requests erred alone. */
+  readonly within: number;
+}
+
+export const NO_SCALE: Scale = { blocks: 0, between: 0, within: 0 };
+
+export function widen(scale: Scale, sum: number, squares: number): Scale {
+  return {
+    blocks: scale.blocks + 1,
+    between: scale.between + sum * sum,
+    within: scale.within + squares,
+  };
+}
+
+/** 0 where nothing has differed yet: then there is nothing to bet in. */
+export function scaleOf({ blocks, between, within }: Scale): number {
+  return blocks === 0 ? 0 : Math.sqrt(Math.max(between, within) / blocks);
+}
