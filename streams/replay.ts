@@ -44,7 +44,18 @@ export interface ReplayOptions {
   readonly signal: AbortSignal;
   /** Longest wait for a clock to come back, ms of wall time; default without limit. */
   readonly waitLimitMs?: number;
+  /** Holds the replay at each tick of event time until it is finished. */
+  readonly loop?: LoopLimit;
   readonly onProgress?: (progress: ReplayProgress) => void;
+}
+
+/** One more limit of a replay: what watches it may take its time. */
+export interface LoopLimit {
+  /**
+   * The first tick after `from` (event time, epoch ms) that is not finished: no event of that time or later is
+   * sent. Asked again while the replay waits there.
+   */
+  next(from: number): Promise<number>;
 }
 
 export interface ReplayProgress {
@@ -53,6 +64,8 @@ export interface ReplayProgress {
   readonly eventTime: number;
   /** Event time that has come back finished from every partition. */
   readonly finished: number;
+  /** The tick that the replay waits for, event time; null where it does not. */
+  readonly tick?: number | null;
 }
 
 export interface ReplayResult {
@@ -81,6 +94,7 @@ export class ReplayStuck extends MillraceError {
 
 const MAX_SEND = 500;
 const CLOCK_EVERY_MS = 20;
+const ASK_LOOP_EVERY_MS = 50;
 /** Records of the end of a raw partition in which the last place of a replay is looked for. */
 const READ_BACK = 5_000;
 
@@ -112,6 +126,9 @@ class Replay {
   readonly #returned: Map<string, number>;
   #reader: Reader | null = null;
   #clockSent = Number.NEGATIVE_INFINITY;
+  /** The loop's limit, and when it was asked. */
+  #tick = Number.POSITIVE_INFINITY;
+  #tickAskedAt = 0;
   #clockSentAt = 0;
   #clocks = 0;
   #sent = 0;
@@ -212,6 +229,7 @@ class Replay {
       const end = Math.max(this.#clockSent, this.#position + this.#source.outOfOrderness);
       await this.#sendClock(end, 'end');
       if (complete) await this.#waitFor(() => this.#finished() >= end);
+      if (complete) complete = await this.#waitFor(async () => end < (await this.#nextTick(end)));
       onProgress?.({ sent: this.#sent, eventTime: this.#position, finished: this.#finished() });
     }
     return {
@@ -236,6 +254,7 @@ class Replay {
     this.#firstTime = time;
     if (!this.#begun) await this.#refuseLate(time);
     this.#clockSent = Math.max(time, this.#finished());
+    this.#tick = (await this.#options.loop?.next(time)) ?? Number.POSITIVE_INFINITY;
     await this.#sendClock(this.#clockSent, 'first');
     if (!(await this.#waitFor(() => this.#finished() >= this.#clockSent))) return;
     this.#startedAt = this.#deps.clock.now();
@@ -325,11 +344,12 @@ class Replay {
   async #waitUntil(position: number): Promise<boolean> {
     const { clock } = this.#deps;
     return this.#waitFor(async () => {
+      await this.#nextTick(position);
       const allowed = position < this.#limit();
       if (allowed && this.#dueAt(position) <= clock.now()) return true;
       // With all finished nothing can fall behind: the clock goes straight to the next event.
       const idle = this.#finished() >= this.#clockSent;
-      const next = idle ? position : Math.min(position, this.#limit());
+      const next = Math.min(idle ? position : Math.min(position, this.#limit()), this.#tick);
       if (next > this.#clockSent && clock.now() - this.#clockSentAt >= CLOCK_EVERY_MS)
         await this.#sendClock(next, 'tick');
       return false;
@@ -339,9 +359,11 @@ class Replay {
   /** False where the replay was told to stop first. */
   async #waitFor(done: () => boolean | Promise<boolean>): Promise<boolean> {
     const { clock } = this.#deps;
-    const started = clock.now();
+    let started = clock.now();
     while (!(await done())) {
       if (this.#options.signal.aborted) return false;
+      // A wait for the loop or for the pace is none for a clock.
+      if (this.#finished() >= this.#clockSent) started = clock.now();
       for (const { records } of (await this.#reader?.poll(5)) ?? [])
         for (const record of records) this.#take(record);
       if (clock.now() - started > (this.#options.waitLimitMs ?? Number.POSITIVE_INFINITY))
@@ -367,7 +389,26 @@ class Replay {
   }
 
   #limit(): number {
-    return this.#finished() + this.#slack / 2;
+    return Math.min(this.#finished() + this.#slack / 2, this.#tick);
+  }
+
+  /** Asks the loop how far event time may go, where `position` is held by it. */
+  async #nextTick(position: number): Promise<number> {
+    const { loop, onProgress } = this.#options;
+    const now = this.#deps.clock.now();
+    if (loop === undefined || position < this.#tick || now - this.#tickAskedAt < ASK_LOOP_EVERY_MS)
+      return this.#tick;
+    this.#tickAskedAt = now;
+    const before = this.#tick;
+    this.#tick = await loop.next(before - 1);
+    const waits = this.#tick === before && this.#finished() >= before;
+    onProgress?.({
+      sent: this.#sent,
+      eventTime: this.#position,
+      finished: this.#finished(),
+      tick: waits ? before : null,
+    });
+    return this.#tick;
   }
 }
 

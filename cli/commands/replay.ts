@@ -1,5 +1,6 @@
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import { plant } from '../../infrastructure/readers/planted.ts';
+import { createLoopLimit } from '../../streams/loop.ts';
 import { replay } from '../../streams/replay.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
@@ -13,6 +14,7 @@ interface Options {
   readonly to?: number;
   readonly speed: number;
   readonly name?: string;
+  readonly loop?: boolean;
 }
 
 export const registerReplay: Register = (program, run) => {
@@ -34,11 +36,16 @@ export const registerReplay: Register = (program, run) => {
       '--name <name>',
       'run again under its name, a replay goes on where it stopped (default: the range)',
     )
+    .option(
+      '--loop',
+      'wait at each tick for monitoring and for what it starts, so that the past meets the models it would have had',
+    )
     .addHelpText(
       'after',
       examples(
         ['millrace replay --from 2001-03-23 --to 2001-04-09', 'as fast as the answers come'],
         ['millrace replay --from 2001-03-23 --to 2001-03-24 --speed 3600x', 'a day in 24 seconds'],
+        ['millrace replay --to 2001-04-16 --loop', 'with drift, alerts and retraining as it goes'],
       ),
     )
     .action(run(replayCommand));
@@ -69,7 +76,9 @@ async function replayCommand(
         items: plant(file, range, { source, seed: 0, each: 0, keyOf: (event) => String(event[source.key]) }),
         speed: options.speed,
         signal,
-        onProgress: ({ sent, eventTime }) => progress.update(sent, instant(eventTime)),
+        ...(options.loop ? { loop: createLoopLimit({ warehouse: platform.warehouse, project }) } : {}),
+        onProgress: ({ sent, eventTime, tick }) =>
+          progress.update(sent, tick == null ? instant(eventTime) : `watching ${instant(tick)}`),
       },
     ).catch((error: unknown) => {
       progress.fail();

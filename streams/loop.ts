@@ -1,0 +1,35 @@
+import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import { tables } from '../schemas/names.ts';
+import type { Project } from '../schemas/project.ts';
+import type { LoopLimit } from './replay.ts';
+
+/** Ends of the windows of all models after `time`, the first of them; infinity where nothing is watched. Epoch ms. */
+export function tickAfter({ models }: Pick<Project, 'models'>, time: number): number {
+  const next = models.map(({ monitoring: { every } }) => (Math.floor(time / every) + 1) * every);
+  return Math.min(...next, Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Lets a replay go no further than the first tick that monitoring, and the pipelines it started, have not
+ * finished. So a replay of the past meets the models that the past would have had.
+ */
+export function createLoopLimit({
+  warehouse,
+  project,
+}: {
+  readonly warehouse: Warehouse;
+  readonly project: Project;
+}): LoopLimit {
+  return {
+    async next(from) {
+      const [row] = await warehouse.query<{ rows: number; last: number }>(
+        `SELECT count() AS rows, max(toUnixTimestamp64Milli(tick)) AS last
+         FROM ${quoteName(tables.ticks(project.prefix))} FINAL
+         WHERE state = 'finished' AND tick > fromUnixTimestamp64Milli({from:Int64})`,
+        { from },
+      );
+      return tickAfter(project, row === undefined || row.rows === 0 ? from : row.last);
+    },
+  };
+}
