@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { TRAINERS } from '../schemas/project.ts';
 import { monitoringSchema } from './monitoring-declaration.ts';
 import { rolloutSchema } from './rollout-declaration.ts';
 import { searchSchema } from './search.ts';
 import { duration, eventName, expression, fieldName, name } from './texts.ts';
+import { trainerSchema } from './trainer.ts';
 
 const readSchema = z
   .strictObject({
@@ -19,56 +19,6 @@ const readSchema = z
   })
   .nullable()
   .describe('A read of a view.');
-
-/** Ranges are those that training checks again: a wrong value shows here, with its line. */
-const trainerSchema = z
-  .strictObject({
-    name: z.enum(TRAINERS).describe('How the model is trained: `dense` is a network of dense layers.'),
-    hidden: z
-      .array(z.int().min(1).max(4096))
-      .min(1)
-      .optional()
-      .describe('Units of each hidden layer. Default: [64, 32].'),
-    learning_rate: z
-      .number()
-      .gt(0)
-      .max(1)
-      .optional()
-      .describe('At the start; it falls to 0. Default: 0.002.'),
-    batch_size: z.int().min(1).max(65_536).optional().describe('Rows of a step. Default: 512.'),
-    epochs: z.int().min(1).max(10_000).optional().describe('Most passes over the rows. Default: 6.'),
-    patience: z
-      .int()
-      .min(1)
-      .optional()
-      .describe('Passes without a better validation loss after which training stops. Default: 2.'),
-    seed: z.int().optional().describe('Seed of weights and order. Default: 1.'),
-    validation_share: z
-      .number()
-      .gt(0)
-      .max(0.5)
-      .optional()
-      .describe('The latest part of the rows, which stops the training. Default: 0.1.'),
-    l2: z
-      .number()
-      .min(0)
-      .max(1)
-      .optional()
-      .describe('Weight of the squared weights in the loss. Default: 0.'),
-    calibration: z
-      .enum(['none', 'platt', 'isotonic'])
-      .optional()
-      .describe('Of the scores, on the validation rows. Default: none.'),
-    cycle: z
-      .record(z.string(), z.number().gt(0))
-      .optional()
-      .describe('Features that go round, with their period: `local_hour: 24`.'),
-    nulls: z
-      .record(z.string(), z.number())
-      .optional()
-      .describe('Value in the place of a null, by feature. Default: the centre.'),
-  })
-  .describe('The trainer and its parameters.');
 
 export const modelSchema = z
   .strictObject({

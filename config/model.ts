@@ -1,6 +1,6 @@
 import type { EventRecord } from '../schemas/event.ts';
 import { layoutHash } from '../schemas/layout.ts';
-import type { Label, Model, ModelFeature, Source } from '../schemas/project.ts';
+import type { Label, Model, Source } from '../schemas/project.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
 import { createExpressionCompiler } from './expression.ts';
@@ -13,6 +13,7 @@ import { compileAt, inside, type Reporter } from './reporter.ts';
 import { compileRollout } from './rollout-declaration.ts';
 import { compileSearch } from './search.ts';
 import { scopeOf } from './source.ts';
+import { parametersOf } from './trainer.ts';
 
 function labelOf(
   model: ModelDeclaration,
@@ -81,36 +82,6 @@ function instantAt(text: string | undefined, place: Place, reporter: Reporter): 
   return time;
 }
 
-type Parameters = Model['trainer']['parameters'];
-
-/** `learning_rate` to `learningRate`: what a file writes, as code reads it. */
-const camel = (key: string) => key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-
-/** Flat, as trainers take them: `cycle: {hour: 24}` becomes `cycle.hour`. */
-function parametersOf(
-  model: ModelDeclaration,
-  features: readonly ModelFeature[],
-  place: Place,
-  reporter: Reporter,
-): Parameters {
-  const { name: _, cycle = {}, nulls = {}, ...rest } = model.trainer;
-  const parameters: Record<string, number | string | readonly number[]> = {};
-  for (const [key, value] of Object.entries(rest)) if (value !== undefined) parameters[camel(key)] = value;
-  const names = features.map((feature) => feature.name);
-  for (const [group, values] of Object.entries({ cycle, nulls }))
-    for (const [feature, value] of Object.entries(values)) {
-      if (!names.includes(feature))
-        reporter.report(
-          inside(place, 'trainer', group, feature),
-          `'${feature}' is no feature of the model '${model.model}'.`,
-          mendOfUnknown(feature, names),
-          { key: true },
-        );
-      parameters[`${group}.${feature}`] = value;
-    }
-  return parameters;
-}
-
 export function compileModel(
   model: ModelDeclaration,
   place: Place,
@@ -134,7 +105,7 @@ export function compileModel(
   const reads = readsOf(model, place, request, declared, reporter);
   if (reads === null) return null;
   const features = featuresOf(model, place, request, reads, reporter);
-  const parameters = parametersOf(model, features, place, reporter);
+  const parameters = parametersOf(model.trainer, model.model, features, place, reporter);
   const monitoring = compileMonitoring(
     model.monitoring,
     inside(place, 'monitoring'),

@@ -1,16 +1,16 @@
 /**
- * A model as one file of data: manifest, encoder, weights, calibration. Its bytes are canonical (JSON with sorted keys,
- * no spaces, weights as base64 of little-endian single precision), so that one model has one form and one address: the
- * SHA-256 of the bytes. Whoever holds the address can check the bytes, wherever they came from.
+ * A model as one file of data: manifest, body (network, regression or trees), calibration. Its bytes are canonical
+ * (JSON with sorted keys, no spaces, lists of numbers as base64 of little-endian bytes), so that one model has one form
+ * and one address: the SHA-256 of the bytes. Whoever holds the address can check the bytes, wherever they came from.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { layoutHash } from '../schemas/layout.ts';
+import { faultOfBody, type ModelBody } from './body.ts';
+import { bodySchema, readBody, writeBody } from './body-file.ts';
 import type { Calibration } from './calibration.ts';
-import { type DenseLayer, faultOfLayers } from './dense.ts';
-import { type EncoderData, encodedNames } from './encoder.ts';
 
-export const ARTEFACT_FORMAT = 'millrace-model/1';
+export const ARTEFACT_FORMAT = 'millrace-model/2';
 
 export type ArtefactErrorCode = 'malformed' | 'unknown_format' | 'hash_mismatch';
 
@@ -66,27 +66,36 @@ const manifestSchema = z.strictObject({
   layoutHash: z.string(),
   /** Score at or above which the decision is true. */
   threshold: probability,
+  /** Share of each feature, in their order, in how far the scores move when it does. They sum to 1. */
+  importance: z.array(probability),
   trainer: z.strictObject({
     name: z.string(),
     backend: z.string(),
     parameters: z.record(z.string(), parameter),
+    /** Passes over the rows (of trees: rounds) that were made, and the one that was kept. */
     epochs: z.int().min(0),
     bestEpoch: z.int().min(0),
-    /** Largest difference between the published scorer and TensorFlow.js, seen after training. */
-    tensorflowDifference: z.number().min(0),
+    /** Largest difference between the published scorer and the engine that trained (TensorFlow.js, ONNX); null = it is the same code. */
+    engineDifference: z.number().min(0).nullable(),
   }),
-  /** What it learnt from: enough to build the same rows again and to prove that they are the same. Epoch ms. */
-  dataset: z.strictObject({
-    query: z.string(),
-    from: z.number(),
-    to: z.number(),
-    rows: z.int().min(1),
-    loggedRows: z.int().min(0),
-    backfilledRows: z.int().min(0),
-    hash: z.string(),
-  }),
+  /**
+   * What it learnt from: enough to build the same rows again and to prove that they are the same. Epoch ms. Null where
+   * that is not known: an imported model learnt elsewhere.
+   */
+  dataset: z
+    .strictObject({
+      query: z.string(),
+      from: z.number(),
+      to: z.number(),
+      rows: z.int().min(1),
+      loggedRows: z.int().min(0),
+      backfilledRows: z.int().min(0),
+      hash: z.string(),
+    })
+    .nullable(),
   metrics: z.strictObject({
-    validation: metrics,
+    /** On the later rows that chose the epoch; null of an imported model. */
+    validation: metrics.nullable(),
     /** On rows that training never touched; null where there are none yet. */
     test: metrics.nullable(),
     /** Of the baselines, on the rows of `test` (of `validation` where that is null). */
@@ -103,28 +112,6 @@ const manifestSchema = z.strictObject({
 
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
 
-const nullRule = z.union([z.literal('centre'), z.strictObject({ value: finite })]);
-const knots = z
-  .strictObject({ values: z.array(finite).min(1), quantiles: z.array(probability).min(1) })
-  .refine((rank) => rank.values.length === rank.quantiles.length, 'as many quantiles as values')
-  .refine(
-    (rank) => rank.values.every((v, i) => i === 0 || v > (rank.values[i - 1] as number)),
-    'rising values',
-  );
-const encoderSchema = z.strictObject({
-  features: z.array(
-    z.strictObject({
-      name: z.string(),
-      rank: knots.nullable(),
-      zscore: z
-        .strictObject({ mean: finite, deviation: z.number().positive(), clip: z.number().positive() })
-        .nullable(),
-      period: z.number().positive().nullable(),
-      missing: z.boolean(),
-      nulls: nullRule,
-    }),
-  ),
-});
 const calibrationSchema = z.union([
   z.strictObject({ kind: z.literal('none') }),
   z.strictObject({ kind: z.literal('platt'), slope: finite, intercept: finite }),
@@ -136,27 +123,16 @@ const calibrationSchema = z.union([
     })
     .refine((map) => map.logits.length === map.rates.length, 'as many rates as logits'),
 ]);
-const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
 const fileSchema = z.strictObject({
   format: z.literal(ARTEFACT_FORMAT),
   manifest: manifestSchema,
-  encoder: encoderSchema,
-  layers: z.array(
-    z.strictObject({
-      inputs: z.int().min(1),
-      units: z.int().min(1),
-      activation: z.enum(['relu', 'linear']),
-      kernel: base64,
-      bias: base64,
-    }),
-  ),
+  body: bodySchema,
   calibration: calibrationSchema,
 });
 
 export interface Artefact {
   readonly manifest: Manifest;
-  readonly encoder: EncoderData;
-  readonly layers: readonly DenseLayer[];
+  readonly body: ModelBody;
   readonly calibration: Calibration;
 }
 
@@ -175,56 +151,22 @@ function canonicalJson(value: unknown): string {
   throw new RangeError(`An artefact cannot hold a ${typeof value}.`);
 }
 
-function encodeFloats(values: Float32Array): string {
-  const bytes = Buffer.alloc(values.length * 4);
-  values.forEach((value, at) => {
-    bytes.writeFloatLE(value, at * 4);
-  });
-  return bytes.toString('base64');
-}
-
-function decodeFloats(text: string): Float32Array {
-  const bytes = Buffer.from(text, 'base64');
-  return Float32Array.from({ length: Math.floor(bytes.length / 4) }, (_, at) => bytes.readFloatLE(at * 4));
-}
-
-/** What two parts of an artefact say against each other, in one sentence; null where they agree. */
-function faultOf({ manifest, encoder, layers }: Artefact): string | null {
+/** What the parts of an artefact say against each other, in one sentence; null where they agree. */
+function faultOf({ manifest, body }: Artefact): string | null {
   if (layoutHash(manifest.features) !== manifest.layoutHash)
     return 'its layout hash is not that of its feature names';
-  const encoded = encoder.features.map((feature) => feature.name);
-  if (
-    encoded.length !== manifest.features.length ||
-    encoded.some((name, at) => name !== manifest.features[at])
-  ) {
-    return 'its encoder and its manifest name different features';
-  }
-  const fault = faultOfLayers(layers);
-  if (fault !== null) return fault;
-  const width = encodedNames(encoder).length;
-  return layers[0]?.inputs === width
-    ? null
-    : `its network takes ${layers[0]?.inputs} inputs, its encoder gives ${width}`;
+  const { importance } = manifest;
+  if (importance.length !== manifest.features.length)
+    return `it names ${manifest.features.length} features and the importance of ${importance.length}`;
+  return faultOfBody(body, manifest.features);
 }
 
 /** The canonical bytes of a model. @throws ArtefactError `malformed` where its parts do not fit together. */
 export function serialiseArtefact(artefact: Artefact): Uint8Array {
   const fault = faultOf(artefact);
   if (fault !== null) throw new ArtefactError('malformed', `This model cannot be written: ${fault}.`);
-  const { manifest, encoder, layers, calibration } = artefact;
-  const file = {
-    format: ARTEFACT_FORMAT,
-    manifest,
-    encoder,
-    layers: layers.map((layer) => ({
-      inputs: layer.inputs,
-      units: layer.units,
-      activation: layer.activation,
-      kernel: encodeFloats(layer.kernel),
-      bias: encodeFloats(layer.bias),
-    })),
-    calibration,
-  };
+  const { manifest, body, calibration } = artefact;
+  const file = { format: ARTEFACT_FORMAT, manifest, body: writeBody(body), calibration };
   const checked = fileSchema.safeParse(file);
   if (!checked.success) {
     throw new ArtefactError(
@@ -284,17 +226,15 @@ export function parseArtefact(bytes: Uint8Array, address: string): Artefact {
       `Model ${short} is not in canonical form: it was not written by Millrace.`,
     );
   }
-  const { manifest, encoder, layers, calibration } = checked.data;
-  const artefact: Artefact = {
-    manifest,
-    encoder,
-    layers: layers.map((layer) => ({
-      ...layer,
-      kernel: decodeFloats(layer.kernel),
-      bias: decodeFloats(layer.bias),
-    })),
-    calibration,
-  };
+  const { manifest, calibration } = checked.data;
+  let body: ModelBody;
+  try {
+    body = readBody(checked.data.body);
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new ArtefactError('malformed', `Model ${short} cannot be read: ${text}.`, error);
+  }
+  const artefact: Artefact = { manifest, body, calibration };
   const fault = faultOf(artefact);
   if (fault !== null) throw new ArtefactError('malformed', `Model ${short}: ${fault}.`);
   return artefact;

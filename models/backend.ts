@@ -8,15 +8,12 @@ import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 // Registers the gradients of all kernels, which the core on its own leaves out.
 import '@tensorflow/tfjs-layers';
+import type { Engine } from './trainer.ts';
 
 export const TRAINING_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const;
 export type TrainingBackendName = (typeof TRAINING_BACKENDS)[number];
 
-export interface TrainingBackend {
-  readonly name: TrainingBackendName;
-  /** One sentence for the person who started the training: what was taken, and why nothing better. */
-  readonly reason: string;
-}
+export type TrainingBackend = Engine;
 
 /** An optional peer: named by a variable, so that neither the compiler nor a bundler asks for it. */
 const NATIVE_PACKAGE: string = '@tensorflow/tfjs-node';

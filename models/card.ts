@@ -1,6 +1,7 @@
 import type { Artefact, Manifest } from './artefact.ts';
+import { type ModelBody, shapeOf } from './body.ts';
 
-type Figures = Manifest['metrics']['validation'];
+type Figures = NonNullable<Manifest['metrics']['validation']>;
 
 const day = (time: number): string => new Date(time).toISOString().slice(0, 16).replace('T', ' ');
 const fixed = (value: number | null): string => (value === null ? '-' : value.toFixed(4));
@@ -13,17 +14,20 @@ function row(name: string, figures: Figures | null): string {
 }
 
 /**
- * The model card (Mitchell and others, FAT* 2019) of an artefact as Markdown: written from the manifest alone, so that
+ * The model card (Mitchell and others, FAT* 2019) of an artefact as Markdown: written from the artefact alone, so that
  * it cannot say anything else than the model's own data.
  */
 export function modelCard(artefact: Artefact, address: string): string {
-  const { manifest, encoder, layers, calibration } = artefact;
+  const { manifest, body, calibration } = artefact;
   const { dataset, trainer, metrics } = manifest;
-  const nulls = encoder.features.map(({ name, nulls: rule, missing }) => {
-    const filled = rule === 'centre' ? 'centre' : String(rule.value);
-    return `| ${name} | ${filled} | ${missing ? 'yes' : 'no'} |\n`;
+  const data =
+    dataset === null
+      ? 'not known: the model was trained elsewhere and imported'
+      : `${dataset.rows} rows from ${day(dataset.from)} to ${day(dataset.to)} UTC (${dataset.loggedRows} logged, ${dataset.backfilledRows} backfilled), hash \`${dataset.hash}\``;
+  const features = manifest.features.map((name, at) => {
+    const share = `${((manifest.importance[at] ?? 0) * 100).toFixed(1)} %`;
+    return `| ${name} | ${share} | ${nullOf(body, at)} |\n`;
   });
-  const shape = [layers[0]?.inputs ?? 0, ...layers.map((layer) => layer.units)].join('-');
   return `# Model ${manifest.model}
 
 Address \`${address}\`.
@@ -33,8 +37,8 @@ ${manifest.card.purpose}
 **Limits.** ${manifest.card.limits}
 
 ## How it was made
-* Data: ${dataset.rows} rows from ${day(dataset.from)} to ${day(dataset.to)} UTC (${dataset.loggedRows} logged, ${dataset.backfilledRows} backfilled), hash \`${dataset.hash}\`.
-* Trainer: ${trainer.name} on ${trainer.backend}, network ${shape}, best epoch ${trainer.bestEpoch} of ${trainer.epochs}, calibration ${calibration.kind}.
+* Data: ${data}.
+* Trainer: ${trainer.name} on ${trainer.backend}, ${shapeOf(body)}, best epoch ${trainer.bestEpoch} of ${trainer.epochs}, calibration ${calibration.kind}.
 * Code ${manifest.codeVersion}, declarations \`${manifest.createdFrom}\`, as of ${day(manifest.asOf)} UTC.
 * Decision: true where the score is at least ${manifest.threshold}.
 
@@ -43,9 +47,16 @@ ${manifest.card.purpose}
 |---|---|---|---|---|---|---|
 ${row('test', metrics.test)}${row('validation (chose the epoch)', metrics.validation)}${row('base rate alone', metrics.baseRate)}${row('calendar alone', metrics.calendar)}
 ## What it reads
-Layout \`${manifest.layoutHash}\`. A null is encoded at the feature's centre or replaced by a value.
+Layout \`${manifest.layoutHash}\`. Importance is the share of a feature in how far the scores move when it does.
 
-| feature | null becomes | has a missing flag |
+| feature | importance | a null |
 |---|---|---|
-${nulls.join('')}`;
+${features.join('')}`;
+}
+
+function nullOf(body: ModelBody, feature: number): string {
+  if (body.kind === 'trees') return 'goes the way that each question says';
+  const { nulls, missing } = body.encoder.features[feature] ?? { nulls: 'centre', missing: false };
+  const becomes = nulls === 'centre' ? 'counts as the centre' : `counts as ${nulls.value}`;
+  return missing ? `${becomes}, and is flagged` : becomes;
 }

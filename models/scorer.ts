@@ -1,9 +1,8 @@
 import { type Artefact, LayoutMismatch } from './artefact.ts';
+import { createRaw } from './body.ts';
 import { createCalibrator } from './calibration.ts';
-import { createDense } from './dense.ts';
-import { createEncoder } from './encoder.ts';
 
-/** Encoder, network and calibration in one. Every score is a function of its row and the artefact alone. */
+/** Body and calibration in one. Every score is a function of its row and the artefact alone. */
 export interface Scorer {
   readonly model: string;
   readonly layoutHash: string;
@@ -24,17 +23,9 @@ export interface Scorer {
 export function createScorer(artefact: Artefact, layout: string = artefact.manifest.layoutHash): Scorer {
   const { manifest } = artefact;
   if (layout !== manifest.layoutHash) throw new LayoutMismatch(manifest.model, manifest.layoutHash, layout);
-  const encoder = createEncoder(artefact.encoder);
-  const network = createDense(artefact.layers);
+  const raw = createRaw(artefact.body);
   const calibrate = createCalibrator(artefact.calibration);
   const width = manifest.features.length;
-  // Single precision, as the network saw its inputs in training.
-  const input = new Float32Array(encoder.width);
-
-  const scoreAt = (vectors: Float64Array, offset: number): number => {
-    encoder.encode(vectors, input, 0, offset);
-    return calibrate(network.logit(input));
-  };
 
   return {
     model: manifest.model,
@@ -47,7 +38,7 @@ export function createScorer(artefact: Artefact, layout: string = artefact.manif
           `Model ${manifest.model} scores vectors of ${width} values, not of ${vector.length}.`,
         );
       }
-      return scoreAt(vector, 0);
+      return calibrate(raw.logit(vector, 0));
     },
     scoreBatch(vectors, n, out) {
       if (vectors.length < n * width || out.length < n) {
@@ -55,7 +46,7 @@ export function createScorer(artefact: Artefact, layout: string = artefact.manif
           `${n} vectors of ${width} values do not fit in ${vectors.length}, or their scores in ${out.length}.`,
         );
       }
-      for (let row = 0; row < n; row++) out[row] = scoreAt(vectors, row * width);
+      for (let row = 0; row < n; row++) out[row] = calibrate(raw.logit(vectors, row * width));
     },
   };
 }

@@ -3,79 +3,19 @@
  * same bits: weights are drawn and rows shuffled by our own seeded generator, on one thread.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { type Calibration, createCalibrator, fitCalibration } from './calibration.ts';
+import { createRaw, type ModelBody, rawOutputs } from './body.ts';
 import { checkDataset, type Dataset } from './dataset.ts';
-import { createDense, type DenseLayer, type DenseNetwork, faultOfLayers, sigmoid } from './dense.ts';
-import { createEncoder, type Encoder, type EncoderData, fitEncoder } from './encoder.ts';
-import { type Metrics, metricsOf } from './metrics.ts';
+import { type DenseLayer, faultOfLayers, sigmoid } from './dense.ts';
+import { createEncoder, fitEncoder } from './encoder.ts';
+import { finish } from './finish.ts';
+import { metricsOf } from './metrics.ts';
 import { createRandom, type Random } from './random.ts';
 import type { TrainSpec } from './train-spec.ts';
+import { type EpochReport, splitByTime, type TrainControl, type Trained } from './trainer.ts';
 
-export interface EpochReport {
-  /** From 1. */
-  readonly epoch: number;
-  /** Mean loss of the batches of this epoch, as the weights moved. */
-  readonly trainingLoss: number;
-  readonly validation: Metrics;
-  readonly best: boolean;
-}
+export type { EpochReport };
 
-export interface TimeSplit {
-  /** Row numbers before the cut, and at or after it. */
-  readonly training: Uint32Array;
-  readonly validation: Uint32Array;
-  /** Epoch milliseconds. */
-  readonly cutTime: number;
-}
-
-export interface TrainedModel {
-  readonly encoder: EncoderData;
-  readonly layers: readonly DenseLayer[];
-  readonly calibration: Calibration;
-  readonly epochs: readonly EpochReport[];
-  readonly bestEpoch: number;
-  readonly split: {
-    readonly trainingRows: number;
-    readonly validationRows: number;
-    readonly cutTime: number;
-  };
-  /** Of the validation slice, calibrated. It chose the epoch (and fitted the calibration): a little too good. */
-  readonly validation: Metrics;
-  readonly backend: string;
-  /** Largest difference between the published scorer and TensorFlow.js on a part of the validation rows. */
-  readonly tensorflowDifference: number;
-}
-
-export interface TrainControl {
-  readonly onEpoch?: (report: EpochReport) => void;
-  readonly signal?: AbortSignal;
-  /** Awaited every few batches: where a process does other work too, this is how that gets its turn. */
-  readonly pause?: () => Promise<void>;
-}
-
-/**
- * Cuts at a time, never inside one: all rows of a moment are on one side, and all of validation is later than all of
- * training, as the future will be.
- *
- * @throws RangeError where no cut leaves rows on both sides.
- */
-export function splitByTime(times: Float64Array, validationShare: number): TimeSplit {
-  const sorted = Float64Array.from(times).sort();
-  const wanted = sorted[Math.floor(sorted.length * (1 - validationShare))] ?? Number.NaN;
-  const cutTime =
-    wanted > (sorted[0] as number) ? wanted : (sorted.find((time) => time > wanted) ?? Number.NaN);
-  if (Number.isNaN(cutTime)) {
-    throw new RangeError(
-      `${times.length} rows of one moment cannot be split by time: training needs a longer range.`,
-    );
-  }
-  const numbers = Uint32Array.from(times, (_, row) => row);
-  return {
-    training: numbers.filter((row) => (times[row] as number) < cutTime),
-    validation: numbers.filter((row) => (times[row] as number) >= cutTime),
-    cutTime,
-  };
-}
+type DenseBody = Extract<ModelBody, { kind: 'dense' }>;
 
 /** He and others (ICCV 2015) for the hidden layers, Glorot and Bengio (AISTATS 2010) for the last. */
 function drawLayer(random: Random, inputs: number, units: number, hidden: boolean): DenseLayer {
@@ -135,43 +75,21 @@ function readLayers(variables: readonly Variables[]): DenseLayer[] {
   }));
 }
 
-/** Raw outputs of the published scorer for the given rows. */
-function rawOutputs(
-  network: DenseNetwork,
-  encoder: Encoder,
-  rows: Float64Array,
-  chosen: Uint32Array,
-): Float64Array {
-  const input = new Float32Array(encoder.width);
-  return Float64Array.from(chosen, (row) => {
-    encoder.encode(rows, input, 0, row * encoder.features);
-    return network.logit(input);
-  });
-}
-
-function differenceOf(
-  layers: readonly DenseLayer[],
-  encoder: Encoder,
-  rows: Float64Array,
-  chosen: Uint32Array,
-): number {
+function differenceOf(body: DenseBody, rows: Float64Array, chosen: Uint32Array): number {
+  const encoder = createEncoder(body.encoder);
   const inputs = new Float32Array(chosen.length * encoder.width);
   chosen.forEach((row, at) => {
     encoder.encode(rows, inputs, at * encoder.width, row * encoder.features);
   });
-  const theirs = tensorflowScores(layers, inputs);
-  const ours = rawOutputs(createDense(layers), encoder, rows, chosen);
+  const theirs = tensorflowScores(body.layers, inputs);
+  const ours = rawOutputs(createRaw(body), rows, encoder.features, chosen);
   return ours.reduce(
     (worst, logit, at) => Math.max(worst, Math.abs(sigmoid(logit) - (theirs[at] as number))),
     0,
   );
 }
 
-export async function train(
-  dataset: Dataset,
-  spec: TrainSpec,
-  control: TrainControl = {},
-): Promise<TrainedModel> {
+export async function train(dataset: Dataset, spec: TrainSpec, control: TrainControl = {}): Promise<Trained> {
   checkDataset(dataset);
   const { rows, labels } = dataset;
   const split = splitByTime(dataset.times, spec.validationShare);
@@ -201,11 +119,13 @@ export async function train(
   const order = Uint32Array.from(training);
   const validationLabels = Uint8Array.from(validation, (row) => labels[row] as number);
 
-  const validate = (layers: readonly DenseLayer[], calibration: Calibration): Metrics => {
-    const calibrator = createCalibrator(calibration);
-    const outputs = rawOutputs(createDense(layers), encoder, rows, validation);
-    return metricsOf(outputs.map(calibrator), validationLabels);
-  };
+  const bodyOf = (layers: readonly DenseLayer[]): DenseBody => ({
+    kind: 'dense',
+    encoder: encoderData,
+    layers,
+  });
+  const outputsOf = (layers: readonly DenseLayer[]): Float64Array =>
+    rawOutputs(createRaw(bodyOf(layers)), rows, encoder.features, validation);
 
   /** One step of Adam on `targets.length` rows; the loss, as a tensor that the caller disposes of. */
   const step = (): tf.Scalar =>
@@ -250,7 +170,7 @@ export async function train(
           `Training diverged in epoch ${epoch}: lower the learning rate (now ${spec.learningRate}).`,
         );
       }
-      const metrics = validate(layers, { kind: 'none' });
+      const metrics = metricsOf(outputsOf(layers).map(sigmoid), validationLabels);
       const better = best === null || metrics.logLoss < best.loss;
       if (better) best = { epoch, loss: metrics.logLoss, layers };
       const report = { epoch, trainingLoss: lossSum / batches, validation: metrics, best: better };
@@ -264,18 +184,13 @@ export async function train(
   }
   if (best === null) throw new RangeError(`Training needs at least one epoch, not ${spec.epochs}.`);
 
-  const outputs = rawOutputs(createDense(best.layers), encoder, rows, validation);
-  const calibration = fitCalibration(spec.calibration, outputs, validationLabels);
   return {
-    encoder: encoderData,
-    layers: best.layers,
-    calibration,
+    ...finish(dataset, split, spec, bodyOf(best.layers), outputsOf(best.layers)),
     epochs: reports,
+    rounds: reports.length,
     bestEpoch: best.epoch,
-    split: { trainingRows: training.length, validationRows: validation.length, cutTime: split.cutTime },
-    validation: validate(best.layers, calibration),
     backend: tf.getBackend(),
-    tensorflowDifference: differenceOf(best.layers, encoder, rows, validation.subarray(0, 1_000)),
+    engineDifference: differenceOf(bodyOf(best.layers), rows, validation.subarray(0, 1_000)),
   };
 }
 

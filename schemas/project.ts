@@ -94,7 +94,7 @@ export interface Label {
   readonly maturity: number;
 }
 
-export const TRAINERS = ['dense'] as const;
+export const TRAINERS = ['dense', 'logistic', 'trees'] as const;
 export type TrainerName = (typeof TRAINERS)[number];
 
 export interface Model {

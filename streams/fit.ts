@@ -1,10 +1,15 @@
 import { type Artefact, addressOf, type Manifest, serialiseArtefact } from '../models/artefact.ts';
-import { initialiseBackend, type TrainingBackend } from '../models/backend.ts';
 import { fitBaseRate, fitCalendar, scoreBaseline } from '../models/baseline.ts';
 import { type Metrics, metricsOf } from '../models/metrics.ts';
 import { createScorer } from '../models/scorer.ts';
-import { type EpochReport, splitByTime, type TrainedModel, train } from '../models/train.ts';
-import { trainSpecOf } from '../models/train-spec.ts';
+import {
+  type Engine,
+  type EpochReport,
+  type Parameters,
+  splitByTime,
+  type Trained,
+} from '../models/trainer.ts';
+import { prepareTraining } from '../models/trainers.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import type { DataSet } from './dataset.ts';
 
@@ -24,7 +29,9 @@ export interface FitOptions {
   /** Pipeline's event time, epoch ms. */
   readonly asOf: number;
   readonly codeVersion: string;
-  readonly onBackend?: (backend: TrainingBackend) => void;
+  /** In the place of what the model declares, name by name: what tuning found. */
+  readonly parameters?: Parameters;
+  readonly onBackend?: (backend: Engine) => void;
   readonly onEpoch?: (report: EpochReport, of: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -34,29 +41,91 @@ export interface Fitted {
   /** Canonical bytes, and their SHA-256. */
   readonly bytes: Uint8Array;
   readonly address: string;
-  readonly trained: TrainedModel;
+  readonly trained: Trained;
+  /** As training told them, for the record of the run. */
+  readonly epochs: readonly EpochReport[];
+  /** Declared ones and those that replaced them. */
+  readonly parameters: Parameters;
   readonly validation: Comparison;
   readonly test: Comparison | null;
   /** Probabilities of the test rows, in their order. */
   readonly testScores: Float64Array | null;
-  readonly backend: TrainingBackend;
+  readonly backend: Engine;
+  /** Of the training alone, ms of a monotonic clock. */
+  readonly durationMs: number;
+}
+
+export interface TrialOptions {
+  readonly onEpoch?: (report: EpochReport, of: number) => void;
+  readonly onBackend?: (backend: Engine) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Trial {
+  readonly trained: Trained;
+  readonly parameters: Parameters;
+  readonly backend: Engine;
+  readonly durationMs: number;
+}
+
+/** A signal, a heartbeat, a request: whatever waits gets its turn between two steps of a training. */
+const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/**
+ * Trains once and keeps nothing: what tuning calls for each trial, and `fitModel` for the one that counts.
+ *
+ * @param parameters in the place of what the model declares, name by name.
+ * @param share of the declared epochs (of trees: rounds) that the trial may take, at least one: 1 = all of them.
+ * @throws RangeError naming a parameter that is unknown or out of range.
+ */
+export async function fitTrial(
+  model: Pick<Model, 'features' | 'trainer'>,
+  training: Pick<DataSet, 'rows' | 'labels' | 'times'>,
+  parameters: Parameters = {},
+  share = 1,
+  options: TrialOptions = {},
+): Promise<Trial> {
+  const names = model.features.map(({ name }) => name);
+  const trainer = model.trainer.name;
+  const chosen: Record<string, Parameters[string]> = { ...model.trainer.parameters, ...parameters };
+  if (share < 1) {
+    const { epochs } = prepareTraining(trainer, chosen, names);
+    chosen[trainer === 'trees' ? 'rounds' : 'epochs'] = Math.max(1, Math.round(epochs * share));
+  }
+  const prepared = prepareTraining(trainer, chosen, names);
+  let backend: Engine = { name: trainer, reason: '' };
+  const { rows, labels, times } = training;
+  const started = performance.now();
+  const trained = await prepared.run(
+    { names, rows, labels, times },
+    {
+      onEngine: (engine) => {
+        backend = engine;
+        options.onBackend?.(engine);
+      },
+      onEpoch: (report) => options.onEpoch?.(report, prepared.epochs),
+      pause,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    },
+  );
+  return { trained, parameters: chosen, backend, durationMs: performance.now() - started };
 }
 
 /** From a data set to an artefact with its manifest. Writes nothing anywhere. */
 export async function fitModel(options: FitOptions): Promise<Fitted> {
   const { project, model, training, test } = options;
   const names = model.features.map(({ name }) => name);
-  const spec = trainSpecOf(model.trainer.parameters, names);
-  const backend = await initialiseBackend();
-  options.onBackend?.(backend);
-  const { rows, labels, times } = training;
-  const control = {
-    onEpoch: (report: EpochReport) => options.onEpoch?.(report, spec.epochs),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  };
-  const trained = await train({ names, rows, labels, times }, spec, control);
+  const { labels, times } = training;
+  const { trained, parameters, backend, durationMs } = await fitTrial(
+    model,
+    training,
+    options.parameters,
+    1,
+    options,
+  );
 
-  const split = splitByTime(times, spec.validationShare);
+  const { validationShare } = prepareTraining(model.trainer.name, parameters, names);
+  const split = splitByTime(times, validationShare);
   const baselines = baselinesOf(training, split.training);
   const validation: Comparison = {
     model: trained.validation,
@@ -70,18 +139,19 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
       features: names,
       layoutHash: model.layoutHash,
       threshold: model.threshold,
+      importance: [...trained.importance],
       trainer: {
         name: model.trainer.name,
         backend: trained.backend,
         parameters: Object.fromEntries(
-          Object.entries(model.trainer.parameters).map(([name, value]) => [
+          Object.entries(parameters).map(([name, value]) => [
             name,
             typeof value === 'object' ? [...value] : value,
           ]),
         ),
-        epochs: trained.epochs.length,
+        epochs: trained.rounds,
         bestEpoch: trained.bestEpoch,
-        tensorflowDifference: trained.tensorflowDifference,
+        engineDifference: trained.engineDifference,
       },
       dataset: {
         query: training.query,
@@ -107,7 +177,7 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
           'Learnt from the rows named below alone; says nothing of entities, seasons or routes unlike them. Its figures hold for that time.',
       },
     };
-    return { manifest, encoder: trained.encoder, layers: trained.layers, calibration: trained.calibration };
+    return { manifest, body: trained.body, calibration: trained.calibration };
   };
 
   let testScores: Float64Array | null = null;
@@ -125,10 +195,13 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
     bytes,
     address: addressOf(bytes),
     trained,
+    epochs: trained.epochs,
+    parameters,
     validation,
     test: tested,
     testScores,
     backend,
+    durationMs,
   };
 }
 

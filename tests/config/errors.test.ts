@@ -439,7 +439,19 @@ const CASES: ReadonlyArray<
     'an unknown trainer parameter',
     edited(M, 'label:', 'trainer: {name: dense, layers: [a]}\nlabel:'),
     [
-      "models/returns.yaml:9:24: Unknown key 'layers'. Choose one of 'name', 'hidden', 'learning_rate', 'batch_size', 'epochs', 'patience', 'seed', 'validation_share', 'l2', 'calibration', 'cycle', 'nulls'.",
+      "models/returns.yaml:9:24: Unknown key 'layers'. Choose one of 'name', 'hidden', 'learning_rate', 'batch_size', 'epochs', 'rounds', 'leaves', 'depth', 'min_weight', 'row_share', 'feature_share', 'bins', 'l2', 'patience' and 5 more.",
+    ],
+  ],
+  [
+    "another trainer's parameter",
+    edited(M, 'label:', 'trainer: {name: trees, hidden: [8], leafs: 31}\nlabel:'),
+    ["models/returns.yaml:9:37: Unknown key 'leafs'. Did you mean 'leaves'?"],
+  ],
+  [
+    "only another trainer's parameter",
+    edited(M, 'label:', 'trainer: {name: trees, learning_rate: 0.1, epochs: 3}\nlabel:'),
+    [
+      "models/returns.yaml:9:44: 'epochs' is no parameter of the trainer 'trees'. Choose one of 'rounds', 'learning_rate', 'leaves', 'depth', 'min_weight', 'row_share', 'feature_share', 'bins', 'l2', 'patience', 'seed', 'validation_share', 'calibration'.",
     ],
   ],
   [

@@ -83,7 +83,7 @@ describe('artefact', () => {
   it('refuses a format it does not know, before it looks at anything else', () => {
     const artefact = randomArtefact(3);
     expect(
-      codeOf(tampered(artefact, (file) => Object.assign(file, { format: 'millrace-model/2', new: 1 }))),
+      codeOf(tampered(artefact, (file) => Object.assign(file, { format: 'millrace-model/1', new: 1 }))),
     ).toBe('unknown_format');
     const empty = Buffer.from('null');
     expect(codeOf(() => parseArtefact(empty, addressOf(empty)))).toBe('unknown_format');
@@ -96,10 +96,14 @@ describe('artefact', () => {
     const refuse = (change: (file: Record<string, never>) => void) =>
       expect(codeOf(tampered(artefact, change as never))).toBe('malformed');
     refuse((file) => Object.assign(file, { extra: 1 }));
-    refuse((file) => Object.assign((file as never as { layers: object[] }).layers[0] ?? {}, { inputs: 3 }));
+    refuse((file) =>
+      Object.assign((file as never as { body: { layers: object[] } }).body.layers[0] ?? {}, { inputs: 3 }),
+    );
     refuse((file) => Object.assign(file.manifest ?? {}, { layoutHash: layoutHash(['x']) }));
     refuse((file) => Object.assign(file.manifest ?? {}, { threshold: 2 }));
-    refuse((file) => Object.assign(file, { encoder: { features: [] } }));
+    refuse((file) => Object.assign(file.body ?? {}, { encoder: { features: [] } }));
+    refuse((file) => Object.assign(file.body ?? {}, { kind: 'forest' }));
+    refuse((file) => Object.assign(file.manifest ?? {}, { importance: [1] }));
     const spaced = Buffer.from(` ${Buffer.from(serialiseArtefact(artefact)).toString('utf8')}`);
     expect(codeOf(() => parseArtefact(spaced, addressOf(spaced)))).toBe('malformed');
   });
@@ -108,9 +112,9 @@ describe('artefact', () => {
     const artefact = randomArtefact(5);
     const manifest = { ...manifestOf(['a', 'b']) };
     expect(codeOf(() => serialiseArtefact({ ...artefact, manifest }))).toBe('malformed');
-    expect(codeOf(() => serialiseArtefact({ ...artefact, layers: artefact.layers.slice(1) }))).toBe(
-      'malformed',
-    );
+    const { body } = artefact;
+    const cut = body.kind === 'dense' ? { ...body, layers: body.layers.slice(1) } : body;
+    expect(codeOf(() => serialiseArtefact({ ...artefact, body: cut }))).toBe('malformed');
   });
 
   it('says which layout it learnt from, and refuses another', () => {
@@ -138,7 +142,7 @@ describe('model card', () => {
     expect(card).toContain('| test | 100 | 0.2000 | 0.9000 | 0.2700 | 0.0800 | 0.0100 |');
     expect(card).toContain('| base rate alone | 100 | 0.2000 | - |');
     expect(card).not.toContain('calendar alone');
-    expect(card).toContain('| noise | 0 | yes |');
+    expect(card).toContain('| noise | 25.0 % | counts as 0, and is flagged |');
   });
 });
 

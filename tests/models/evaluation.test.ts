@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { addressOf, parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
 import { initialiseBackend } from '../../models/backend.ts';
 import { cellsOfColumns, fitBaseRate, fitCalendar } from '../../models/baseline.ts';
-import { hashDataset } from '../../models/dataset.ts';
 import { evaluate } from '../../models/evaluation.ts';
 import { metricsOf } from '../../models/metrics.ts';
 import { createScorer } from '../../models/scorer.ts';
@@ -44,12 +43,8 @@ describe('evaluation', () => {
     const parameters = { hidden: [16], epochs: 6, batchSize: 64, 'cycle.hour': 24, calibration: 'platt' };
     const trained = await train(dataset, trainSpecOf(parameters, NAMES));
     const bytes = serialiseArtefact({
-      manifest: {
-        ...manifestOf(NAMES),
-        dataset: { ...manifestOf(NAMES).dataset, hash: hashDataset(dataset) },
-      },
-      encoder: trained.encoder,
-      layers: trained.layers,
+      manifest: { ...manifestOf(NAMES), importance: [...trained.importance] },
+      body: trained.body,
       calibration: trained.calibration,
     });
     const scorer = createScorer(parseArtefact(bytes, addressOf(bytes)));

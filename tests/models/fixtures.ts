@@ -66,13 +66,14 @@ export function manifestOf(names: readonly string[]): Manifest {
     features: [...names],
     layoutHash: layoutHash(names),
     threshold: 0.5,
+    importance: names.map(() => 1 / names.length),
     trainer: {
       name: 'dense',
       backend: 'wasm',
       parameters: { hidden: [8], seed: 1 },
       epochs: 3,
       bestEpoch: 2,
-      tensorflowDifference: 1e-7,
+      engineDifference: 1e-7,
     },
     dataset: {
       query: 'SELECT 1',
@@ -100,8 +101,11 @@ export function randomArtefact(seed: number, calibration: Calibration = { kind: 
   });
   return {
     manifest: manifestOf(dataset.names),
-    encoder,
-    layers: randomLayers([encodedNames(encoder).length, 9, 6, 1], seed),
+    body: {
+      kind: 'dense',
+      encoder,
+      layers: randomLayers([encodedNames(encoder).length, 9, 6, 1], seed),
+    },
     calibration,
   };
 }
