@@ -1,5 +1,7 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import {
+  type AlertRow,
+  alertEncoder,
   type DeadLetterRow,
   deadLetterEncoder,
   type EventRow,
@@ -17,7 +19,7 @@ import type { Codecs } from './codecs.ts';
 export interface Lineage {
   readonly sourcePartition: number;
   readonly sourceOffset: number;
-  /** The model, ingest, or the view, version and partition that refused. */
+  /** The model, a version of it that shadows, ingest, the view, version and partition that refused, or an alert. */
   readonly writer: string;
 }
 
@@ -36,9 +38,11 @@ export interface ArchiveTable<Row = unknown> {
   /** Adds a row to what `take` gives. */
   add(row: Row): void;
   take(): Uint8Array;
-  /** SQL for a row's writer. */
-  readonly writerSql: string;
+  /** SQL for a row's lineage. */
+  readonly lineageSql: { readonly writer: string; readonly partition: string; readonly offset: string };
 }
+
+const lineageBy = (writer: string) => ({ writer, partition: 'source_partition', offset: 'source_offset' });
 
 const place = (record: KafkaRecord) => ({
   archivedPartition: record.partition,
@@ -57,7 +61,7 @@ function eventsTable(
     ...encoder,
     topic: topics.validated(project.prefix, source.name),
     table: tables.events(project.prefix, source.name),
-    writerSql: `'ingest'`,
+    lineageSql: lineageBy(`'ingest'`),
     decode(record, value) {
       const { event, offset, appendTime } = codec.decode(value);
       return {
@@ -81,7 +85,7 @@ function deadLettersTable(project: Project, source: string, codecs: Codecs): Arc
     ...deadLetterEncoder(),
     topic: topics.deadLetters(project.prefix, source),
     table: tables.deadLetters(project.prefix, source),
-    writerSql: 'writer',
+    lineageSql: lineageBy('writer'),
     decode(record, value) {
       const letter = codecs.deadLetters.decode(value);
       const { sourcePartition, sourceOffset, writer } = letter;
@@ -98,7 +102,7 @@ function predictionsTable(project: Project, model: string, codecs: Codecs): Arch
     ...predictionEncoder(),
     topic: topics.predictions(project.prefix, model),
     table: tables.predictions(project.prefix, model),
-    writerSql: 'model',
+    lineageSql: lineageBy('model'),
     decode(record, value) {
       const prediction = codecs.predictions.decode(value);
       const { sourcePartition, sourceOffset, model: writer } = prediction;
@@ -110,12 +114,51 @@ function predictionsTable(project: Project, model: string, codecs: Codecs): Arch
   };
 }
 
+/** Several versions answer the same request, each in the order of its requests. */
+function shadowTable(project: Project, model: string, codecs: Codecs): ArchiveTable<PredictionRow> {
+  return {
+    ...predictionEncoder(),
+    topic: topics.shadow(project.prefix, model),
+    table: tables.shadow(project.prefix, model),
+    lineageSql: lineageBy(`concat(model, '@', toString(model_version))`),
+    decode(record, value) {
+      const prediction = codecs.predictions.decode(value);
+      const { sourcePartition, sourceOffset } = prediction;
+      return {
+        lineage: { sourcePartition, sourceOffset, writer: `${prediction.model}@${prediction.modelVersion}` },
+        row: { prediction, appendTime: record.appendTime, ...place(record) },
+      };
+    },
+  };
+}
+
+/** An alert counts its changes: 1, 2, ... */
+function alertsTable(project: Project, codecs: Codecs): ArchiveTable<AlertRow> {
+  return {
+    ...alertEncoder(),
+    topic: topics.alerts(project.prefix),
+    table: tables.alerts(project.prefix),
+    lineageSql: { writer: 'fingerprint', partition: '0', offset: 'change' },
+    decode(record, value) {
+      const alert = codecs.alerts.decode(value);
+      return {
+        lineage: { sourcePartition: 0, sourceOffset: alert.change, writer: alert.fingerprint },
+        row: { alert, ...place(record) },
+      };
+    },
+  };
+}
+
 /** Everything the archive keeps. */
 export function archiveTables(project: Project, codecs: Codecs): readonly ArchiveTable[] {
   return [
     ...project.sources.map((source) => eventsTable(project, source, codecs)),
     ...project.sources.map(({ name }) => deadLettersTable(project, name, codecs)),
-    ...project.models.map(({ name }) => predictionsTable(project, name, codecs)),
+    ...project.models.flatMap(({ name }) => [
+      predictionsTable(project, name, codecs),
+      shadowTable(project, name, codecs),
+    ]),
+    alertsTable(project, codecs),
   ] as unknown as ArchiveTable[];
 }
 
@@ -132,9 +175,10 @@ export const markKey = ({ sourcePartition, writer }: Pick<Lineage, 'sourcePartit
 
 /** Reads the marks of a table back, by partition of its topic. Rows of imports have none. */
 export async function readMarks(warehouse: Warehouse, table: ArchiveTable): Promise<Map<number, Mark>> {
+  const { writer, partition, offset } = table.lineageSql;
   const rows = await warehouse.query<{ p: number; s: number; w: string; source: number; archived: number }>(
-    `SELECT archived_partition AS p, source_partition AS s, ${table.writerSql} AS w,
-       max(source_offset) AS source, max(archived_offset) AS archived
+    `SELECT archived_partition AS p, ${partition} AS s, ${writer} AS w,
+       max(${offset}) AS source, max(archived_offset) AS archived
      FROM ${quoteName(table.table)} WHERE archived_offset >= 0 GROUP BY p, s, w`,
   );
   const marks = new Map<number, Mark>();

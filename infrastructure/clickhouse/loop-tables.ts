@@ -41,7 +41,7 @@ const TICKS: readonly ColumnSpec[] = [
   column('at', TIME, 'wall time'),
 ];
 
-const ALERTS: readonly ColumnSpec[] = [
+export const ALERT_COLUMNS: readonly ColumnSpec[] = [
   column('id', 'String', 'of the change'),
   column('fingerprint', 'String', 'of the alert'),
   column('change', 'Int32', '1, 2, ... of the fingerprint'),
@@ -178,7 +178,7 @@ export function loopTableSpecs({ prefix, models }: Project): readonly TableSpec[
       'tick',
     ]),
     newest(tables.ticks(prefix), TICKS, ['tick']),
-    same(tables.alerts(prefix), ALERTS, ['fingerprint', 'change']),
+    same(tables.alerts(prefix), ALERT_COLUMNS, ['fingerprint', 'change']),
     newest(tables.silences(prefix), SILENCES, ['id']),
     newest(tables.deliveries(prefix), DELIVERIES, ['id', 'receiver']),
     same(tables.runs(prefix), RUNS, ['kind', 'subject', 'started_at', 'id']),

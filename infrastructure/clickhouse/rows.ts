@@ -1,6 +1,7 @@
 import type { EventRecord, FieldType } from '../../schemas/event.ts';
 import type { Source } from '../../schemas/project.ts';
-import type { DeadLetter, Prediction } from '../../schemas/records.ts';
+import type { Alert, DeadLetter, Prediction } from '../../schemas/records.ts';
+import { ALERT_COLUMNS } from './loop-tables.ts';
 import { RowBinaryWriter } from './row-binary.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, PREDICTION_COLUMNS } from './tables.ts';
 
@@ -158,4 +159,37 @@ export function deadLetterEncoder(): Encoder<DeadLetterRow> {
       writer.int64(archivedOffset);
     },
   );
+}
+
+export interface AlertRow {
+  readonly alert: Alert;
+  readonly archivedPartition: number;
+  readonly archivedOffset: number;
+}
+
+export function alertEncoder(): Encoder<AlertRow> {
+  return encoderOf(names(ALERT_COLUMNS), (writer, { alert, archivedPartition, archivedOffset }) => {
+    writer.string(alert.id);
+    writer.string(alert.fingerprint);
+    writer.int32(alert.change);
+    writer.string(alert.rule);
+    writer.string(alert.severity);
+    writer.string(alert.state);
+    writer.string(alert.kind);
+    writer.string(alert.statistic);
+    writer.string(alert.model);
+    writer.int32(alert.version);
+    writer.string(alert.subject);
+    writer.string(alert.slice);
+    writer.nullableFloat64(alert.value);
+    writer.nullableFloat64(alert.threshold);
+    writer.string(alert.summary);
+    writer.int64(alert.tick);
+    writer.int64(alert.startedAt);
+    writer.nullableInt64(alert.firedAt);
+    writer.nullableInt64(alert.endedAt);
+    writer.int64(alert.at);
+    writer.int32(archivedPartition);
+    writer.int64(archivedOffset);
+  });
 }

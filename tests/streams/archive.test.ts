@@ -253,6 +253,8 @@ describe('archive on real servers', () => {
     await admin.deleteTopics([
       ...[topics.raw, topics.validated, topics.deadLetters].map((name) => name(prefix, 'trips')),
       topics.predictions(prefix, 'late'),
+      topics.shadow(prefix, 'late'),
+      topics.alerts(prefix),
       topics.models(prefix),
     ]);
     await admin.close();

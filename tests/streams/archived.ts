@@ -2,11 +2,14 @@ import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Kafka, OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
+import type { ClockMark } from '../../processors/lateness.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { headers, tables, topics } from '../../schemas/names.ts';
+import { tables, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
+import type { Alert } from '../../schemas/records.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type ArchiveDeps, createArchive } from '../../streams/archive.ts';
+import { clockRecord } from '../../streams/clock-record.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';
 import { SILENT } from '../../streams/telemetry.ts';
 import { prediction } from '../infrastructure/clickhouse/conformance.ts';
@@ -34,7 +37,52 @@ export type Sent =
       readonly writer: string;
       readonly code?: string;
     }
-  | { readonly kind: 'clock'; readonly partition: number; readonly topic: 'event' | 'prediction' };
+  | {
+      readonly kind: 'clock';
+      readonly partition: number;
+      readonly topic: 'event' | 'prediction';
+      /** Default: of a live producer. */
+      readonly mark?: ClockMark;
+    }
+  | {
+      readonly kind: 'shadow';
+      readonly partition: number;
+      readonly offset: number;
+      readonly note: string;
+      readonly version: number;
+    }
+  | { readonly kind: 'alert'; readonly fingerprint: string; readonly change: number; readonly note: string };
+
+const alert: Alert = {
+  format: 1,
+  id: '',
+  fingerprint: '',
+  change: 1,
+  rule: 'drifted',
+  severity: 'warning',
+  state: 'firing',
+  kind: 'drift',
+  statistic: 'psi',
+  model: 'late',
+  version: 1,
+  subject: 'origin',
+  slice: '',
+  value: 0.5,
+  threshold: null,
+  summary: '',
+  tick: 86_400_000,
+  startedAt: 86_400_000,
+  firedAt: 86_400_000,
+  endedAt: null,
+  at: 7,
+};
+
+function keyOf(one: Exclude<Sent, { readonly kind: 'clock' }>): string {
+  const padded = (offset: number) => String(offset).padStart(6, '0');
+  if (one.kind === 'alert') return `alert 0 ${padded(one.change)} ${one.fingerprint}`;
+  const writer = one.kind === 'letter' ? one.writer : one.kind === 'shadow' ? one.version : '';
+  return `${one.kind} ${one.partition} ${padded(one.offset)} ${writer}`;
+}
 
 /** What an archive works between, and what it should leave in the tables. */
 export class Archived {
@@ -76,20 +124,32 @@ export class Archived {
     await producer.close();
     for (const one of all) {
       if (one.kind === 'clock') continue;
-      const writer = one.kind === 'letter' ? one.writer : '';
-      const key = `${one.kind} ${one.partition} ${String(one.offset).padStart(6, '0')} ${writer}`;
+      const key = keyOf(one);
       if (!this.#expected.has(key)) this.#expected.set(key, one.note);
     }
   }
 
   #record(one: Sent): OutgoingRecord {
     const { prefix } = this.project;
-    const { partition } = one;
+    const partition = one.kind === 'alert' ? 0 : one.partition;
     const at = (topic: string, value: Uint8Array): OutgoingRecord => ({ topic, partition, key: null, value });
     if (one.kind === 'clock') {
       const topic =
         one.topic === 'event' ? topics.validated(prefix, 'trips') : topics.predictions(prefix, 'late');
-      return { topic, partition, key: null, value: null, headers: { [headers.clock]: '5' } };
+      return clockRecord(topic, partition, one.mark ?? { time: 5, kind: 'tick', replay: null });
+    }
+    if (one.kind === 'alert') {
+      const { fingerprint, change, note } = one;
+      const value = { ...alert, id: `${fingerprint}:${change}`, fingerprint, change, summary: note };
+      return at(topics.alerts(prefix), this.codecs.alerts.encode(value));
+    }
+    if (one.kind === 'shadow') {
+      const { offset, note, version } = one;
+      const lineage = { sourcePartition: partition, sourceOffset: offset, modelVersion: version };
+      return at(
+        topics.shadow(prefix, 'late'),
+        this.codecs.predictions.encode({ ...prediction, ...lineage, id: note }),
+      );
     }
     const { offset, note } = one;
     if (one.kind === 'event') {
@@ -161,6 +221,8 @@ export class Archived {
       line('event', tables.events(prefix, 'trips'), 'id'),
       line('prediction', tables.predictions(prefix, 'late'), 'id'),
       line('letter', tables.deadLetters(prefix, 'trips'), 'assumeNotNull(value)', 'writer'),
+      line('shadow', tables.shadow(prefix, 'late'), 'id', 'toString(model_version)'),
+      `SELECT concat('alert 0 ', leftPad(toString(change), 6, '0'), ' ', fingerprint, ' ', summary) AS line FROM ${tables.alerts(prefix)} FINAL`,
     ]) {
       for (const row of await this.warehouse.query<{ line: string }>(sql)) lines.push(row.line);
     }
