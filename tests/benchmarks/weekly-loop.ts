@@ -1,0 +1,259 @@
+import { metricsOf } from '../../models/metrics.ts';
+import { createRandom } from '../../models/random.ts';
+import { judgeOffline } from '../../models/rollout/gate.ts';
+import { guardVerdict, observeGuard, startGuard } from '../../models/rollout/guard.ts';
+import { observeShadow, shadowVerdict, startShadow } from '../../models/rollout/sequential.ts';
+import type { Scorer } from '../../models/scorer.ts';
+import type { Model, Project } from '../../schemas/project.ts';
+import { DAY, HOUR } from '../../schemas/time.ts';
+import type { DataSet } from '../../streams/dataset.ts';
+import { fitScorer } from './weekly-fit.ts';
+
+/** A mean of paired differences with its 95 % interval, days drawn whole. */
+export interface Difference {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Week {
+  /** Its Monday, epoch ms. */
+  readonly from: number;
+  readonly flights: number;
+  /** Served by the loop: whoever was champion at the request. */
+  readonly loop: { readonly logLoss: number; readonly calibrationError: number };
+  readonly january: { readonly logLoss: number; readonly calibrationError: number };
+  /** January's log loss - the loop's: what the loop gains. */
+  readonly gain: Difference;
+  readonly events: readonly string[];
+}
+
+export interface WeeklyReport {
+  readonly trainer: string;
+  readonly weeks: readonly Week[];
+  readonly all: { readonly loop: Week['loop']; readonly january: Week['january']; readonly gain: Difference };
+  readonly promotions: ReadonlyArray<{
+    readonly at: number;
+    readonly version: number;
+    readonly nextWeek: Difference | null;
+  }>;
+  readonly refusals: number;
+  readonly rollbacks: number;
+}
+
+interface Options {
+  readonly project: Project;
+  readonly model: Model;
+  /** In order of time. */
+  readonly data: DataSet;
+  readonly trainRows: number;
+  readonly last: number;
+  readonly say: (message: string) => void;
+}
+
+interface Version {
+  readonly version: number;
+  /** Of every row; filled in where it was asked. */
+  readonly scores: Float64Array;
+  readonly scorer: Scorer;
+}
+
+const WEEK = 7 * DAY;
+const LATENCY = 2 * HOUR;
+/** The January model, and the loop's first, learn from these four weeks. */
+const FIRST = { from: Date.UTC(2001, 0, 8), to: Date.UTC(2001, 1, 5) };
+
+/** The whole half year, by the rules that the model declares. Labels are known when the flight has landed. */
+export async function runWeeks({
+  project,
+  model,
+  data,
+  trainRows,
+  last,
+  say,
+}: Options): Promise<WeeklyReport> {
+  const { times, labels } = data;
+  const width = model.features.length;
+  const at = (time: number): number => lowerBound(times, time);
+  const train = async (version: number, from: number, to: number): Promise<Version> => {
+    const rows = sampled(at(from), at(to), trainRows);
+    const scorer = await fitScorer(project, model, data, rows);
+    return { version, scorer, scores: new Float64Array(times.length).fill(Number.NaN) };
+  };
+  const scored = ({ scorer, scores }: Version, from: number, to: number): Float64Array => {
+    for (let row = from; row < to; row += 1)
+      if (Number.isNaN(scores[row] as number))
+        scores[row] = scorer.score(data.rows.subarray(row * width, (row + 1) * width));
+    return scores.subarray(from, to);
+  };
+
+  const january = await train(1, FIRST.from, FIRST.to);
+  const { rollout } = model;
+  let champion = january;
+  let previous: Version | null = null;
+  let challenger: { readonly model: Version; state: ReturnType<typeof startShadow> } | null = null;
+  let guard: ReturnType<typeof startGuard> | null = null;
+  let versions = 1;
+  let [refusals, rollbacks] = [0, 0];
+  const served = new Float64Array(times.length).fill(Number.NaN);
+  const promotions: Array<{ at: number; version: number; before: Version; after: Version }> = [];
+  const weeks: Array<{ from: number; events: string[] }> = [];
+
+  for (let monday = FIRST.to; at(monday) < times.length; monday += WEEK) {
+    const events: string[] = [];
+    weeks.push({ from: monday, events });
+    const cut = monday - rollout.gate.testLast;
+    const candidate = await train(versions + 1, Math.max(FIRST.from, monday - last), cut);
+    versions += 1;
+    const test = [at(cut), at(monday)] as const;
+    const verdict = judgeOffline(
+      {
+        labels: labels.subarray(...test),
+        candidate: scored(candidate, ...test),
+        champion: scored(champion, ...test),
+        times: times.subarray(...test),
+      },
+      rollout.gate,
+    );
+    if (verdict.pass) {
+      if (challenger !== null) events.push(`v${challenger.model.version} superseded in shadow`);
+      challenger = { model: candidate, state: startShadow(rollout.shadow, monday + LATENCY) };
+      events.push(`v${candidate.version} shadows`);
+    } else {
+      refusals += 1;
+      events.push(
+        `v${candidate.version} refused at the gate: ${verdict.objections.map(({ code }) => code).join(', ')}`,
+      );
+    }
+    for (let day = monday; day < monday + WEEK; day += DAY) {
+      const [from, to] = [at(day), at(day + DAY)];
+      served.set(scored(champion, from, to), from);
+      const rows = { times: times.subarray(from, to), labels: labels.subarray(from, to) };
+      if (guard !== null && previous !== null) {
+        guard = observeGuard(
+          guard,
+          { ...rows, champion: scored(champion, from, to), previous: scored(previous, from, to) },
+          day + DAY,
+        );
+        const { decision, code } = guardVerdict(guard);
+        if (decision === 'rollback') {
+          events.push(`v${champion.version} rolled back to v${previous.version}: ${code}`);
+          rollbacks += 1;
+          champion = previous;
+        }
+        if (decision !== 'watch') [guard, previous] = [null, null];
+      }
+      if (challenger === null) continue;
+      challenger.state = observeShadow(
+        challenger.state,
+        { ...rows, champion: served.subarray(from, to), challenger: scored(challenger.model, from, to) },
+        day + DAY,
+      );
+      const { decision, code } = shadowVerdict(challenger.state);
+      if (decision === 'refuse') {
+        events.push(`v${challenger.model.version} refused in shadow: ${code}`);
+        refusals += 1;
+        challenger = null;
+      } else if (decision === 'promote') {
+        events.push(
+          `v${challenger.model.version} promoted ${new Date(day + DAY).toISOString().slice(5, 10)}`,
+        );
+        promotions.push({
+          at: day + DAY,
+          version: challenger.model.version,
+          before: champion,
+          after: challenger.model,
+        });
+        previous = champion;
+        champion = challenger.model;
+        guard = startGuard({ ...rollout.guard, block: rollout.shadow.block }, day + DAY);
+        challenger = null;
+      }
+    }
+    say(`${new Date(monday).toISOString().slice(0, 10)}  ${events.join('; ')}`);
+  }
+
+  const [start, end] = [at(FIRST.to), times.length];
+  const judge = (from: number, to: number) => {
+    const of = labels.subarray(from, to);
+    const figures = (scores: Float64Array) => {
+      const { logLoss, calibrationError } = metricsOf(scores, of);
+      return { logLoss, calibrationError };
+    };
+    return {
+      loop: figures(served.slice(from, to)),
+      january: figures(scored(january, from, to).slice()),
+      gain: paired(scored(january, from, to), served.subarray(from, to), of, times.subarray(from, to)),
+    };
+  };
+  return {
+    trainer: model.trainer.name,
+    weeks: weeks.map(({ from, events }) => {
+      const [first, next] = [at(from), at(from + WEEK)];
+      return { from, flights: next - first, ...judge(first, next), events };
+    }),
+    all: judge(start, end),
+    promotions: promotions.map(({ at: time, version, before, after }) => {
+      const [first, next] = [at(time), at(time + WEEK)];
+      const nextWeek =
+        next - first < 100
+          ? null
+          : paired(
+              scored(after, first, next),
+              scored(before, first, next),
+              labels.subarray(first, next),
+              times.subarray(first, next),
+            );
+      return { at: time, version, nextWeek };
+    }),
+    refusals,
+    rollbacks,
+  };
+}
+
+const loss = (score: number, label: number): number =>
+  -Math.log(Math.min(1 - 1e-6, Math.max(1e-6, label === 1 ? score : 1 - score)));
+
+/** Mean of loss(a) - loss(b), with a bootstrap of whole days: flights of one day err together. */
+function paired(a: Float64Array, b: Float64Array, labels: Uint8Array, times: Float64Array): Difference {
+  const days = new Map<number, { sum: number; rows: number }>();
+  for (let i = 0; i < labels.length; i += 1) {
+    const day = Math.floor((times[i] as number) / DAY);
+    const one = days.get(day) ?? { sum: 0, rows: 0 };
+    one.sum += loss(a[i] as number, labels[i] as number) - loss(b[i] as number, labels[i] as number);
+    one.rows += 1;
+    days.set(day, one);
+  }
+  const all = [...days.values()];
+  const random = createRandom(1);
+  const means = Float64Array.from({ length: 2_000 }, () => {
+    let [sum, rows] = [0, 0];
+    for (let i = 0; i < all.length; i += 1) {
+      const one = all[Math.floor(random.next() * all.length)];
+      sum += one?.sum ?? 0;
+      rows += one?.rows ?? 0;
+    }
+    return sum / rows;
+  }).sort();
+  return {
+    value: all.reduce((sum, one) => sum + one.sum, 0) / labels.length,
+    low: means[50] ?? 0,
+    high: means[1_949] ?? 0,
+  };
+}
+
+/** Row numbers of [from, to), evenly thinned to at most `most`: the data set itself is in order of time. */
+function sampled(from: number, to: number, most: number): Uint32Array {
+  const rows = Math.min(to - from, most);
+  return Uint32Array.from({ length: rows }, (_, i) => from + Math.floor((i * (to - from)) / rows));
+}
+
+function lowerBound(times: Float64Array, time: number): number {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] as number) < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
