@@ -71,6 +71,8 @@ export const headers = {
   place: 'mr-place',
   /** Raw offset of a clock, where ingest passes it on. */
   sourceOffset: 'mr-offset',
+  /** Place of an alert among those that were appended together: `index/count`, from 0. */
+  together: 'mr-together',
   /** Producer's send time, epoch ms, carried through for latency. */
   sentAt: 'mr-sent-at',
 } as const;

@@ -52,7 +52,8 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
       spec(topics.predictions(prefix, name), partitionsOf(request.source), retention.predictions),
       spec(topics.shadow(prefix, name), partitionsOf(request.source), retention.predictions),
     ]),
-    spec(topics.alerts(prefix), 1, retention.predictions),
+    // Small, and the one memory of what fires: an alert may fire for longer than any retention.
+    spec(topics.alerts(prefix), 1, -1),
     { name: topics.models(prefix), partitions: 1, retentionMs: -1, compacted: true },
   ];
 }

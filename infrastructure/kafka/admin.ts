@@ -109,6 +109,14 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
         .sort((a, b) => a.partition - b.partition)
         .map(({ low, high }) => ({ start: Number(low), end: Number(high) }));
     },
+    async committed(group, topic) {
+      const [found] = await call(`the offsets of the group ${group} could not be read`, (admin) =>
+        admin.fetchOffsets({ groupId: group, topics: [topic] }),
+      );
+      return (found?.partitions ?? [])
+        .sort((a, b) => a.partition - b.partition)
+        .map(({ offset }) => (Number(offset) < 0 ? null : Number(offset)));
+    },
     async deleteRecords(topic, before) {
       if (before.length === 0) return;
       await call(`deleting records of ${topic} failed`, async (admin) => {

@@ -101,6 +101,8 @@ export interface Admin {
   groups(): Promise<readonly string[]>;
   /** Start and end (next) offset of every partition, by partition number. */
   offsets(topic: string): Promise<ReadonlyArray<{ readonly start: number; readonly end: number }>>;
+  /** What a group has committed of every partition, by partition number; null where nothing. Empty for an unknown topic. */
+  committed(group: string, topic: string): Promise<ReadonlyArray<number | null>>;
   /** Deletes all records before `before` (DeleteRecords). */
   deleteRecords(
     topic: string,

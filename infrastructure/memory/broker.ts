@@ -212,6 +212,10 @@ function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
     },
     groups: async () => [...groups.keys()],
     offsets: async (topic) => logs.topic(topic).map(({ start, end }) => ({ start, end })),
+    committed: async (group, topic) =>
+      logs
+        .topic(topic)
+        .map(({ partition }) => groups.get(group)?.committed.get(`${topic}:${partition}`) ?? null),
     async deleteRecords(topic, before) {
       for (const { partition, offset } of before) logs.partition(topic, partition).truncate(offset);
       logs.wake();

@@ -314,6 +314,8 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
         ]);
         await first.commit([]);
         expect(await admin.groups()).toContain(group);
+        expect(await admin.committed(group, name)).toEqual([1, 1]);
+        expect(await admin.committed(`${group}-other`, name)).toEqual([null, null]);
         const second = await consumer({ topics: [name], group });
         let read = 0;
         await Promise.all([

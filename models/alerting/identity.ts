@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto';
+
+/** What an alert is of. Not the version: a model that is replaced while it is bad goes on with the same alert. */
+export interface AlertIdentity {
+  readonly rule: string;
+  readonly model: string;
+  readonly subject: string;
+  readonly slice: string;
+}
+
+/** 16 hex digits: with a million alerts, two of them share one with a chance of 3 in 100 million. */
+export function fingerprintOf({ rule, model, subject, slice }: AlertIdentity): string {
+  return hashOf([rule, model, subject, slice]).slice(0, 16);
+}
+
+/** The same change made twice, by a process that came back or by two at once, has the same id. */
+export const changeId = (fingerprint: string, change: number): string => `${fingerprint}:${change}`;
+
+/** The same for every try, whatever order the changes come in. 32 hex digits. */
+export function deliveryId(receiver: string, changeIds: readonly string[]): string {
+  return hashOf([receiver, ...[...changeIds].sort()]).slice(0, 32);
+}
+
+/** JSON keeps apart what joining with a sign would run together. */
+const hashOf = (parts: readonly string[]) => createHash('sha256').update(JSON.stringify(parts)).digest('hex');

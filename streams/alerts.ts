@@ -1,0 +1,117 @@
+import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import type { Kafka } from '../infrastructure/kafka/port.ts';
+import { evaluateTick } from '../models/alerting/evaluate.ts';
+import { MeasureBook } from '../models/alerting/windows.ts';
+import type { AlertRule } from '../schemas/alert.ts';
+import type { Clock } from '../schemas/clock.ts';
+import type { Measure } from '../schemas/monitoring.ts';
+import { tables } from '../schemas/names.ts';
+import type { Project } from '../schemas/project.ts';
+import type { Alert } from '../schemas/records.ts';
+import { DAY } from '../schemas/time.ts';
+import { AlertLog } from './alert-log.ts';
+import type { Codecs } from './codecs.ts';
+
+export interface AlertDeps {
+  readonly project: Pick<Project, 'prefix' | 'alerting' | 'models'>;
+  readonly kafka: Kafka;
+  readonly warehouse: Pick<Warehouse, 'query'>;
+  readonly codecs: Pick<Codecs, 'alerts'>;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+export interface AlertEvaluator {
+  /**
+   * Judges a tick and appends what changed to the alerts topic; resolves once the log holds it. Answers with every
+   * change of the tick, those included that an earlier try had appended: so a tick may be judged again after a crash.
+   * `measures`: all that were measured at this tick. Ticks ascend, a repeated one apart. Throws KafkaError, WarehouseError.
+   */
+  evaluate(tick: number, measures: readonly Measure[]): Promise<readonly Alert[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Rules over measures -> alerts topic. What it remembers between ticks is only what the topic and the measures' table
+ * hold, and it reads that back where it does not know it: nothing is lost with the process.
+ */
+export function createAlertEvaluator({
+  project,
+  kafka,
+  warehouse,
+  codecs,
+  clock,
+}: AlertDeps): AlertEvaluator {
+  const { rules } = project.alerting;
+  const log = new AlertLog({ kafka, codec: codecs.alerts, prefix: project.prefix });
+  const span = lookback(project);
+  let book: MeasureBook | null = null;
+  let last = Number.NEGATIVE_INFINITY;
+
+  return {
+    async evaluate(tick, measures) {
+      await log.catchUp();
+      if (book === null || tick <= last) {
+        book = new MeasureBook(rules);
+        book.add(await readMeasures(warehouse, project.prefix, rules, tick - span, tick));
+      }
+      book.add(measures.map((measure) => (measure.tick === tick ? measure : { ...measure, tick })));
+      book.prune(tick - span);
+      last = tick;
+      const earlier = log.before(tick);
+      const all = book.measures();
+      return log.append(evaluateTick({ rules, measures: all, earlier, tick, at: clock.now() }));
+    },
+    close: () => log.close(),
+  };
+}
+
+/** Judges one tick with everything read anew: for a step that is run by itself. */
+export async function evaluateAlerts(
+  deps: AlertDeps,
+  tick: number,
+  measures: readonly Measure[],
+): Promise<readonly Alert[]> {
+  const evaluator = createAlertEvaluator(deps);
+  try {
+    return await evaluator.evaluate(tick, measures);
+  } finally {
+    await evaluator.close();
+  }
+}
+
+/**
+ * Event time before a tick in which windows count: the longest row that a rule waits for and the window before it,
+ * after the time that labels may take. Windows that have no answer for longer than that are forgotten.
+ */
+export function lookback({ alerting, models }: Pick<Project, 'alerting' | 'models'>): number {
+  const windows =
+    2 + Math.max(0, ...alerting.rules.map((rule) => Math.max(rule.forWindows, rule.resolveAfter)));
+  const every = Math.max(...models.map(({ monitoring }) => monitoring.every), models.length === 0 ? DAY : 0);
+  return windows * every + Math.max(0, ...models.map(({ monitoring }) => monitoring.labelWait));
+}
+
+/** The newest figure before `tick` of every window that ended after `since`. */
+async function readMeasures(
+  warehouse: Pick<Warehouse, 'query'>,
+  prefix: string,
+  rules: readonly AlertRule[],
+  since: number,
+  tick: number,
+): Promise<readonly Measure[]> {
+  const kinds = [...new Set(rules.map(({ kind }) => kind))];
+  if (kinds.length === 0) return [];
+  return warehouse.query<Measure>(
+    `SELECT kind, statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, detail,
+       toUnixTimestamp64Milli(\`from\`) AS "from", toUnixTimestamp64Milli(\`to\`) AS "to",
+       toUnixTimestamp64Milli(tick) AS tick
+     FROM (
+       SELECT * FROM ${quoteName(tables.measures(prefix))}
+       WHERE has({kinds:Array(String)}, kind)
+         AND \`to\` > fromUnixTimestamp64Milli({since:Int64}) AND tick < fromUnixTimestamp64Milli({tick:Int64})
+       ORDER BY tick DESC, at DESC
+       LIMIT 1 BY kind, statistic, model, version, subject, slice, \`from\`, \`to\`
+     )`,
+    { kinds, since, tick },
+  );
+}
