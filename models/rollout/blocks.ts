@@ -2,7 +2,7 @@
  * Cuts rows into blocks of event time: cells of `blockMs` counted from the epoch, one after another until there are
  * `minRows`. Which rows share a block is a function of their times alone, not of how they arrive in batches.
  *
- *     cells     |  700 rows  |  12 rows  |  9 rows  |  800 rows  |      minRows = 50
+ *     cells     |  700 rows  |  12 rows  |  9 rows  |  800 rows  |      minRows = 200
  *     blocks    [     1      ][            2                     ]
  */
 export interface Block {

@@ -1,5 +1,19 @@
+/**
+ * Watches a new champion against the one before it, which goes on in shadow, and rolls back by itself. Four bets, each
+ * against a thing that is promised (e-process.ts): the new champion's log loss is not above the previous one's by more than
+ * `tolerance`; it does not refuse more requests than the previous one by a share of more than `maxRefused`; and its mean
+ * score lies neither above nor below the rate by more than `maxBias`. The evidence of each counts a quarter, so that all
+ * four together roll a good champion back with a chance of at most `alpha`, however often one looks. After `duration` the
+ * champion is kept and the previous one may retire.
+ */
 import type { Rollout } from '../../schemas/rollout.ts';
 import type { Estimate } from '../quality/types.ts';
+import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
+import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './e-process.ts';
+import { lossNano, NANO } from './loss.ts';
+import { addBlock, type MeanSequence, meanEstimate, NO_MEAN } from './mean-sequence.ts';
+import { MIN_BLOCK_ROWS } from './sequential.ts';
+import { figure, interval, many, percent, span } from './wording.ts';
 
 /** Requests after a promotion, scored by the new champion and by the one before it. */
 export interface GuardRows {
@@ -8,14 +22,14 @@ export interface GuardRows {
   /** NaN: refused or missing. */
   readonly champion: Float64Array;
   readonly previous: Float64Array;
-  /** 0 or 1; 255: no label (yet, or ever). */
+  /** 0 or 1; NO_LABEL where none came. */
   readonly labels: Uint8Array;
 }
 
 export const NO_LABEL = 255;
 
 export type GuardRules = Rollout['guard'] & {
-  /** ms of event time, as of the shadow. */
+  /** Requests of one stretch of this length count as one observation, as in the shadow, ms of event time. */
   readonly block: number;
   /** Share of requests that the new champion may refuse beyond what the previous one refuses; default .01. */
   readonly maxRefused?: number;
@@ -31,33 +45,243 @@ export interface GuardVerdict {
   readonly code: GuardCode;
   /** For a person: the decision and why. */
   readonly sentence: string;
+  /** All, labelled or not. */
   readonly requests: number;
-  /** Labelled rows that both scored. */
+  /** Labelled rows that both scored, in closed blocks. */
   readonly rows: number;
   readonly blocks: number;
   /** Champion's mean log loss - the previous one's, nats a request: above 0 is worse; holds at every look at once. */
   readonly loss: Estimate;
   readonly refusedShare: { readonly champion: number | null; readonly previous: number | null };
-  /** E-values, the largest so far. */
+  /** Champion's mean score - rate of the labels; null without rows. */
+  readonly bias: number | null;
+  /** E-values over four, the largest so far: 1 / alpha rolls back. */
   readonly evidence: { readonly worse: number; readonly refusing: number; readonly badlyCalibrated: number };
+  /** Event time, epoch ms; null while watching. */
   readonly decidedAt: number | null;
 }
 
-/** Plain data: JSON keeps every bit of it. Treat as opaque. */
+/** Refusals need no long block: a version that answers nothing is found in some ten of these. */
+const REFUSAL_BLOCK_MS = 600_000;
+const REFUSAL_MIN_ROWS = 50;
+const PROMISES = 4;
+
+/** Plain data: JSON keeps every bit of it. To be handed back, not read. */
 export interface GuardState {
   readonly kind: 'guard';
+  readonly rules: Required<GuardRules>;
+  readonly startedAt: number;
+  readonly cut: BlockCut;
+  readonly refusalCut: BlockCut;
+  readonly lossScale: Scale;
+  readonly biasScale: Scale;
+  readonly mean: MeanSequence;
+  readonly biasSum: number;
+  readonly requests: number;
+  readonly refusedByChampion: number;
+  readonly refusedByPrevious: number;
+  readonly worse: Bets;
+  readonly refusing: Bets;
+  readonly above: Bets;
+  readonly below: Bets;
+  readonly decided: { readonly code: GuardCode; readonly at: number } | null;
 }
 
-/** @param startedAt event time of the promotion, epoch ms. */
-export function startGuard(_rules: GuardRules, _startedAt: number): GuardState {
-  throw new Error('Not written yet.');
+/** @param startedAt event time of the promotion, epoch ms; earlier rows are left out. */
+export function startGuard(rules: GuardRules, startedAt: number): GuardState {
+  if (!(rules.alpha > 0 && rules.alpha < 1)) {
+    throw new RangeError(`The chance of a wrong rollback (alpha) lies between 0 and 1, not ${rules.alpha}.`);
+  }
+  return {
+    kind: 'guard',
+    rules: { maxRefused: 0.01, maxBias: 0.05, ...rules },
+    startedAt,
+    cut: startCut(rules.block, MIN_BLOCK_ROWS, startedAt),
+    refusalCut: startCut(REFUSAL_BLOCK_MS, REFUSAL_MIN_ROWS, startedAt),
+    lossScale: NO_SCALE,
+    biasScale: NO_SCALE,
+    mean: NO_MEAN,
+    biasSum: 0,
+    requests: 0,
+    refusedByChampion: 0,
+    refusedByPrevious: 0,
+    worse: NO_BETS,
+    refusing: NO_BETS,
+    above: NO_BETS,
+    below: NO_BETS,
+    decided: null,
+  };
 }
 
-/** As `observeShadow`: incremental, the same bits however the rows are cut. */
-export function observeGuard(_state: GuardState, _rows: GuardRows, _completeTo: number): GuardState {
-  throw new Error('Not written yet.');
+/**
+ * Takes rows in; the given state is not changed. Rows come by rising time; the result does not depend on how they are cut
+ * into calls. A request is handed in once, when its label has come or will not come any more.
+ */
+export function observeGuard(state: GuardState, rows: GuardRows, completeTo: number): GuardState {
+  const { times, labels, champion, previous } = rows;
+  if (new Set([times, labels, champion, previous].map(({ length }) => length)).size > 1) {
+    throw new RangeError('Every row needs a time, two scores (NaN: refused) and a label (255: none).');
+  }
+  const cut = copyCut(state.cut);
+  const refusalCut = copyCut(state.refusalCut);
+  let next: GuardState = { ...state, cut, refusalCut };
+  const limit = state.startedAt + state.rules.duration;
+  const unless = (judge: (state: GuardState, block: Closed, end: number) => GuardState) => {
+    return (block: Closed, end: number) => {
+      if (next.decided !== null) return;
+      next = end > limit ? { ...next, decided: { code: 'time_limit', at: limit } } : judge(next, block, end);
+    };
+  };
+  const closeLoss = unless(judgeLoss);
+  const closeRefusals = unless(judgeRefusals);
+  /** In the order in which the blocks end, whoever asks and when: the first to decide must be the same. */
+  const settleBoth = (time: number) => {
+    const lossFirst = (cut.open?.cell ?? 0) + cut.blockMs < (refusalCut.open?.cell ?? 0) + REFUSAL_BLOCK_MS;
+    if (lossFirst) settle(cut, time, closeLoss);
+    settle(refusalCut, time, closeRefusals);
+    if (!lossFirst) settle(cut, time, closeLoss);
+  };
+  for (let i = 0; i < times.length && next.decided === null; i++) {
+    const time = times[i] as number;
+    settleBoth(time);
+    if (next.decided !== null) break;
+    const [score, before, label] = [champion[i] as number, previous[i] as number, labels[i] as number];
+    const refusals = blockOf(refusalCut, time, 2, closeRefusals);
+    if (refusals !== null) {
+      refusals.rows++;
+      add(refusals.sums, 0, Number.isNaN(score) ? 1 : 0);
+      add(refusals.sums, 1, Number.isNaN(before) ? 1 : 0);
+    }
+    if (label === NO_LABEL || Number.isNaN(score) || Number.isNaN(before)) continue;
+    const block = blockOf(cut, time, 4, closeLoss);
+    if (block === null) continue;
+    block.rows++;
+    const loss = lossNano(score, label) - lossNano(before, label);
+    const bias = Math.round((score - label) / NANO);
+    add(block.sums, 0, loss);
+    add(block.sums, 1, Math.round(loss * loss * NANO));
+    add(block.sums, 2, bias);
+    add(block.sums, 3, Math.round(bias * bias * NANO));
+  }
+  settleBoth(completeTo);
+  if (next.decided === null && completeTo >= limit)
+    next = { ...next, decided: { code: 'time_limit', at: limit } };
+  return next.decided === null
+    ? next
+    : { ...next, cut: { ...cut, open: null }, refusalCut: { ...refusalCut, open: null } };
 }
 
-export function guardVerdict(_state: GuardState): GuardVerdict {
-  throw new Error('Not written yet.');
+type Closed = { readonly sums: readonly number[]; readonly rows: number };
+
+function add(sums: number[], at: number, value: number): void {
+  sums[at] = (sums[at] as number) + value;
+}
+
+function judgeLoss(state: GuardState, { sums, rows }: Closed, end: number): GuardState {
+  const [loss = 0, lossSquares = 0, bias = 0, biasSquares = 0] = sums.map((sum) => sum * NANO);
+  const { tolerance, maxBias } = state.rules;
+  const lossScale = scaleOf(state.lossScale);
+  const biasScale = scaleOf(state.biasScale);
+  const wager = (bets: Bets, sum: number, scale: number): Bets => (scale > 0 ? bet(bets, sum / scale) : bets);
+  return decide(
+    {
+      ...state,
+      lossScale: widen(state.lossScale, loss, lossSquares),
+      biasScale: widen(state.biasScale, bias, biasSquares),
+      mean: addBlock(state.mean, loss, rows),
+      biasSum: state.biasSum + bias,
+      worse: wager(state.worse, loss - tolerance * rows, lossScale),
+      above: wager(state.above, bias - maxBias * rows, biasScale),
+      below: wager(state.below, 0 - bias - maxBias * rows, biasScale),
+    },
+    end,
+  );
+}
+
+/** Shares are bounded, so the scale is known: no block is needed to measure it, and the claim is exact. */
+function judgeRefusals(state: GuardState, { sums, rows }: Closed, end: number): GuardState {
+  const [byChampion = 0, byPrevious = 0] = sums;
+  const excess = (byChampion - byPrevious) / rows - state.rules.maxRefused;
+  return decide(
+    {
+      ...state,
+      requests: state.requests + rows,
+      refusedByChampion: state.refusedByChampion + byChampion,
+      refusedByPrevious: state.refusedByPrevious + byPrevious,
+      refusing: bet(state.refusing, (2 * MOST_OF_SHARES * excess) / (1 + state.rules.maxRefused)),
+    },
+    end,
+  );
+}
+
+/** The boldest gambler stakes half of x, so no block may lie below -2 times this: a factor of .1 at the least. */
+const MOST_OF_SHARES = 0.9;
+
+function decide(state: GuardState, at: number): GuardState {
+  const bar = Math.log(PROMISES / state.rules.alpha);
+  const code: GuardCode | null =
+    state.worse.best >= bar
+      ? 'worse'
+      : state.refusing.best >= bar
+        ? 'refusing'
+        : Math.max(state.above.best, state.below.best) >= bar
+          ? 'badly_calibrated'
+          : null;
+  return code === null ? state : { ...state, decided: { code, at } };
+}
+
+export function guardVerdict(state: GuardState): GuardVerdict {
+  const { rules, mean, requests, decided } = state;
+  const code = decided?.code ?? 'watching';
+  const share = (refused: number): number | null => (requests === 0 ? null : refused / requests);
+  const loss = meanEstimate(mean, rules.alpha);
+  const bias = mean.rows === 0 ? null : state.biasSum / mean.rows;
+  const refusedShare = {
+    champion: share(state.refusedByChampion),
+    previous: share(state.refusedByPrevious),
+  };
+  return {
+    decision: code === 'watching' ? 'watch' : code === 'time_limit' ? 'keep' : 'rollback',
+    code,
+    sentence: sentenceOf(code, state, loss, bias ?? 0, refusedShare),
+    requests,
+    rows: mean.rows,
+    blocks: mean.blocks,
+    loss,
+    refusedShare,
+    bias,
+    evidence: {
+      worse: evidenceOf(state.worse) / PROMISES,
+      refusing: evidenceOf(state.refusing) / PROMISES,
+      badlyCalibrated: Math.max(evidenceOf(state.above), evidenceOf(state.below)) / PROMISES,
+    },
+    decidedAt: decided?.at ?? null,
+  };
+}
+
+function sentenceOf(
+  code: GuardCode,
+  { rules, mean, requests }: GuardState,
+  loss: Estimate,
+  bias: number,
+  refused: GuardVerdict['refusedShare'],
+): string {
+  const seen = `${many(mean.rows)} labelled requests in ${mean.blocks} block${mean.blocks === 1 ? '' : 's'} of ${span(rules.block)}`;
+  const against = `log loss against the version before ${interval(loss)} over ${seen}`;
+  switch (code) {
+    case 'worse':
+      return `Roll back: the new champion's log loss is worse than the version before by more than the ${figure(rules.tolerance)} that is borne: ${interval(loss)} over ${seen}.`;
+    case 'refusing':
+      return `Roll back: the new champion refused ${percent(refused.champion ?? 0)} of ${many(requests)} requests, the version before ${percent(refused.previous ?? 0)}; ${percent(rules.maxRefused)} more is borne.`;
+    case 'badly_calibrated':
+      return `Roll back: the new champion's mean score lies ${figure(Math.abs(bias))} ${bias > 0 ? 'above' : 'below'} the rate over ${seen}; ${figure(rules.maxBias)} is borne.`;
+    case 'time_limit':
+      return mean.rows === 0
+        ? `Keep: ${span(rules.duration)} after the promotion no block of requests with labels had come together, so nothing spoke against the new champion.`
+        : `Keep: ${span(rules.duration)} after the promotion nothing speaks against the new champion: ${against}.`;
+    case 'watching':
+      return mean.rows === 0
+        ? `Keep watching: no complete block of labels yet (${many(requests)} requests).`
+        : `Keep watching: ${against}.`;
+  }
 }

@@ -30,8 +30,11 @@ export interface PairedRows {
 
 export type ShadowRules = Rollout['shadow'];
 
-/** A block goes on over the next cells until it has so many rows. */
-export const MIN_BLOCK_ROWS = 50;
+/**
+ * A block goes on over the next cells until it has so many rows: sums of fewer are skewed where a version is seldom wrong
+ * but then badly, and the first losses would come too late to be bet against.
+ */
+export const MIN_BLOCK_ROWS = 200;
 
 export const SHADOW_CODES = ['watching', 'better', 'worse', 'too_small', 'time_limit'] as const;
 export type ShadowCode = (typeof SHADOW_CODES)[number];
