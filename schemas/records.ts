@@ -28,7 +28,9 @@ export interface Alert {
   readonly tick: number;
   /** Event time since which the condition holds, epoch ms. */
   readonly startedAt: number;
-  /** Event time at which it was resolved, epoch ms. */
+  /** Event time (tick) at which it fired, epoch ms; null while it is pending, and where it was resolved before it fired. */
+  readonly firedAt: number | null;
+  /** Event time since which the condition does not hold any more, epoch ms; null until it is resolved. */
   readonly endedAt: number | null;
   /** Wall clock, epoch ms. */
   readonly at: number;
@@ -51,9 +53,9 @@ export interface Section {
   readonly partition: number;
   /** Number of partitions of the raw topic. */
   readonly partitions: number;
-  /** First source offset covered. */
+  /** The log of this view holds every contribution of the source offsets from here to `to`, in this section or before it. */
   readonly from: number;
-  /** Last source offset covered; from - 1 where none is. */
+  /** Last source offset told of; from - 1 where none is. */
   readonly to: number;
   /** Largest accepted event time or clock up to `to`, epoch ms; null before the first. */
   readonly runningMax: number | null;
@@ -109,7 +111,7 @@ export interface DeadLetter {
   readonly value: Uint8Array | null;
 }
 
-/** One change of the registry: an append-only log on a compacted topic, keyed by model and version. */
+/** One change of the registry: an append-only log on a compacted topic. Each change has a key of its own, so that compaction removes none. */
 export interface ModelVersion {
   readonly format: number;
   readonly model: string;
@@ -127,10 +129,14 @@ export interface ModelVersion {
   readonly reason: string;
   /** JSON: metrics the change rests on. */
   readonly evidence: string;
-  /** 1, 2, ... of this model: of two hands that say the same number the first counts. */
+  /** 1, 2, ... of this model. It counts where it is the next number and names the change before it in `after`: of two hands the first. */
   readonly change: number;
   /** Of the change, so that its writer finds its own. */
   readonly id: string;
+  /** Id of the change of this model that it was decided on; empty for the first. */
+  readonly after: string;
+  /** Of a version that becomes champion: what the champion before becomes, challenger (in shadow, as its guard) or retired; null where there is none. */
+  readonly former: ModelState | null;
   /** Event time from which it holds, epoch ms; null = at once. */
   readonly effectiveFrom: number | null;
   /** Run of the pipeline that said it. */
@@ -223,7 +229,16 @@ export const alertSchema: Schema = {
     { name: 'summary', type: 'string', doc: 'One sentence for a person.' },
     { name: 'tick', type: 'long', doc: 'Event time at which it changed, epoch ms.' },
     { name: 'startedAt', type: 'long', doc: 'Event time since which the condition holds, epoch ms.' },
-    { name: 'endedAt', type: ['null', 'long'], doc: 'Event time at which it was resolved, epoch ms.' },
+    {
+      name: 'firedAt',
+      type: ['null', 'long'],
+      doc: 'Event time (tick) at which it fired, epoch ms; null while it is pending, and where it was resolved before it fired.',
+    },
+    {
+      name: 'endedAt',
+      type: ['null', 'long'],
+      doc: 'Event time since which the condition does not hold any more, epoch ms; null until it is resolved.',
+    },
     { name: 'at', type: 'long', doc: 'Wall clock, epoch ms.' },
   ],
 };
@@ -248,8 +263,8 @@ export const blockSchema: Schema = {
             { name: 'topic', type: 'string', doc: 'Raw topic.' },
             { name: 'partition', type: 'int' },
             { name: 'partitions', type: 'int', doc: 'Number of partitions of the raw topic.' },
-            { name: 'from', type: 'long', doc: 'First source offset covered.' },
-            { name: 'to', type: 'long', doc: 'Last source offset covered; from - 1 where none is.' },
+            { name: 'from', type: 'long', doc: 'The log of this view holds every contribution of the source offsets from here to `to`, in this section or before it.' },
+            { name: 'to', type: 'long', doc: 'Last source offset told of; from - 1 where none is.' },
             {
               name: 'runningMax',
               type: ['null', 'long'],
@@ -349,7 +364,7 @@ export const modelVersionSchema: Schema = {
   type: 'record',
   name: 'ModelVersion',
   namespace: 'millrace',
-  doc: 'One change of the registry: an append-only log on a compacted topic, keyed by model and version.',
+  doc: 'One change of the registry: an append-only log on a compacted topic. Each change has a key of its own, so that compaction removes none.',
   fields: [
     { name: 'format', type: 'int' },
     { name: 'model', type: 'string' },
@@ -369,9 +384,21 @@ export const modelVersionSchema: Schema = {
       name: 'change',
       type: 'int',
       default: 0,
-      doc: '1, 2, ... of this model: of two hands that say the same number the first counts.',
+      doc: '1, 2, ... of this model. It counts where it is the next number and names the change before it in `after`: of two hands the first.',
     },
     { name: 'id', type: 'string', default: '', doc: 'Of the change, so that its writer finds its own.' },
+    {
+      name: 'after',
+      type: 'string',
+      default: '',
+      doc: 'Id of the change of this model that it was decided on; empty for the first.',
+    },
+    {
+      name: 'former',
+      type: ['null', 'ModelState'],
+      default: null,
+      doc: 'Of a version that becomes champion: what the champion before becomes, challenger (in shadow, as its guard) or retired; null where there is none.',
+    },
     {
       name: 'effectiveFrom',
       type: ['null', 'long'],

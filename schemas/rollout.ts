@@ -1,3 +1,5 @@
+import type { ModelState } from './records.ts';
+
 /** How a new version of a model comes to score, or does not. */
 export interface Rollout {
   /** Offline, on the same rows as the champion. */
@@ -31,3 +33,15 @@ export interface Rollout {
     readonly duration: number;
   };
 }
+
+/**
+ * What a version may become; `new` is one that the registry does not know. A champion becomes a challenger (its successor's
+ * guard) or retired by its successor alone, in one change with it. A retired version comes back by a rollback alone.
+ */
+export const TRANSITIONS = {
+  new: ['candidate', 'challenger', 'champion'],
+  candidate: ['challenger', 'champion', 'retired'],
+  challenger: ['champion', 'retired'],
+  champion: ['challenger', 'retired'],
+  retired: ['champion'],
+} as const satisfies Record<ModelState | 'new', readonly ModelState[]>;

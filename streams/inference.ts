@@ -7,25 +7,16 @@ import type { Model, Project } from '../schemas/project.ts';
 import type { Prediction } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
-import { clockRecord, textOf } from './clock-record.ts';
+import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { Gate } from './gate.ts';
+import { type Asked, answerOf, draftOf, type Models, predictionId, shadowId } from './predict.ts';
 import { RequestQueue, type Waiting } from './requests.ts';
+import { NEXT_HEADER, OPEN_HEADER, readResumes } from './resume.ts';
 import { SnapshotReader } from './snapshot.ts';
 import { liveOn, type Stream } from './stream.ts';
-import { readTails } from './tail.ts';
 import type { Telemetry } from './telemetry.ts';
 import { type Target, type Vector, VectorReader } from './vector.ts';
-
-/** What scores: the champion of the moment, or null while there is none. Swapped between two batches. */
-export interface Champion {
-  readonly version: number;
-  /** SHA-256. */
-  readonly artefact: string;
-  readonly layoutHash: string;
-  readonly threshold: number;
-  score(vector: Float64Array): number;
-}
 
 export interface InferenceDeps {
   readonly project: Project;
@@ -35,8 +26,8 @@ export interface InferenceDeps {
   readonly codecs: Codecs;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
-  /** Follows the registry; `current` costs nothing. */
-  readonly champion: { current(): Champion | null };
+  /** Follows the registry. */
+  readonly models: Models;
   /** How long a replayed request may wait at the gate, ms. */
   readonly replayGateLimitMs?: number;
 }
@@ -59,23 +50,21 @@ const MAX_POLL_RECORDS = 2_000;
 const MAX_WAITING = 4_000;
 const LOOK_EVERY_MS = 2;
 const IDLE_POLL_MS = 200;
-const READ_BACK = 1_000;
-
-/** Offset in the validated topic that comes after this prediction; on the last record of every send. */
-const NEXT_HEADER = 'mr-next';
-/** Present on that record while a replay is open in its partition. */
-const OPEN_HEADER = 'mr-open';
 
 type Ready = Waiting & { readonly queue: RequestQueue };
 type Request = NonNullable<Waiting['request']>;
 
-/** Validated topic + online store -> predictions topic. */
+/**
+ * Validated topic + online store -> predictions topic, and the scores of challengers beside it. A batch's shadow scores are
+ * acknowledged before its predictions are sent, and with them the clocks among these: whoever sees a clock finds both.
+ */
 export function createInference(deps: InferenceDeps): Stream {
   const { project, model, kafka, store, codecs, clock, telemetry } = deps;
   const { prefix } = project;
   const source = model.request.source;
   const validatedTopic = topics.validated(prefix, source);
   const predictionsTopic = topics.predictions(prefix, model.name);
+  const shadowTopic = topics.shadow(prefix, model.name);
   const rawTopic = topics.raw(prefix, source);
   const codec = codecs.validated(source);
   const name = `inference ${model.name}`;
@@ -91,30 +80,21 @@ export function createInference(deps: InferenceDeps): Stream {
     /** Why the last send failed; seen at the next turn of the loop, whether anything more is to be sent or not. */
     let failure: unknown = null;
 
-    /** The last answers say where to go on: nothing else has to be remembered. */
     async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
       await sending;
-      const tails = assigned.length === 0 ? [] : await readTails(kafka, predictionsTopic, READ_BACK);
-      const next = new Map<number, RequestQueue>();
-      const positions: Position[] = [];
-      for (const tp of assigned) {
-        let from = 0;
-        let answered = -1;
-        let replayed = false;
-        for (const record of tails[tp.partition] ?? []) {
-          const after = textOf(record, NEXT_HEADER);
-          if (after !== null) {
-            from = Number(after);
-            replayed = textOf(record, OPEN_HEADER) !== null;
-          }
-          if (record.value !== null) answered = codecs.predictions.decode(record.value).sourceOffset;
-        }
-        next.set(tp.partition, new RequestQueue(tp, { next: from, answered, replayed }));
-        positions.push(from === 0 ? 'earliest' : from);
-        telemetry.note(name, 'assigned', { partition: tp.partition, next: from });
-      }
-      queues = next;
-      return positions;
+      queues = new Map();
+      if (assigned.length === 0) return [];
+      await deps.models.refresh();
+      const resumeOf = await readResumes(kafka, codecs.predictions, {
+        predictions: predictionsTopic,
+        shadow: shadowTopic,
+      });
+      return assigned.map((tp): Position => {
+        const resume = resumeOf(tp.partition);
+        queues.set(tp.partition, new RequestQueue(tp, resume));
+        telemetry.note(name, 'assigned', { partition: tp.partition, next: resume.next });
+        return resume.next === 0 ? 'earliest' : resume.next;
+      });
     }
 
     const consumer = await kafka.consumer({
@@ -181,23 +161,42 @@ export function createInference(deps: InferenceDeps): Stream {
       for (const item of readable)
         if (item.replayed) mustBeExact(item.request.event.id, vectorOf.get(item) ?? NO_KEY);
       const readAt = performance.now();
-      const champion = deps.champion.current();
-      const drafts = requests.map((item) => ({
-        item,
-        prediction: predict(item, vectorOf.get(item) ?? NO_KEY, champion, clock.now()),
-      }));
+      // What was registered before a replay's clock was sent holds for all that comes after it.
+      if (ready.some(({ clock: mark }) => mark !== null && mark.replay !== null)) await deps.models.refresh();
+      const rolesAt = deps.models.current();
+      const scoringAt = performance.now();
+      const answered: Array<{ readonly item: Ready; readonly prediction: Prediction }> = [];
+      const shadowed: Array<{ readonly item: Ready; readonly prediction: Prediction }> = [];
+      const now = clock.now();
+      for (const item of requests) {
+        const { event } = item.request;
+        const { champion, shadows } = rolesAt(event.time);
+        const vector = vectorOf.get(item) ?? NO_KEY;
+        const draft = draftOf(model, askedOf(item, vector, now));
+        const prediction = answerOf(draft, predictionId(event.id, model.name), vector, champion);
+        tell(prediction);
+        answered.push({ item, prediction });
+        for (const shadow of shadows) {
+          if (item.request.offset <= (item.queue.shadowed.get(shadow.version) ?? -1)) continue;
+          const id = shadowId(event.id, model.name, shadow.version);
+          shadowed.push({ item, prediction: answerOf(draft, id, vector, shadow) });
+        }
+      }
       const scoredAt = performance.now();
-      const encoded = new Map<Ready, Uint8Array>(
-        drafts.map(({ item, prediction }) => [
-          item,
-          codecs.predictions.encode({ ...prediction, readMs: readAt - started, scoreMs: scoredAt - readAt }),
-        ]),
-      );
+      const ms = { readMs: readAt - started, scoreMs: scoredAt - scoringAt };
+      const encode = (prediction: Prediction) => codecs.predictions.encode({ ...prediction, ...ms });
+      const encoded = new Map(answered.map(({ item, prediction }) => [item, encode(prediction)]));
       const records = outputs(ready, encoded);
-      telemetry.step(name, 'read', readAt - started, requests.length);
-      telemetry.step(name, 'score', scoredAt - readAt, requests.length);
+      const beside = shadowed.map(({ item, prediction }) => ({
+        topic: shadowTopic,
+        partition: item.queue.partition,
+        key: Buffer.from(prediction.requestId),
+        value: encode(prediction),
+      }));
+      telemetry.step(name, 'read', ms.readMs, requests.length);
+      telemetry.step(name, 'score', ms.scoreMs, answered.length + shadowed.length);
       await sending;
-      sending = deliver(records, ready, requests.length);
+      sending = deliver(beside, records, ready, requests.length);
       sending.catch((error: unknown) => {
         failure = error;
       });
@@ -205,72 +204,35 @@ export function createInference(deps: InferenceDeps): Stream {
 
     /** Nothing is sent before the batch before it is acknowledged; meanwhile the next one is read and scored. */
     async function deliver(
+      beside: OutgoingRecord[],
       records: OutgoingRecord[],
       ready: readonly Ready[],
       requests: number,
     ): Promise<void> {
       const started = performance.now();
+      await checkpoint.send(beside);
       await checkpoint.send(records);
       checkpoint.report(consumer, positions(ready), clock.now());
       telemetry.step(name, 'send', performance.now() - started, requests);
     }
 
-    function predict(
-      { request, blockedAt, queue }: Ready & { request: Request },
-      vector: Vector,
-      champion: Champion | null,
-      now: number,
-    ): Prediction {
-      const { event, offset, appendTime } = request;
-      const draft = {
-        format: 1,
-        id: `${event.id}:${model.name}`,
-        requestId: event.id,
-        requestTime: event.time,
-        model: model.name,
-        modelVersion: champion?.version ?? 0,
-        artefact: champion?.artefact ?? '',
-        layout: model.layoutHash,
-        reads: [...vector.reads],
+    function askedOf(item: Ready & { request: Request }, vector: Vector, now: number): Asked {
+      const { request, blockedAt, queue } = item;
+      return {
+        event: request.event,
+        vector,
         sourceTopic: rawTopic,
         sourcePartition: queue.partition,
-        sourceOffset: offset,
-        rawAppendTime: appendTime,
+        sourceOffset: request.offset,
+        rawAppendTime: request.appendTime,
         waitMs: blockedAt === 0 ? 0 : now - blockedAt,
-        readMs: 0,
-        scoreMs: 0,
       };
-      for (const { view, ageMs } of vector.reads) telemetry.featureAge(view, ageMs);
-      const values = vector.status === 'read' ? vector.values : NO_VALUES;
-      const refusal =
-        vector.status === 'refused'
-          ? vector.reason
-          : champion === null
-            ? 'no_model'
-            : champion.layoutHash === model.layoutHash
-              ? null
-              : 'layout_mismatch';
-      if (refusal !== null || champion === null) {
-        telemetry.refused(name, refusal ?? 'no_model', 1);
-        return {
-          ...draft,
-          status: 'refused',
-          reason: refusal,
-          score: null,
-          decision: null,
-          vector: Array.from(values),
-        };
-      }
-      const score = champion.score(values);
-      telemetry.score(model.name, score);
-      return {
-        ...draft,
-        status: 'scored',
-        reason: null,
-        score,
-        decision: score >= champion.threshold,
-        vector: Array.from(values),
-      };
+    }
+
+    function tell({ reads, reason, score }: Prediction): void {
+      for (const { view, ageMs } of reads) telemetry.featureAge(view, ageMs);
+      if (reason !== null) telemetry.refused(name, reason, 1);
+      if (score !== null) telemetry.score(model.name, score);
     }
 
     function outputs(ready: readonly Ready[], encoded: ReadonlyMap<Ready, Uint8Array>): OutgoingRecord[] {
@@ -372,7 +334,6 @@ function mustBeExact(request: string, vector: Vector): void {
     );
 }
 
-const NO_VALUES = new Float64Array(0);
 const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
 
 function openAfter(ready: readonly Ready[], queue: RequestQueue): boolean {

@@ -5,16 +5,17 @@ import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
 import { createArchive } from './archive.ts';
-import { type ChampionFollower, followChampion } from './champion.ts';
 import type { Codecs } from './codecs.ts';
+import { createDelivery } from './delivery.ts';
 import { createFeatures } from './features.ts';
+import { followModels, type ModelFollower } from './follow-models.ts';
 import { createInference } from './inference.ts';
 import { createIngest } from './ingest.ts';
 import type { Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** Every stream, in the order of the flow. */
-export const STREAM_NAMES = ['ingest', 'features', 'inference', 'archive'] as const;
+export const STREAM_NAMES = ['ingest', 'features', 'inference', 'archive', 'delivery'] as const;
 export type StreamName = (typeof STREAM_NAMES)[number];
 
 /** What streams stand on: servers, or their twins in memory. */
@@ -38,17 +39,18 @@ export interface Composed {
 /** Makes the streams of a project, one inference stream for each model. */
 export async function composeStreams(deps: StreamDeps, names: readonly StreamName[]): Promise<Composed> {
   const { project } = deps;
-  const followers: ChampionFollower[] = [];
+  const followers: ModelFollower[] = [];
   const streams: Stream[] = [];
   for (const name of names) {
     if (name === 'ingest') streams.push(createIngest(deps));
     if (name === 'features') streams.push(createFeatures(deps));
     if (name === 'archive') streams.push(createArchive(deps));
+    if (name === 'delivery') streams.push(createDelivery(deps));
     if (name === 'inference')
       for (const model of project.models) {
-        const champion = await followChampion({ ...deps, prefix: project.prefix, model: model.name });
-        followers.push(champion);
-        streams.push(createInference({ ...deps, model, champion }));
+        const models = await followModels({ ...deps, prefix: project.prefix, model: model.name });
+        followers.push(models);
+        streams.push(createInference({ ...deps, model, models }));
       }
   }
   return {

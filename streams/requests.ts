@@ -3,6 +3,7 @@ import type { ClockMark } from '../processors/lateness.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
 import { readClock } from './clock-record.ts';
 import type { Codec } from './codecs.ts';
+import type { Resume } from './resume.ts';
 import type { Target } from './vector.ts';
 
 /** A record of the validated topic, waiting for its turn. `request` is null for a clock, and for an event that asks for nothing. */
@@ -29,16 +30,16 @@ export class RequestQueue {
   #next: number;
   /** Largest source offset taken or answered: what is at or below it is a repeat (ingest went back). */
   #seen: number;
+  /** Largest source offset that a version is in the shadow topic with: what is at or below it is not sent again. */
+  readonly shadowed: ReadonlyMap<number, number>;
 
-  constructor(
-    { topic, partition }: TopicPartition,
-    start: { readonly next: number; readonly answered: number; readonly replayed: boolean },
-  ) {
+  constructor({ topic, partition }: TopicPartition, start: Resume) {
     this.topic = topic;
     this.partition = partition;
     this.#next = start.next;
     this.#seen = start.answered;
     this.#replayed = start.replayed;
+    this.shadowed = start.shadowed;
   }
 
   get size(): number {

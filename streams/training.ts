@@ -1,14 +1,15 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
-import { championOf, type ModelRegistry } from '../infrastructure/registry/models.ts';
+import type { VersionState } from '../infrastructure/registry/history.ts';
+import type { ModelRegistry } from '../infrastructure/registry/models.ts';
 import type { TrainingBackend } from '../models/backend.ts';
 import type { EpochReport } from '../models/train.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
-import type { ModelVersion } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { buildDataSets, type DataSet, type DataSetProgress } from './dataset.ts';
 import { type Fitted, fitModel } from './fit.ts';
+import { registerVersion } from './rollout-moves.ts';
 import { recordRun } from './runs.ts';
 
 export interface TrainOptions {
@@ -46,7 +47,7 @@ export type TrainProgress =
   | { readonly step: 'epoch'; readonly report: EpochReport; readonly of: number };
 
 export interface TrainReport {
-  readonly version: ModelVersion;
+  readonly version: VersionState;
   readonly dataSet: Omit<DataSet, 'ids' | 'times' | 'rows' | 'labels' | 'cells'> & { readonly rows: number };
   readonly fitted: Fitted;
   readonly startedAt: number;
@@ -92,7 +93,22 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
     ...passOn,
   });
   const { location } = await options.artefacts.put(fitted.bytes);
-  const version = await register(options, registry, fitted, location);
+  const { version } = await registerVersion(
+    registry,
+    {
+      model: model.name,
+      artefact: fitted.address,
+      location,
+      layout: model.layoutHash,
+      as: options.as,
+      guarded: false,
+    },
+    {
+      by: options.by,
+      reason: `trained on ${training.labels.length} rows of ${iso(training.from)} to ${iso(training.to)}`,
+      evidence: { validation: fitted.validation, test: fitted.test },
+    },
+  );
   const finishedAt = options.now();
   const { ids: _ids, times: _times, labels: _labels, cells: _cells, ...rest } = training;
   const dataSet = { ...rest, rows: training.labels.length };
@@ -105,49 +121,6 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
     detail: { version: version.version, state: version.state, dataSet, validation: fitted.validation },
   });
   return { version, dataSet, fitted, startedAt, finishedAt };
-}
-
-async function register(
-  { model, as, by, now }: TrainOptions,
-  registry: ModelRegistry,
-  fitted: Fitted,
-  location: string,
-): Promise<ModelVersion> {
-  const known = await registry.list(model.name);
-  const champion = championOf(known, model.name);
-  const state = as === 'auto' ? (champion === null ? 'champion' : 'candidate') : as;
-  const version: ModelVersion = {
-    format: 1,
-    model: model.name,
-    version: known.reduce((most, one) => Math.max(most, one.version), 0) + 1,
-    state,
-    artefact: fitted.address,
-    location,
-    layout: model.layoutHash,
-    at: now(),
-    by,
-    reason: state === 'champion' && champion === null ? 'the first version of this model' : 'trained',
-    evidence: JSON.stringify({ validation: fitted.validation, test: fitted.test }),
-    change: 0,
-    id: '',
-    effectiveFrom: null,
-    run: null,
-  };
-  // The new champion is named first: between the two records there is one too many, never none.
-  const retired =
-    state === 'champion' && champion !== null
-      ? [
-          {
-            ...champion,
-            state: 'retired' as const,
-            at: now(),
-            by,
-            reason: `version ${version.version} took over`,
-          },
-        ]
-      : [];
-  await registry.append([version, ...retired]);
-  return version;
 }
 
 /** Open ends: what the model declares, then what the archive holds. */

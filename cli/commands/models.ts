@@ -27,7 +27,9 @@ async function list(context: CommandContext, model: string | undefined): Promise
     const registry = createModelRegistry({ kafka: platform.kafka, codec, prefix: project.prefix });
     const versions = await registry.list(model);
     if (output.isJson)
-      return output.json(versions.map((version) => ({ ...version, evidence: parsed(version.evidence) })));
+      return output.json(
+        versions.map((version) => ({ ...version, evidence: parsed(version.since.evidence) })),
+      );
     if (versions.length === 0) return output.line('No model was trained yet: millrace train.');
     output.table(
       [
@@ -43,10 +45,10 @@ async function list(context: CommandContext, model: string | undefined): Promise
         version.model,
         String(version.version),
         version.state === 'champion' ? output.colours.green(version.state) : version.state,
-        instant(version.at),
+        instant(version.since.at),
         version.artefact.slice(0, 12),
-        version.by,
-        version.reason,
+        version.since.by,
+        version.since.reason,
       ]),
     );
   } finally {

@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { topics } from '../../schemas/names.ts';
 import type { ModelVersion } from '../../schemas/records.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
+import { TRANSITIONS } from '../../schemas/rollout.ts';
 import type { Kafka } from '../kafka/port.ts';
+import { historiesOf, historyOf, type ModelHistory, type VersionState } from './history.ts';
 
 /** Bytes of a model record, both ways. */
 export interface ModelCodec {
@@ -8,23 +12,64 @@ export interface ModelCodec {
   decode(bytes: Uint8Array): ModelVersion;
 }
 
+/** A change as its author decides it; the registry numbers and stamps it. */
+export type Change = Omit<ModelVersion, 'format' | 'model' | 'change' | 'id' | 'after' | 'at'>;
+
 /** The registry of models: an append-only log on a compacted topic of one partition, where anyone can read it. */
 export interface ModelRegistry {
-  /** Every record still in the log, oldest first. */
+  /** Every record, oldest first, those that do not count among them. */
   log(): Promise<readonly ModelVersion[]>;
-  /** What each version of a model (or of all) was last said to be, by model and version. */
-  list(model?: string): Promise<readonly ModelVersion[]>;
-  /** Says it; resolves once the log holds it. Records of one call are written in their order. */
-  append(versions: readonly ModelVersion[]): Promise<void>;
+  history(model: string): Promise<ModelHistory>;
+  histories(): Promise<readonly ModelHistory[]>;
+  /** What each version of a model (or of all) is now, by model and version. */
+  list(model?: string): Promise<readonly VersionState[]>;
+  /**
+   * Reads the history, asks `decide` what follows from it, says that, and reads back whether it counts. All changes of
+   * one call count, or none; an empty list says nothing. What `decide` throws comes through.
+   *
+   * @throws Superseded where another hand said something first: look again, and decide anew where it still holds.
+   */
+  say(model: string, decide: (history: ModelHistory) => readonly Change[]): Promise<Said>;
+}
+
+export interface Said {
+  /** As the log has them. */
+  readonly changes: readonly ModelVersion[];
+  /** With them. */
+  readonly history: ModelHistory;
+}
+
+/** Another hand changed the model while this one decided. */
+export class Superseded extends MillraceError {
+  readonly code = 'superseded';
+  readonly retriable = true;
+  /** What the other hand said. */
+  readonly by: ModelVersion;
+
+  constructor(by: ModelVersion) {
+    super(
+      `Nothing was changed: while this was decided, ${by.by} made version ${by.version} of ${by.model} ${by.state} (change ${by.change}: ${by.reason}). Look again, and repeat it where it still holds.`,
+    );
+    this.by = by;
+  }
+}
+
+/** A change that the states do not allow. */
+export class BadTransition extends MillraceError {
+  readonly code = 'bad_transition';
+  readonly retriable = false;
 }
 
 interface ModelRegistryDeps {
   readonly kafka: Kafka;
   readonly codec: ModelCodec;
   readonly prefix: string;
+  /** Wall time, epoch ms. */
+  readonly now?: () => number;
 }
 
-export function createModelRegistry({ kafka, codec, prefix }: ModelRegistryDeps): ModelRegistry {
+export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
+  const { kafka, codec, prefix, now = Date.now } = deps;
   const topic = topics.models(prefix);
 
   async function log(): Promise<ModelVersion[]> {
@@ -35,9 +80,7 @@ export function createModelRegistry({ kafka, codec, prefix }: ModelRegistryDeps)
     if (end <= start) return versions;
     const reader = await kafka.reader([{ topic, partition: 0, position: start }]);
     try {
-      let next = start;
-      // Compaction leaves gaps, the last record included only where it was never overwritten: it never is, being last.
-      while (next < end)
+      for (let next = start; next < end; )
         for (const { records } of await reader.poll(1_000))
           for (const { offset, value } of records) {
             next = Math.max(next, offset + 1);
@@ -49,43 +92,78 @@ export function createModelRegistry({ kafka, codec, prefix }: ModelRegistryDeps)
     return versions;
   }
 
+  async function append(records: readonly ModelVersion[]): Promise<void> {
+    const producer = await kafka.producer();
+    try {
+      await producer.send(
+        records.map((record) => ({
+          topic,
+          partition: 0,
+          key: Buffer.from(`${record.model}:${record.change}:${record.id}`),
+          value: codec.encode(record),
+        })),
+      );
+    } finally {
+      await producer.close();
+    }
+  }
+
+  const history = async (model: string) => historyOf(model, await log());
+
   return {
     log,
-    async list(model) {
-      const latest = new Map<string, ModelVersion>();
-      for (const version of await log())
-        if (model === undefined || version.model === model) latest.set(keyOf(version), version);
-      return [...latest.values()].sort((a, b) =>
-        a.model === b.model ? a.version - b.version : a.model < b.model ? -1 : 1,
-      );
+    history,
+    async histories() {
+      return historiesOf(await log());
     },
-    async append(versions) {
-      const producer = await kafka.producer();
-      try {
-        await producer.send(
-          versions.map((version) => ({
-            topic,
-            partition: 0,
-            key: Buffer.from(keyOf(version)),
-            value: codec.encode(version),
-          })),
-        );
-      } finally {
-        await producer.close();
+    async list(model) {
+      const all = await log();
+      const histories = model === undefined ? historiesOf(all) : [historyOf(model, all)];
+      return histories.flatMap(({ versions }) => versions);
+    },
+    async say(model, decide) {
+      const before = await history(model);
+      const changes = decide(before);
+      if (changes.length === 0) return { changes: [], history: before };
+      const records: ModelVersion[] = [];
+      let after = before.changes.at(-1)?.id ?? '';
+      for (const change of changes) {
+        const number = before.changes.length + records.length + 1;
+        const record = { ...change, format: 1, model, change: number, id: randomUUID(), after, at: now() };
+        checkTransition(historyOf(model, [...before.changes, ...records]), record);
+        records.push(record);
+        after = record.id;
       }
+      await append(records);
+      const then = await history(model);
+      const first = then.changes[before.changes.length];
+      if (first === undefined) throw new Error(`The log of ${topic} lost what was appended to it.`);
+      if (first.id !== records[0]?.id) throw new Superseded(first);
+      return { changes: records, history: then };
     },
   };
 }
 
-/** The version that scores: of those last said to be champion, the newest. Null where there is none. */
-export function championOf(versions: readonly ModelVersion[], model: string): ModelVersion | null {
-  const champions = versions.filter((version) => version.model === model && version.state === 'champion');
-  return champions.reduce<ModelVersion | null>(
-    (best, version) => (best === null || version.version > best.version ? version : best),
-    null,
-  );
-}
-
-function keyOf({ model, version }: ModelVersion): string {
-  return `${model}:${version}`;
+/** @throws BadTransition */
+function checkTransition(history: ModelHistory, { version, state, former }: ModelVersion): void {
+  const { model, champion } = history;
+  const now = history.versions.find((one) => one.version === version);
+  const from = now?.state ?? 'new';
+  const allowed: readonly string[] = TRANSITIONS[from];
+  if (!allowed.includes(state))
+    throw new BadTransition(
+      `Version ${version} of ${model} is ${from} and cannot become ${state}${allowed.length === 0 ? '' : `, only ${allowed.join(' or ')}`}.`,
+    );
+  if (from === 'champion')
+    throw new BadTransition(
+      `Version ${version} of ${model} is the champion: it goes when another takes over (millrace models promote or rollback), so that there is never none.`,
+    );
+  if (from === 'new' && version !== (history.versions.at(-1)?.version ?? 0) + 1)
+    throw new BadTransition(
+      `The next version of ${model} is ${(history.versions.at(-1)?.version ?? 0) + 1}, not ${version}.`,
+    );
+  if (state === 'champion' && (champion === null) !== (former === null))
+    throw new BadTransition(
+      `A promotion of ${model} says what the champion before becomes${champion === null ? ', and there is none' : ''}.`,
+    );
 }

@@ -59,16 +59,15 @@ async function run(partitions: number) {
   const kafka = broker.kafka();
   const deps = { project, kafka, store, codecs, clock, telemetry };
   const champion = {
-    current: () => ({
-      version: 1,
-      artefact: 'fixed',
-      layoutHash: model.layoutHash,
-      threshold: 0.5,
-      score: () => 0.25,
-    }),
+    version: 1,
+    artefact: 'fixed',
+    layoutHash: model.layoutHash,
+    threshold: 0.5,
+    score: () => 0.25,
   };
+  const models = { current: () => () => ({ champion, shadows: [] }), refresh: async () => {} };
   const controller = new AbortController();
-  const streams = [createIngest(deps), createFeatures(deps), createInference({ ...deps, model, champion })];
+  const streams = [createIngest(deps), createFeatures(deps), createInference({ ...deps, model, models })];
   const running = Promise.all(streams.map((stream) => stream.run(controller.signal)));
   running.catch((error: unknown) => failures.push(error));
   // As a team's producer would: its own JSON, byte for byte.

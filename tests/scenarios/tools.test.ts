@@ -21,6 +21,7 @@ import { lookUp } from '../../streams/look-up.ts';
 import { composeStreams, STREAM_NAMES } from '../../streams/main.ts';
 import { openTwins, type Platform } from '../../streams/platform.ts';
 import { type ReplayItem, replay } from '../../streams/replay.ts';
+import { registerVersion } from '../../streams/rollout-moves.ts';
 import { runStreams } from '../../streams/supervise.ts';
 import { root } from '../architecture/sources.ts';
 
@@ -130,25 +131,11 @@ async function publishModel({ artefacts, kafka, codecs }: Platform): Promise<voi
   });
   const { location } = await artefacts.put(bytes);
   const { models: codec } = await codecs();
-  await createModelRegistry({ kafka, codec, prefix: project.prefix }).append([
-    {
-      format: 1,
-      model: model.name,
-      version: 1,
-      state: 'champion',
-      artefact: address,
-      location,
-      layout: model.layoutHash,
-      at: 0,
-      by: 'test',
-      reason: '',
-      evidence: '',
-      change: 0,
-      id: '',
-      effectiveFrom: null,
-      run: null,
-    },
-  ]);
+  await registerVersion(
+    createModelRegistry({ kafka, codec, prefix: project.prefix }),
+    { model: model.name, artefact: address, location, layout: model.layoutHash, as: 'champion' },
+    { by: 'test', reason: 'test' },
+  );
 }
 
 describe('audit', () => {

@@ -13,8 +13,9 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';
 import { createFeatures } from '../../streams/features.ts';
-import { type Champion, createInference } from '../../streams/inference.ts';
+import { createInference } from '../../streams/inference.ts';
 import { createIngest } from '../../streams/ingest.ts';
+import type { ScoringModel } from '../../streams/predict.ts';
 import { type ReplayItem, type ReplayResult, replay } from '../../streams/replay.ts';
 import { readTails } from '../../streams/tail.ts';
 import { SILENT } from '../../streams/telemetry.ts';
@@ -34,7 +35,7 @@ export type StreamName = 'ingest' | 'features' | 'inference';
 export const ALL: readonly StreamName[] = ['ingest', 'features', 'inference'];
 
 /** A score that depends on every bit of the vector, so that no wrong value hides. */
-export const FIXED: Champion = {
+export const FIXED: ScoringModel = {
   version: 1,
   artefact: 'fixed',
   layoutHash: '',
@@ -113,7 +114,11 @@ export class World {
     return new World(options, project, store, broker, codecs, clock);
   }
 
-  start(streams: readonly StreamName[]): Process {
+  /** `definition`: another one of the same sources, as after an edit. */
+  start(
+    streams: readonly StreamName[],
+    definition: { readonly project: Project; readonly model: Model } = this,
+  ): Process {
     const inner = this.broker.kafka();
     const consumers: Consumer[] = [];
     const kafka: Kafka = {
@@ -134,13 +139,15 @@ export class World {
     const store = mortal(this.store, () => dead);
     const controller = new AbortController();
     const telemetry = { ...SILENT, failure: (_: string, error: Error) => void this.failures.push(error) };
-    const { project, codecs, clock, model } = this;
+    const { codecs, clock } = this;
+    const { project, model } = definition;
     const deps = { project, kafka, store, codecs, clock, telemetry };
-    const champion = { current: () => ({ ...FIXED, layoutHash: model.layoutHash }) };
+    const roles = { champion: { ...FIXED, layoutHash: model.layoutHash }, shadows: [] };
+    const models = { current: () => () => roles, refresh: async () => {} };
     const running = streams.map((name) => {
       if (name === 'ingest') return createIngest(deps);
       if (name === 'features') return createFeatures(deps);
-      return createInference({ ...deps, model, champion });
+      return createInference({ ...deps, model, models });
     });
     const done = Promise.all(running.map((stream) => stream.run(controller.signal))).then(
       () => {},

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createArtefactDirectory } from '../../infrastructure/artefacts/directory.ts';
 import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
-import { championOf, createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
 import { tables } from '../../schemas/names.ts';
@@ -90,7 +90,8 @@ describe('training', () => {
     const third = await trainModel({ ...options, as: 'champion' });
     const versions = await options.registry.list(options.model.name);
     expect(versions.map(({ state }) => state)).toEqual(['retired', 'candidate', 'champion']);
-    expect(championOf(versions, options.model.name)?.version).toBe(third.version.version);
+    const { champion } = await options.registry.history(options.model.name);
+    expect(champion?.version).toBe(third.version.version);
   });
 
   it('says what is missing where no label had matured', async () => {
