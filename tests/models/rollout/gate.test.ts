@@ -12,10 +12,10 @@ const rules: GateRules = {
   maxCalibrationError: 0.05,
 };
 
-/** @param candidate @param champion spread of the noise through which each sees the truth. */
+/** @param candidate @param champion spread of the noise through which each sees the truth; `mood`: of a day's labels. */
 function rows(
   count: number,
-  { candidate = 0.3, champion = 0.6, days = 30, seed = 1, mood = 0, atB = 0 } = {},
+  { candidate = 0.3, champion = 0.6, days = 30, seed = 1, mood = 0, offset = 0, atB = 0 } = {},
 ): GateRows & { slices: Record<string, string[]> } {
   const random = createRandom(seed);
   const made = {
@@ -33,9 +33,9 @@ function rows(
     const place = 'abc'[i % 3] ?? 'a';
     made.times[i] = (i * days * DAY) / count;
     made.slices.origin[i] = place;
-    made.labels[i] = random.next() < 1 / (1 + Math.exp(-logit)) ? 1 : 0;
+    made.labels[i] = random.next() < 1 / (1 + Math.exp(-logit - bias)) ? 1 : 0;
     made.candidate[i] =
-      1 / (1 + Math.exp(-logit - bias - candidate * random.normal() - (place === 'b' ? atB : 0)));
+      1 / (1 + Math.exp(-logit - offset - candidate * random.normal() - (place === 'b' ? atB : 0)));
     made.champion[i] = 1 / (1 + Math.exp(-logit - champion * random.normal()));
   }
   return made;
@@ -113,11 +113,11 @@ describe('the offline gate', () => {
     expect(verdict.pass).toBe(true);
   });
 
-  // Candidates with a bias of the day: rows drawn one by one would give an interval far too narrow.
+  // A candidate that says more than the champion wins whole days and loses whole days: rows drawn one by one would give an interval far too narrow.
   it('draws whole days, so that the interval holds the truth where days err together', () => {
     const found = { days: [] as (Estimate | null)[], rows: [] as (Estimate | null)[] };
     for (let seed = 0; seed < 120; seed++) {
-      const made = rows(6_000, { candidate: 0.5, champion: 0.5, mood: 0.4, days: 30, seed: 300 + seed });
+      const made = rows(6_000, { candidate: 0.5, champion: 0.5, mood: 0.5, offset: 0.6, seed: 300 + seed });
       found.days.push(judgeOffline(made, rules).difference);
       const order = Uint32Array.from(made.labels, (_, i) => i);
       createRandom(seed).shuffle(order);
