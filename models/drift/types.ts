@@ -1,3 +1,5 @@
+import type { DriftRule as DeclaredRule } from '../../schemas/monitoring.ts';
+
 /** What drift statistics take and give. All of it is plain data: it can be kept as JSON. */
 
 /**
@@ -119,19 +121,11 @@ export interface TwoProportions {
   readonly p: number;
 }
 
-export const DRIFT_STATISTICS = ['psi', 'js', 'ks', 'wasserstein', 'chi2'] as const;
-export type DriftStatistic = (typeof DRIFT_STATISTICS)[number];
-
-export interface DriftRule {
-  readonly statistic: DriftStatistic;
-  /** No smaller effect is ever an alert, in the statistic's unit (`wasserstein`: reference standard deviations). */
-  readonly minEffect: number;
-  /** Rows that both windows must have. */
-  readonly minCount: number;
-  /** Benjamini-Hochberg rate over all features compared at a tick, e.g. 0.01. */
-  readonly falseDiscoveryRate: number;
-  /** Budget: ticks a month at which anything fires though nothing has changed. */
-  readonly falseAlarmsPerMonth: number;
+/**
+ * As declared: `minEffect` in the statistic's unit (`chi2`: Cramer's V; `wasserstein`: standard deviations of the
+ * reference). What the budget counts is features that fire at a tick though nothing has changed.
+ */
+export interface DriftRule extends Omit<DeclaredRule, 'calendar'> {
   /** Comparisons a month, e.g. 30 for one a day. */
   readonly ticksPerMonth: number;
 }
@@ -178,6 +172,6 @@ export interface DriftVerdict {
   readonly reason: DriftReason;
   /** One sentence for a person. */
   readonly why: string;
-  /** shift x importance: how far above its threshold the effect is, times the importance share. The ranking. */
+  /** Shift x importance: the effect in units of its threshold, times the share of importance. The ranking. */
   readonly impact: number;
 }
