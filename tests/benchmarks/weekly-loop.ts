@@ -56,6 +56,8 @@ interface Version {
   /** Of every row; filled in where it was asked. */
   readonly scores: Float64Array;
   readonly scorer: Scorer;
+  /** It learnt from nothing later, epoch ms. */
+  readonly learntTo: number;
 }
 
 const WEEK = 7 * DAY;
@@ -78,7 +80,7 @@ export async function runWeeks({
   const train = async (version: number, from: number, to: number): Promise<Version> => {
     const rows = sampled(at(from), at(to), trainRows);
     const scorer = await fitScorer(project, model, data, rows);
-    return { version, scorer, scores: new Float64Array(times.length).fill(Number.NaN) };
+    return { version, scorer, learntTo: to, scores: new Float64Array(times.length).fill(Number.NaN) };
   };
   const scored = ({ scorer, scores }: Version, from: number, to: number): Float64Array => {
     for (let row = from; row < to; row += 1)
@@ -99,13 +101,14 @@ export async function runWeeks({
   const promotions: Array<{ at: number; version: number; before: Version; after: Version }> = [];
   const weeks: Array<{ from: number; events: string[] }> = [];
 
-  for (let monday = FIRST.to; at(monday) < times.length; monday += WEEK) {
+  // A week later, so that there is a week that neither has learnt from.
+  for (let monday = FIRST.to + WEEK; at(monday) < times.length; monday += WEEK) {
     const events: string[] = [];
     weeks.push({ from: monday, events });
     const cut = monday - rollout.gate.testLast;
     const candidate = await train(versions + 1, Math.max(FIRST.from, monday - last), cut);
     versions += 1;
-    const test = [at(cut), at(monday)] as const;
+    const test = [at(Math.max(cut, champion.learntTo)), at(monday)] as const;
     const verdict = judgeOffline(
       {
         labels: labels.subarray(...test),
@@ -173,7 +176,7 @@ export async function runWeeks({
     say(`${new Date(monday).toISOString().slice(0, 10)}  ${events.join('; ')}`);
   }
 
-  const [start, end] = [at(FIRST.to), times.length];
+  const [start, end] = [at(FIRST.to + WEEK), times.length];
   const judge = (from: number, to: number) => {
     const of = labels.subarray(from, to);
     const figures = (scores: Float64Array) => {
