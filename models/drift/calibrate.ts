@@ -51,8 +51,9 @@ export function quietThresholds(features: readonly QuietFeature[], budget: Budge
     logs: effects.map((effect) => Math.log(Math.max(floor, effect))),
   }));
   const known = samples.filter(({ logs }) => logs.length >= MIN_QUIET);
-  // No variance at all (every feature always at the floor) still leaves room for rounding.
-  const prior = Math.max(1e-4, median(known.map(({ logs }) => momentsOf(logs).variance)));
+  // A feature always at the floor says nothing of the others; if all are, that still leaves room for rounding.
+  const variances = known.map(({ logs }) => momentsOf(logs).variance).filter((variance) => variance > 0);
+  const prior = Math.max(1e-4, median(variances));
   const residuals = known.flatMap(({ logs }) => logs.map((log, i) => residual(logs, i, log, prior)));
   const share = falseAlarmsPerMonth / (ticksPerMonth * Math.max(1, features.length));
   const reach = known.length === 0 ? 0 : upperPoint(residuals, share);

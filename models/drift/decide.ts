@@ -1,72 +1,135 @@
 import { quietThresholds, type Threshold } from './calibrate.ts';
-import { effectOf, pOf } from './effect.ts';
+import { effectOf, isBroken, pOf } from './effect.ts';
 import { benjaminiHochberg } from './significance.ts';
 import type { Comparison, DriftFeature, DriftInput, DriftReason, DriftRule, DriftVerdict } from './types.ts';
 
+/** Least move of the share of missing values that is worth an alert. */
+export const MIN_MISSING = 0.05;
+
 /**
- * Which features drifted, those that fired first, each part by what the change may do to the model (shift x importance). A feature fires where
- * its effect is at least the declared one and more than quiet windows reach within the budget of false alarms (calibrate.ts), where both windows have
- * enough rows, and where its p, adjusted over all features compared, keeps the declared rate of false discoveries.
- * What is calendar by nature is compared and ranked, but neither fires nor counts among the features compared.
+ * Which features drifted: those that fired first, each part by what the change may do to the model (shift x importance).
+ *
+ * A feature has two faces, its distribution (the rule's statistic) and its share of missing values. It fires where the
+ * effect of one is at least the declared one and more than quiet windows reach within half the budget of false alarms
+ * (calibrate.ts), where both windows have enough rows, and where p, adjusted over all faces of all features, keeps the declared
+ * rate of false discoveries. A window that is stuck or all missing need not pass the quiet ones, unless some of them were so too.
+ * What is calendar by nature is compared and ranked, but neither fires nor counts among what is compared.
  */
 export function decideDrift({ features, rule }: DriftInput): DriftVerdict[] {
-  const judged = features.map((feature) => judge(feature, rule));
-  const tested = judged.filter(({ barred }) => barred === null);
+  const watched = features.filter(({ calendar }) => !calendar);
+  const values = quietOfAll(watched, rule, rule.minEffect, ({ nullEffects }) => nullEffects);
+  const missing = quietOfAll(watched, rule, MIN_MISSING, ({ nullMissing }) => nullMissing ?? []);
+  const faces = features.flatMap((feature) => [
+    valuesFace(feature, rule, values.get(feature.name) ?? UNKNOWN),
+    missingFace(feature, rule, missing.get(feature.name) ?? UNKNOWN),
+  ]);
+  const tested = faces.filter(({ barred }) => barred === null);
   const qs = benjaminiHochberg(tested.map(({ p }) => p ?? 1));
-  const qOf = new Map(tested.map(({ feature }, i) => [feature.name, qs[i] ?? 1]));
-  const thresholds = quietThresholds(
-    features
-      .filter(({ calendar }) => !calendar)
-      .map(({ name, nullEffects }) => ({ name, effects: nullEffects.filter((effect) => effect >= 0) })),
-    rule,
-  );
+  const qOf = new Map(tested.map((face, i) => [face, qs[i] ?? 1]));
   const shares = importanceShares(features);
-  return judged
-    .map((one) => {
-      const { feature, effect, p } = one;
-      const known = thresholds.get(feature.name) ?? { quiet: null, usual: null };
-      const threshold = Math.max(rule.minEffect, known.quiet ?? 0);
-      const q = qOf.get(feature.name) ?? null;
-      const reason = one.barred ?? reasonOf(effect ?? 0, threshold, q ?? 1, rule);
-      const shift = effect === null ? 0 : effect / Math.max(threshold, Number.MIN_VALUE);
+  return features
+    .map(({ name, comparison }, i) => {
+      const [first, second] = [faces[2 * i], faces[2 * i + 1]].map((face) => judged(face, qOf, rule));
+      if (first === undefined || second === undefined) throw new Error('A feature has two faces.');
+      const best = speaks(first, second) ? first : second;
+      const { shift, known, ...verdict } = best;
       return {
-        name: feature.name,
-        effect,
-        threshold,
-        p,
-        q,
-        fired: reason === 'fired',
-        reason,
-        why: sentence(reason, feature.comparison, { effect, threshold, q, known, rule }),
-        impact: shift * (shares.get(feature.name) ?? 0),
         shift,
+        verdict: {
+          name,
+          ...verdict,
+          why: sentence(best, comparison, rule),
+          impact: shift * (shares.get(name) ?? 0),
+        },
       };
     })
     .sort(
-      (a, b) =>
+      ({ verdict: a, shift }, { verdict: b, shift: other }) =>
         Number(b.fired) - Number(a.fired) ||
         b.impact - a.impact ||
-        b.shift - a.shift ||
+        other - shift ||
         (a.name < b.name ? -1 : 1),
     )
-    .map(({ shift: _, ...verdict }) => verdict);
+    .map(({ verdict }) => verdict);
 }
 
-function judge(feature: DriftFeature, rule: DriftRule) {
+const UNKNOWN: Threshold = { quiet: null, usual: null };
+
+function quietOfAll(
+  features: readonly DriftFeature[],
+  rule: DriftRule,
+  minEffect: number,
+  effects: (feature: DriftFeature) => readonly number[],
+) {
+  return quietThresholds(
+    features.map((feature) => ({ name: feature.name, effects: effects(feature) })),
+    { minEffect, falseAlarmsPerMonth: rule.falseAlarmsPerMonth / 2, ticksPerMonth: rule.ticksPerMonth },
+  );
+}
+
+interface Face {
+  readonly statistic: DriftVerdict['statistic'];
+  readonly effect: number | null;
+  readonly least: number;
+  readonly threshold: number;
+  readonly known: Threshold;
+  readonly p: number | null;
+  readonly barred: DriftReason | null;
+}
+
+function faceOf(feature: DriftFeature, rule: DriftRule, face: Omit<Face, 'barred'>): Face {
   const { comparison, calendar } = feature;
-  const effect = effectOf(comparison, rule.statistic);
   const rows = Math.min(comparison.referenceRows, comparison.currentRows);
-  const barred: DriftReason | null = calendar
-    ? 'calendar'
-    : rows < rule.minCount || effect === null
-      ? 'too_few'
-      : null;
-  return { feature, effect, p: pOf(comparison, rule.statistic), barred };
+  const few = rows < rule.minCount || face.effect === null;
+  return { ...face, barred: calendar ? 'calendar' : few ? 'too_few' : null };
 }
 
-function reasonOf(effect: number, threshold: number, q: number, rule: DriftRule): DriftReason {
-  if (effect < rule.minEffect) return 'small_effect';
-  if (effect < threshold) return 'usual_effect';
+function valuesFace(feature: DriftFeature, rule: DriftRule, known: Threshold): Face {
+  const { comparison, nullBroken = 0 } = feature;
+  const news = isBroken(comparison) && nullBroken === 0;
+  return faceOf(feature, rule, {
+    statistic: rule.statistic,
+    effect: effectOf(comparison, rule.statistic),
+    least: rule.minEffect,
+    threshold: news ? rule.minEffect : Math.max(rule.minEffect, known.quiet ?? 0),
+    known,
+    p: pOf(comparison, rule.statistic),
+  });
+}
+
+function missingFace(feature: DriftFeature, rule: DriftRule, known: Threshold): Face {
+  const { missing } = feature.comparison;
+  return faceOf(feature, rule, {
+    statistic: 'missing',
+    effect: missing === null ? null : Math.abs(missing.difference),
+    least: MIN_MISSING,
+    threshold: Math.max(MIN_MISSING, known.quiet ?? 0),
+    known,
+    p: missing?.p ?? null,
+  });
+}
+
+type Judged = ReturnType<typeof judgedFace>;
+
+function judged(face: Face | undefined, qOf: ReadonlyMap<Face, number>, rule: DriftRule) {
+  return face === undefined ? undefined : judgedFace(face, qOf.get(face) ?? null, rule);
+}
+
+function judgedFace(face: Face, q: number | null, rule: DriftRule) {
+  const { statistic, effect, threshold, p, known } = face;
+  const reason = face.barred ?? reasonOf(face, q ?? 1, rule);
+  const shift = effect === null ? 0 : effect / Math.max(threshold, 1e-12);
+  return { statistic, effect, threshold, p, q, fired: reason === 'fired', reason, shift, known };
+}
+
+/** Whether the first of two faces speaks for the feature. */
+function speaks(first: Judged, second: Judged): boolean {
+  return first.fired === second.fired ? first.shift >= second.shift || !second.fired : first.fired;
+}
+
+function reasonOf({ effect, least, threshold }: Face, q: number, rule: DriftRule): DriftReason {
+  if ((effect ?? 0) < least) return 'small_effect';
+  if ((effect ?? 0) < threshold) return 'usual_effect';
   return q <= rule.falseDiscoveryRate ? 'fired' : 'not_significant';
 }
 
@@ -87,42 +150,38 @@ const UNITS = {
   ks: 'Kolmogorov-Smirnov distance',
   wasserstein: 'Wasserstein distance (reference deviations)',
   chi2: "Cramer's V",
+  missing: 'a move of the share of missing values by',
 } as const;
 
 const digits = (value: number) => Number(value.toPrecision(3)).toString();
 const share = (value: number) => `${digits(value * 100)} %`;
 
-function sentence(
-  reason: DriftReason,
-  comparison: Comparison,
-  one: {
-    readonly effect: number | null;
-    readonly threshold: number;
-    readonly q: number | null;
-    readonly known: Threshold;
-    readonly rule: DriftRule;
-  },
-): string {
-  const { effect, threshold, q, known, rule } = one;
-  const value = effect === null ? 'nothing' : `${UNITS[rule.statistic]} ${digits(effect)}`;
-  const extra = details(comparison);
-  switch (reason) {
-    case 'calendar':
-      return `${value}; it changes with the calendar, so it is not alerted on.`;
-    case 'too_few':
-      return `Compared ${comparison.currentRows} rows with ${comparison.referenceRows}; ${rule.minCount} are needed on each side.`;
-    case 'small_effect':
-      return `${value} is below the declared ${digits(rule.minEffect)}${extra}.`;
-    case 'usual_effect':
-      return `${value} is below ${digits(threshold)}, which quiet windows pass no more often than the budget allows${extra}.`;
-    case 'not_significant':
-      return `${value} is large, but chance alone could do it with so few rows (q = ${digits(q ?? 1)})${extra}.`;
-    default:
-      return known.quiet === null
-        ? `${value} is at or above the declared ${digits(threshold)}; no quiet windows are known to compare it with${extra}.`
-        : `${value} is at or above ${digits(threshold)}, where a quiet window has ${digits(known.usual ?? 0)}${extra}.`;
+function sentence(one: Judged, comparison: Comparison, rule: DriftRule): string {
+  const { statistic, reason, effect, threshold, q, known } = one;
+  const value = effect === null ? 'Nothing to compare' : `${UNITS[statistic]} ${digits(effect)}`;
+  return `${capital(value)}${outcome()}${details(comparison)}.`;
+
+  function outcome(): string {
+    switch (reason) {
+      case 'calendar':
+        return ', and it changes with the calendar, so it is not alerted on';
+      case 'too_few':
+        return `: ${comparison.currentRows} rows against ${comparison.referenceRows}, where ${rule.minCount} are needed on each side`;
+      case 'small_effect':
+        return ` is below the least effect of ${digits(statistic === 'missing' ? MIN_MISSING : rule.minEffect)}`;
+      case 'usual_effect':
+        return ` is below ${digits(threshold)}, which quiet windows pass no more often than the budget allows`;
+      case 'not_significant':
+        return ` is large, but chance alone could do it with so few rows (q = ${digits(q ?? 1)})`;
+      default:
+        return known.usual === null
+          ? ` is at or above the least effect of ${digits(threshold)}, and no quiet windows are known`
+          : ` is at or above ${digits(threshold)}, where a quiet window has ${digits(known.usual)}`;
+    }
   }
 }
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What a person would look at first. */
 function details({ status, missing, unseenShare }: Comparison): string {

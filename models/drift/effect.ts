@@ -5,60 +5,84 @@ import type { ColumnSummary, Comparison, ReferenceSummary } from './types.ts';
 
 /**
  * The size of a change in the unit of a statistic, null where there is none to be had. PSI, Jensen-Shannon and
- * chi-squared have missing values as a group of their own. The other two see values alone: there the change of the share of missing
- * values counts as well, as a distance of shares (ks) or as one standard deviation for each row (wasserstein). A reference of one value
- * has no deviation to count in: the share of rows that left it counts.
+ * chi-squared have missing values as a group of their own; the other two see values alone. A reference of one value has
+ * no deviation for Wasserstein to count in: the share of values that left it counts.
  */
 export function effectOf(comparison: Comparison, statistic: DriftStatistic): number | null {
-  const { psi, js, ks, wassersteinScaled, chiSquared, missing } = comparison;
-  if (statistic === 'psi') return psi;
-  if (statistic === 'js') return js;
-  if (statistic === 'chi2') return chiSquared?.effect ?? null;
-  if (missing === null) return null;
-  const gone = Math.abs(missing.difference);
-  return Math.max(gone, (statistic === 'ks' ? ks : (wassersteinScaled ?? ks)) ?? 0);
+  const { psi, js, ks, wassersteinScaled, chiSquared } = comparison;
+  switch (statistic) {
+    case 'psi':
+      return psi;
+    case 'js':
+      return js;
+    case 'ks':
+      return ks;
+    case 'wasserstein':
+      return wassersteinScaled ?? ks;
+    default:
+      return chiSquared?.effect ?? null;
+  }
 }
 
-/** p of the same change: of the groups, or the smaller of values and missing share, twice (Bonferroni). */
+/** p of the same change, for independent rows. */
 export function pOf(comparison: Comparison, statistic: DriftStatistic): number | null {
-  const { chiSquared, ksP, missing } = comparison;
-  if (statistic === 'ks' || statistic === 'wasserstein')
-    return missing === null ? null : Math.min(1, 2 * Math.min(ksP ?? 1, missing.p));
-  return chiSquared?.p ?? null;
+  return statistic === 'ks' || statistic === 'wasserstein'
+    ? comparison.ksP
+    : (comparison.chiSquared?.p ?? null);
 }
+
+/** What windows look like on which nothing happened. */
+export interface Quiet {
+  /** Effect of each, oldest first. */
+  readonly nullEffects: readonly number[];
+  /** How far the share of missing values moved, each >= 0. */
+  readonly nullMissing: readonly number[];
+  /** Windows that were stuck or all missing. */
+  readonly nullBroken: number;
+}
+
+export const isBroken = ({ status }: Comparison): boolean => status === 'stuck' || status === 'all_missing';
 
 /**
- * What the statistic says of windows on which nothing happened: each window of the reference against all its others.
- * One effect for each window with at least `minRows` rows on both sides, oldest first; the same windows for every column, as long
- * as no column has fewer rows than another.
+ * The quiet windows of each column: each window of the reference against all its others, where both have `minRows` rows.
+ * Spread into a `DriftFeature`.
  */
-export function leaveOneOutEffects(
+export function quietOf(
   reference: ReferenceSummary,
   statistic: DriftStatistic,
   minRows = 1,
-): Record<string, number[]> {
+): Record<string, Quiet> {
   const { windows, whole } = reference;
   return Object.fromEntries(
     Object.keys(whole.columns).map((name) => {
-      const columns = windows.flatMap(({ columns: all }) => all[name] ?? []);
-      return [name, leftOut(columns, statistic, minRows)];
+      const found = leaveOneOut(
+        windows.flatMap(({ columns }) => columns[name] ?? []),
+        minRows,
+      );
+      return [name, quietFrom(found, statistic)];
     }),
   );
 }
 
-function leftOut(columns: readonly ColumnSummary[], statistic: DriftStatistic, minRows: number): number[] {
+/** The same from comparisons made earlier: of ticks at which the column did not fire. */
+export function quietFrom(comparisons: readonly Comparison[], statistic: DriftStatistic): Quiet {
+  return {
+    nullEffects: comparisons.flatMap((one) => effectOf(one, statistic) ?? []),
+    nullMissing: comparisons.flatMap(({ missing }) => (missing === null ? [] : Math.abs(missing.difference))),
+    nullBroken: comparisons.filter(isBroken).length,
+  };
+}
+
+function leaveOneOut(columns: readonly ColumnSummary[], minRows: number): Comparison[] {
   const merge = (a: ColumnSummary | null, b: ColumnSummary | null) =>
     a === null || b === null ? (a ?? b) : mergeColumns(a, b);
   // after[i]: all columns from i on.
   const after: Array<ColumnSummary | null> = [null];
   for (const column of [...columns].reverse()) after.unshift(merge(column, after[0] ?? null));
   let before: ColumnSummary | null = null;
-  const effects: number[] = [];
-  columns.forEach((column, i) => {
+  return columns.flatMap((column, i) => {
     const others = merge(before, after[i + 1] ?? null);
     before = merge(before, column);
-    const effect = others === null ? null : effectOf(driftOf(others, column, minRows), statistic);
-    if (effect !== null) effects.push(effect);
+    return others === null ? [] : driftOf(others, column, minRows);
   });
-  return effects;
 }

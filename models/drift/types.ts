@@ -1,4 +1,4 @@
-import type { DriftRule as DeclaredRule } from '../../schemas/monitoring.ts';
+import type { DriftRule as DeclaredRule, DriftStatistic } from '../../schemas/monitoring.ts';
 
 /** What drift statistics take and give. All of it is plain data: it can be kept as JSON. */
 
@@ -137,11 +137,12 @@ export interface DriftFeature {
   /** Share of the model's importance, >= 0. */
   readonly importance: number;
   readonly comparison: Comparison;
-  /**
-   * The same effect on past quiet windows, oldest first, the same windows for every feature: of the reference's own
-   * windows against its rest, or of earlier ticks at which nothing fired.
-   */
+  /** The same effect on past quiet windows: of the reference's own windows against its rest (`quietOf`), or of earlier ticks. */
   readonly nullEffects: readonly number[];
+  /** How far the share of missing values moved on them, >= 0. */
+  readonly nullMissing?: readonly number[];
+  /** How many of them were stuck or all missing: where that happens by itself it is no news. */
+  readonly nullBroken?: number;
 }
 
 export interface DriftInput {
@@ -161,7 +162,9 @@ export type DriftReason = (typeof DRIFT_REASONS)[number];
 
 export interface DriftVerdict {
   readonly name: string;
-  /** In the rule's statistic; null where it could not be had. */
+  /** Which figure speaks: the rule's, or the share of missing values where that moved further beyond its threshold. */
+  readonly statistic: DriftStatistic | 'missing';
+  /** In that figure's unit; null where it could not be had. */
   readonly effect: number | null;
   /** What the effect must reach: the larger of the declared minimum and what quiet windows reach. */
   readonly threshold: number;
