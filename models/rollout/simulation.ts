@@ -139,3 +139,16 @@ export function outcomesOf(experiments: readonly Experiment[]): Outcomes {
     requests: seen.length === 0 ? null : { median: at(0.5), p90: at(0.9) },
   };
 }
+
+/** Most of `experiments` that may be wrong before it is no chance any more: more has a probability of at most 1 % at `alpha`. */
+export function mostByChance(experiments: number, alpha: number): number {
+  let term = (1 - alpha) ** experiments;
+  let below = term;
+  let count = 0;
+  while (count < experiments && 1 - below > 0.01) {
+    term *= ((experiments - count) / (count + 1)) * (alpha / (1 - alpha));
+    below += term;
+    count++;
+  }
+  return count;
+}
