@@ -20,6 +20,7 @@ export class AlertLog {
   readonly #topic: string;
   readonly #checkpoint: Checkpoint;
   readonly #changes = new Map<string, Alert>();
+  readonly #offsets = new Map<string, number>();
   #next = 0;
 
   constructor({ kafka, codec, prefix }: AlertLogDeps) {
@@ -44,7 +45,7 @@ export class AlertLog {
           for (const { offset, value } of records) {
             if (offset >= end || offset < this.#next) continue;
             this.#next = offset + 1;
-            if (value !== null) this.#learn(this.#codec.decode(value));
+            if (value !== null) this.learn(this.#codec.decode(value), offset);
           }
     } finally {
       await reader.close();
@@ -87,8 +88,13 @@ export class AlertLog {
     await this.#checkpoint.close();
   }
 
-  #learn(alert: Alert): void {
-    if (!this.#changes.has(alert.id)) this.#changes.set(alert.id, alert);
+  /** What somebody else read of the log. False where it repeats an earlier record. */
+  learn(alert: Alert, offset: number): boolean {
+    const first = this.#offsets.get(alert.id);
+    if (first !== undefined) return first === offset;
+    this.#offsets.set(alert.id, offset);
+    this.#changes.set(alert.id, alert);
+    return true;
   }
 }
 

@@ -39,7 +39,11 @@ interface Group {
 }
 
 /** What is told to whom of the changes of one tick. Depends on nothing but the changes and the declaration. */
-export function deliveriesOf(alerting: Alerting, changes: readonly Alert[]): readonly Delivery[] {
+export function deliveriesOf(
+  alerting: Alerting,
+  prefix: string,
+  changes: readonly Alert[],
+): readonly Delivery[] {
   const groups = new Map<string, Group>();
   for (const alert of changes) {
     if (!isTold(alert)) continue;
@@ -57,6 +61,7 @@ export function deliveriesOf(alerting: Alerting, changes: readonly Alert[]): rea
       const part = all.slice(at, at + MAX_CHANGES);
       parts.push({
         id: deliveryId(
+          prefix,
           receiver,
           part.map(({ id }) => id),
         ),

@@ -16,9 +16,12 @@ export function fingerprintOf({ rule, model, subject, slice }: AlertIdentity): s
 /** The same change made twice, by a process that came back or by two at once, has the same id. */
 export const changeId = (fingerprint: string, change: number): string => `${fingerprint}:${change}`;
 
-/** The same for every try, whatever order the changes come in. 32 hex digits. */
-export function deliveryId(receiver: string, changeIds: readonly string[]): string {
-  return hashOf([receiver, ...[...changeIds].sort()]).slice(0, 32);
+/**
+ * The same for every try, whatever order the changes come in. 32 hex digits. `prefix` is the project's: two runs of one
+ * project have alerts of the same fingerprints, and a receiver must not take one's for the other's.
+ */
+export function deliveryId(prefix: string, receiver: string, changeIds: readonly string[]): string {
+  return hashOf([prefix, receiver, ...[...changeIds].sort()]).slice(0, 32);
 }
 
 /** JSON keeps apart what joining with a sign would run together. */
