@@ -1,6 +1,6 @@
 /**
  * Watches a new champion against the one before it, which goes on in shadow, and rolls back by itself. Four bets, each
- * against a thing that is promised (e-process.ts): the new champion's log loss is not above the previous one's by more than
+ * against a thing that is promised (betting.ts): the new champion's log loss is not above the previous one's by more than
  * `tolerance`; it does not refuse more requests than the previous one by a share of more than `maxRefused`; and its mean
  * score lies neither above nor below the rate by more than `maxBias`. The evidence of each counts a quarter, so that all
  * four together roll a good champion back with a chance of at most `alpha`, however often one looks. After `duration` the
@@ -8,8 +8,8 @@
  */
 import type { Rollout } from '../../schemas/rollout.ts';
 import type { Estimate } from '../quality/types.ts';
+import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './betting.ts';
 import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
-import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './e-process.ts';
 import { lossNano, NANO } from './loss.ts';
 import { addBlock, type MeanSequence, meanEstimate, NO_MEAN } from './mean-sequence.ts';
 import { MIN_BLOCK_ROWS } from './sequential.ts';

@@ -1,6 +1,6 @@
 /**
  * Champion against challenger on the live topic, by a test that may look as often as it likes. Per request it takes
- * loss(champion) - loss(challenger); requests of one block of event time count as one observation (e-process.ts says what
+ * loss(champion) - loss(challenger); requests of one block of event time count as one observation (betting.ts says what
  * the error claim rests on, and why blocks should be days where days differ). Three bets run side by side:
  *
  * - against "the challenger is no better": at 1 / alpha it is promoted;
@@ -13,8 +13,8 @@
  */
 import type { Rollout } from '../../schemas/rollout.ts';
 import type { Estimate } from '../quality/types.ts';
+import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './betting.ts';
 import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
-import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './e-process.ts';
 import { lossNano, NANO } from './loss.ts';
 import { addBlock, type MeanSequence, meanEstimate, NO_MEAN } from './mean-sequence.ts';
 import { figure, interval, many, opposite, percent, span } from './wording.ts';

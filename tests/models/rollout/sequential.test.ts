@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../models/random.ts';
-import { bet, evidenceOf, NO_BETS } from '../../../models/rollout/e-process.ts';
+import { bet, evidenceOf, NO_BETS } from '../../../models/rollout/betting.ts';
 import {
   observeShadow,
   type PairedRows,
