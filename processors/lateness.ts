@@ -2,7 +2,7 @@ import type { EventRecord } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
 import type { Rejected } from '../schemas/refusal.ts';
 
-/** What ingest remembers of a source partition: all that lateness depends on, and nothing else. */
+/** What ingest remembers of a source partition: all that lateness depends on, and who has been told of it. */
 export interface Progress {
   /** Next raw offset to read. */
   readonly next: number;
@@ -12,9 +12,28 @@ export interface Progress {
   readonly byClock: boolean;
   /** A replay has begun and not ended on this partition. */
   readonly clockOpen: boolean;
+  /**
+   * By id of a view: the first offset that its log was told of, with no hole from there to `next`. A view that
+   * is not named here (a new version, or one that was left out for a while) begins at `next`.
+   */
+  readonly fed: Readonly<Record<string, number>>;
 }
 
-export const FRESH_PROGRESS: Progress = { next: 0, runningMax: null, byClock: false, clockOpen: false };
+export const FRESH_PROGRESS: Progress = {
+  next: 0,
+  runningMax: null,
+  byClock: false,
+  clockOpen: false,
+  fed: {},
+};
+
+/** The progress of an owner that tells these views and no others. */
+export function feeding(progress: Progress, views: readonly string[]): Progress {
+  return {
+    ...progress,
+    fed: Object.fromEntries(views.map((id) => [id, progress.fed[id] ?? progress.next])),
+  };
+}
 
 /** A clock record: a statement that all that comes later in this partition has a running maximum of at least `time`. */
 export interface ClockMark {

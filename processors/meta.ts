@@ -86,7 +86,9 @@ export function decodeMeta(bytes: Uint8Array): ViewMeta {
 
 /**
  * Takes in what a section's header says. A header below the mark changes nothing; one at the mark may
- * (a marker of a partition that fell idle or met a clock). The frontier never falls.
+ * (a marker of a partition that fell idle or met a clock). The frontier never falls. Where the log was told
+ * of nothing between the mark and `from` (this version of the view was not fed then), or was cut there, the
+ * base rises past every event that may be missing.
  */
 export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section): ViewMeta {
   const key = `${section.topic}:${section.partition}`;
@@ -104,7 +106,8 @@ export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section):
       clockOpen: section.clockOpen,
     },
   };
-  const base = meta.baseOpen && known === undefined ? later(meta.base, section.runningMax) : meta.base;
+  const hole = section.from > (known?.mark ?? -1) + 1 || (meta.baseOpen && known === undefined);
+  const base = hole && section.runningMax !== null ? later(meta.base, section.runningMax + 1) : meta.base;
   return { ...meta, sources, base, frontier: later(meta.frontier, frontierOf(view, sources)) };
 }
 

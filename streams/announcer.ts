@@ -106,7 +106,8 @@ export class Announcer {
         if (silent && this.#wants(state, progress, viewPartition, now) !== 'now') continue;
         const list = all.get(viewPartition) ?? [];
         all.set(viewPartition, list);
-        for (const section of sectionsOf(state, progress, segment, share)) list.push({ of: state, section });
+        for (const section of sectionsOf(state, progress, segment, share, view))
+          list.push({ of: state, section });
       }
     }
     return all;
@@ -180,20 +181,19 @@ function* sectionsOf(
   progress: Progress,
   segment: Segment<unknown> | undefined,
   share: Share,
+  view: View,
 ): Generator<Section> {
   const { contributions, after } = share;
-  let from = segment?.from ?? progress.next;
+  const from = progress.fed[view.id] ?? segment?.from ?? progress.next;
   let at = 0;
   for (; contributions.length - at > MAX_CONTRIBUTIONS; at += MAX_CONTRIBUTIONS) {
     const last = at + MAX_CONTRIBUTIONS - 1;
-    const to = contributions[last]?.offset ?? from - 1;
     yield {
       ...headerOf(state, after[last] ?? progress),
       from,
-      to,
+      to: contributions[last]?.offset ?? from - 1,
       contributions: contributions.slice(at, last + 1),
     };
-    from = to + 1;
   }
   yield {
     ...headerOf(state, progress),

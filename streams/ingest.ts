@@ -7,7 +7,7 @@ import type {
   TopicPartition,
 } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
-import { FRESH_PROGRESS, type Progress, watermarkOf } from '../processors/lateness.ts';
+import { FRESH_PROGRESS, feeding, type Progress, watermarkOf } from '../processors/lateness.ts';
 import { partitionOf } from '../processors/partition.ts';
 import { type Segment, type SegmentPlan, workSegment } from '../processors/segment.ts';
 import { createValidator } from '../processors/validate.ts';
@@ -80,7 +80,10 @@ export function createIngest(deps: IngestDeps): Stream {
           topic,
           partition,
           partitions,
-          progress,
+          progress: feeding(
+            progress,
+            plan.views.map(({ id }) => id),
+          ),
           expected,
           source: plan.source,
           idle: false,
@@ -106,7 +109,10 @@ export function createIngest(deps: IngestDeps): Stream {
       const [known] = await loadProgress(deps, [state]);
       if (known === undefined) return;
       state.expected = known.bytes;
-      state.progress = known.progress;
+      state.progress = feeding(
+        known.progress,
+        state.plan.views.map(({ id }) => id),
+      );
       state.announce = true;
       await consumer.seek({ topic: state.topic, partition: state.partition }, state.progress.next);
     }

@@ -26,15 +26,15 @@ interface ProgressDeps {
 }
 
 export const PROGRESS_TTL_MS = 400 * DAY;
-const FORMAT = 1;
+const FORMAT = 2;
 /** How far back from the end of a view partition its headers are looked for. */
 const LOOK_BACK = 2_000;
 
 export const progressKey = keys.ingestProgress;
 
 export function encodeProgress(progress: Progress): Uint8Array {
-  const { next, runningMax, byClock, clockOpen } = progress;
-  return Buffer.from(JSON.stringify({ format: FORMAT, next, runningMax, byClock, clockOpen }));
+  const { next, runningMax, byClock, clockOpen, fed } = progress;
+  return Buffer.from(JSON.stringify({ format: FORMAT, next, runningMax, byClock, clockOpen, fed }));
 }
 
 export function decodeProgress(bytes: Uint8Array): Progress {
@@ -111,10 +111,15 @@ async function recoverProgress(deps: ProgressDeps, lost: readonly TopicPartition
     const validated = (await readTails(kafka, topics.validated(project.prefix, source.name), 1))[
       partition
     ]?.at(-1);
-    const known = project.views
+    const told = project.views
       .filter((view) => view.sources.includes(source.name))
-      .flatMap((view) => blocks.get(topics.view(project.prefix, view.id)) ?? [])
-      .map((tail) => sectionsOf(tail, codecs, topic, partition));
+      .flatMap(({ id }) =>
+        (blocks.get(topics.view(project.prefix, id)) ?? []).map((tail) => ({
+          id,
+          sections: sectionsOf(tail, codecs, topic, partition),
+        })),
+      );
+    const known = told.map(({ sections }) => sections);
     const reached = Math.min(
       validated === undefined ? -1 : sourceOffsetOf(validated, codecs.validated(source.name)),
       ...known.map((sections) => sections.at(-1)?.to ?? -1),
@@ -132,6 +137,9 @@ async function recoverProgress(deps: ProgressDeps, lost: readonly TopicPartition
         runningMax: best.runningMax,
         byClock: best.byClock,
         clockOpen: best.clockOpen,
+        fed: Object.fromEntries(
+          told.map(({ id, sections }) => [id, Math.min(sections.at(-1)?.from ?? 0, best.to + 1)]),
+        ),
       });
     else if ((await startOf(kafka, topic, partition)) === 0) progress.push(FRESH_PROGRESS);
     else

@@ -11,7 +11,7 @@ export type Accepted = ValidatedEvent & { readonly partition: number };
 
 /** What a request's vector must be at the as-of that its prediction names, from the accepted events alone. */
 function truthOf(
-  world: World,
+  world: Pick<World, 'project' | 'model'>,
   accepted: readonly Accepted[],
   refused: readonly DeadLetter[],
   prediction: Prediction,

@@ -52,7 +52,7 @@ describe('audit', () => {
     await archived.send(sent.filter((one) => !drop(one)));
     const store = createMemoryStore();
     const worked = async (next: number) => {
-      const bytes = encodeProgress({ next, runningMax: null, byClock: false, clockOpen: false });
+      const bytes = encodeProgress({ next, runningMax: null, byClock: false, clockOpen: false, fed: {} });
       const key = progressKey(prefix, 'trips', 0);
       const [known] = await store.read([[key]]);
       await store.commit([
