@@ -51,7 +51,7 @@ export interface GateVerdict {
   readonly championLoss: number | null;
   /** Candidate's mean log loss - champion's, nats: below 0 the candidate is better. Null without rows or champion. */
   readonly difference: Estimate | null;
-  /** What the bootstrap drew: days where there are at least eight, else hours, else stretches of rows. */
+  /** What the bootstrap drew: days where there are at least five, else hours, else stretches of rows. */
   readonly drawn: 'days' | 'hours' | 'rows' | null;
   /** Candidate's. */
   readonly calibrationError: number | null;
@@ -65,7 +65,7 @@ export interface GateVerdict {
 const DRAWS = 1_000;
 const HOUR_MS = 3_600_000;
 /** Below this many groups a resample says little of the spread between them. */
-const MIN_GROUPS = 8;
+const MIN_GROUPS = 5;
 const STRETCHES = 200;
 
 export function judgeOffline(data: GateRows, rules: GateRules): GateVerdict {
