@@ -90,7 +90,7 @@ export function checkedParameters(
 ): Record<string, unknown> {
   const spec: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(parameters)) {
-    const rule = numberRules[name];
+    const rule = Object.hasOwn(numberRules, name) ? numberRules[name] : undefined;
     if (rule !== undefined) {
       const fault = typeof value === 'number' ? rule(value) : 'a number';
       if (fault !== null)

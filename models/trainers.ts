@@ -27,7 +27,8 @@ export const trainers: Readonly<Record<TrainerName, Trainer>> = {
             import('./backend.ts'),
             import('./train.ts'),
           ]);
-          control.onEngine?.(await initialiseBackend());
+          const engine = await initialiseBackend();
+          control.onEngine?.(engine);
           return train(dataset, spec, control);
         },
       };

@@ -8,7 +8,8 @@ export interface Forest {
   readonly features: number;
   /**
    * `double`: rows are compared as they are, and a value that no feature should hold (not finite, beyond 1e150) counts
-   * as null, as in the encoder. `single`: as ONNX does it, rows and sums are rounded to single precision at each step.
+   * as null, as in the encoder. `single`: as ONNX does it, rows and sums are rounded to single precision at each step,
+   * and the bias comes last.
    */
   readonly precision: 'double' | 'single';
   /** What every row starts with, log odds. */
@@ -67,7 +68,10 @@ export function faultOfForest(forest: Forest): string | null {
     const asked = feature[node] as number;
     if (asked < 0 || asked >= features)
       return `its node ${node} asks for feature ${asked}, but there are ${features}`;
-    if (!Number.isFinite(threshold[node])) return `its node ${node} has the threshold ${threshold[node]}`;
+    const bound = threshold[node] as number;
+    // An export of LightGBM asks "at most infinity?" where it only parts nulls from the rest.
+    const good = forest.precision === 'single' ? !Number.isNaN(bound) : Number.isFinite(bound);
+    if (!good) return `its node ${node} has the threshold ${bound}`;
     if ((nullLeft[node] as number) > 1)
       return `its node ${node} sends nulls neither left (1) nor right (0) but ${nullLeft[node]}`;
     const fault =
@@ -108,7 +112,7 @@ export function createForest(forest: Forest): ForestScorer {
         const x = vectors[offset + at] as number;
         row[at] = single ? Math.fround(x) : Math.abs(x) <= LARGEST ? x : Number.NaN;
       }
-      let sum = bias;
+      let sum = single ? 0 : bias;
       for (let tree = 0; tree < roots.length; tree++) {
         let node = roots[tree] as number;
         while (node >= 0) {
@@ -119,7 +123,7 @@ export function createForest(forest: Forest): ForestScorer {
         sum += leaves[~node] as number;
         if (single) sum = Math.fround(sum);
       }
-      return sum;
+      return single ? Math.fround(sum + bias) : sum;
     },
   };
 }
