@@ -66,7 +66,7 @@ export function createDeliverer(deps: DelivererDeps): Deliverer {
 
   async function pause(ms: number, signal: AbortSignal): Promise<void> {
     for (const until = clock.now() + ms; !signal.aborted && clock.now() < until; )
-      await clock.sleep(Math.min(SLICE_MS, until - clock.now()));
+      await clock.sleep(Math.max(1, Math.min(SLICE_MS, until - clock.now())));
   }
 
   const pauseAfter = (tries: number, atLeastMs: number | null) => {
