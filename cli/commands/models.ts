@@ -1,54 +1,152 @@
-import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import type { Command } from 'commander';
+import type { ModelHistory, VersionState } from '../../infrastructure/registry/history.ts';
+import { parseArtefact } from '../../models/artefact.ts';
+import { modelCard } from '../../models/card.ts';
+import type { ModelVersion } from '../../schemas/records.ts';
+import { versionOf } from '../../streams/rollout-moves.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { instant } from '../format.ts';
+import { readable, registryOf, versionArgument } from '../model-registry.ts';
+import type { Output } from '../output.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { registerMoves } from './models-moves.ts';
+import { modelOf } from './predictions.ts';
 
 export const registerModels: Register = (program, run) => {
-  program
+  const group = program
     .command('models')
-    .argument('[model]', 'one model; default: all')
-    .description('versions of the models, what each is now, and why')
+    .description('versions of the models: what each is, since when, why; and changing it by hand')
+    .option('--model <name>', 'default: all that the registry knows')
     .addHelpText(
       'after',
       examples(
         ['millrace models', 'all versions'],
         ['millrace models --json', 'with the evidence each rests on'],
+        ['millrace models show 3', 'all about version 3'],
+        ["millrace models promote 3 --reason 'reviewed with the team'", 'let it score from now on'],
+        ["millrace models rollback --reason 'scores look wrong'", 'bring the one before back'],
       ),
     )
     .action(run(list));
+  group
+    .command('show')
+    .argument('<version>', 'number, as millrace models lists it', versionArgument)
+    .description('one version: its model card, its figures, and every change with its reason')
+    .option('--model <name>', "default: the project's only one")
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace models show 2', 'as a page'],
+        ['millrace models show 2 --json', 'manifest and history as JSON'],
+      ),
+    )
+    .action(run(show));
+  registerMoves(group as Command, run);
 };
 
-async function list(context: CommandContext, model: string | undefined): Promise<void> {
+async function list(context: CommandContext, options: { readonly model?: string }): Promise<void> {
   const { output } = context;
   const project = openProject(context);
+  const wanted = options.model === undefined ? null : modelOf(project, options.model).name;
   const platform = openPlatform(context, project);
   try {
-    const { models: codec } = await platform.codecs();
-    const registry = createModelRegistry({ kafka: platform.kafka, codec, prefix: project.prefix });
-    const versions = await registry.list(model);
+    const registry = await registryOf(platform, project.prefix);
+    const histories = (await registry.histories()).filter(({ model }) => wanted === null || model === wanted);
     if (output.isJson)
       return output.json(
-        versions.map((version) => ({ ...version, evidence: parsed(version.since.evidence) })),
+        histories.flatMap(({ versions }) => versions.map((one) => ({ ...one, since: readable(one.since) }))),
       );
-    if (versions.length === 0) return output.line('No model was trained yet: millrace train.');
+    if (histories.length === 0) return output.line('No model was trained yet: millrace train.');
+    const many = histories.length > 1;
     output.table(
       [
-        { title: 'model' },
+        ...(many ? [{ title: 'model' }] : []),
         { title: 'version', align: 'right' },
         { title: 'state' },
-        { title: 'since' },
-        { title: 'artefact' },
+        { title: 'from event time' },
+        { title: 'said' },
         { title: 'by' },
-        { title: 'reason' },
+        { title: 'why' },
       ],
-      versions.map((version) => [
-        version.model,
-        String(version.version),
-        version.state === 'champion' ? output.colours.green(version.state) : version.state,
-        instant(version.since.at),
-        version.artefact.slice(0, 12),
-        version.since.by,
-        version.since.reason,
+      histories.flatMap(({ versions }) =>
+        versions.map((one) => [
+          ...(many ? [one.model] : []),
+          String(one.version),
+          stateText(one, output),
+          one.since.effectiveFrom === null ? 'at once' : instant(one.since.effectiveFrom),
+          instant(one.since.at),
+          one.since.by,
+          shortened(whyOf(one)),
+        ]),
+      ),
+    );
+  } finally {
+    await platform.close();
+  }
+}
+
+function stateText({ state, guards }: VersionState, { colours }: Output): string {
+  if (state === 'champion') return colours.green(state);
+  if (state === 'challenger')
+    return colours.yellow(guards === null ? 'challenger' : `guards version ${guards}`);
+  return state;
+}
+
+/** Of a version that another's promotion made what it is, in its own words. */
+function whyOf({ version, state, since }: VersionState): string {
+  if (since.version === version) return since.reason;
+  return `version ${since.version} took over${state === 'challenger' ? '; scored beside it as its guard' : ''}: ${since.reason}`;
+}
+
+const LONGEST = 120;
+const shortened = (text: string) => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
+
+async function show(
+  context: CommandContext,
+  version: number,
+  options: { readonly model?: string },
+): Promise<void> {
+  const { output } = context;
+  const project = openProject(context);
+  const model = modelOf(project, options.model);
+  const platform = openPlatform(context, project);
+  try {
+    const registry = await registryOf(platform, project.prefix);
+    const history = await registry.history(model.name);
+    const found = versionOf(history, version);
+    const changes = changesOf(history, version);
+    const artefact = parseArtefact(await platform.artefacts.get(found.artefact), found.artefact);
+    if (output.isJson)
+      return output.json({
+        ...found,
+        since: readable(found.since),
+        registered: readable(found.registered),
+        manifest: artefact.manifest,
+        changes: changes.map(readable),
+      });
+    output.line(
+      `Version ${version} of ${model.name} is ${stateText(found, output)}${found.layout === model.layoutHash ? '' : ', of another feature layout than the project declares now'}.`,
+    );
+    output.line();
+    output.line(modelCard(artefact, found.artefact).trimEnd());
+    output.line();
+    output.line('## What became of it');
+    output.table(
+      [
+        { title: 'change', align: 'right' },
+        { title: 'said' },
+        { title: 'to' },
+        { title: 'from event time' },
+        { title: 'by' },
+        { title: 'why' },
+      ],
+      changes.map((one) => [
+        String(one.change),
+        instant(one.at),
+        one.version === version ? one.state : `${one.former ?? 'retired'}, by version ${one.version}`,
+        one.effectiveFrom === null ? 'at once' : instant(one.effectiveFrom),
+        one.by,
+        one.reason,
       ]),
     );
   } finally {
@@ -56,10 +154,12 @@ async function list(context: CommandContext, model: string | undefined): Promise
   }
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+/** Changes of a version, and the promotions of others that it gave way to. */
+function changesOf({ changes }: ModelHistory, version: number): readonly ModelVersion[] {
+  let champion = 0;
+  return changes.filter((change) => {
+    const before = champion;
+    if (change.state === 'champion') champion = change.version;
+    return change.version === version || (change.state === 'champion' && before === version);
+  });
 }

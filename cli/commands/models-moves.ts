@@ -1,0 +1,226 @@
+import type { Command } from 'commander';
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import type { ModelHistory } from '../../infrastructure/registry/history.ts';
+import type { Change, ModelRegistry, Said } from '../../infrastructure/registry/models.ts';
+import { parseArtefact } from '../../models/artefact.ts';
+import { createScorer } from '../../models/scorer.ts';
+import { tables } from '../../schemas/names.ts';
+import type { Model, Project } from '../../schemas/project.ts';
+import type { Platform } from '../../streams/platform.ts';
+import { lookAtGuard, lookAtShadow } from '../../streams/rollout.ts';
+import {
+  beforeOf,
+  type Hand,
+  promote,
+  retire,
+  rollBack,
+  toChallenger,
+  versionOf,
+} from '../../streams/rollout-moves.ts';
+import { type CommandContext, examples, type Runner } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { instant } from '../format.ts';
+import { readable, reasonOf, registryOf, versionArgument } from '../model-registry.ts';
+import { instantOption } from '../options.ts';
+import { openPlatform, openProject } from '../project.ts';
+import { modelOf } from './predictions.ts';
+
+interface MoveOptions {
+  readonly model?: string;
+  readonly reason?: string;
+  readonly effectiveFrom?: number;
+  readonly guard?: boolean;
+}
+
+/** Changes by hand. Each is fenced: where another hand changed the model meanwhile, nothing happens. */
+export function registerMoves(group: Command, run: Runner): void {
+  const move = (name: string, description: string) =>
+    group
+      .command(name)
+      .description(description)
+      .option('--model <name>', "default: the project's only one")
+      .option('--reason <text>', 'why, in one sentence; required')
+      .option(
+        '--effective-from <time>',
+        'first request, by event time, that it holds for (default: at once, for every request not yet answered)',
+        instantOption,
+      );
+  move('shadow', 'score a candidate beside the champion, on live requests')
+    .argument('<version>', 'a candidate', versionArgument)
+    .addHelpText(
+      'after',
+      examples([
+        "millrace models shadow 2 --reason 'imported, to be tried'",
+        'until a test or a hand decides',
+      ]),
+    )
+    .action(run(shadow));
+  move(
+    'promote',
+    'make a candidate or challenger the champion; the one before it goes on in the shadow as its guard',
+  )
+    .argument('<version>', 'a candidate or challenger', versionArgument)
+    .option('--no-guard', 'retire the champion before it at once: nothing is there to roll back by itself')
+    .addHelpText(
+      'after',
+      examples(
+        ["millrace models promote 3 --reason 'reviewed with the team'", 'from now on'],
+        [
+          "millrace models promote 3 --reason 'new timetable' --effective-from 2001-04-01",
+          'for requests from that day on',
+        ],
+      ),
+    )
+    .action(run(promoteByHand));
+  move('rollback', 'bring back the champion before this one; this one retires')
+    .addHelpText(
+      'after',
+      examples(["millrace models rollback --reason 'scores look wrong since noon'", 'from now on']),
+    )
+    .action(run(rollback));
+  move('retire', 'take a candidate or challenger out')
+    .argument('<version>', 'a candidate or challenger', versionArgument)
+    .addHelpText(
+      'after',
+      examples(["millrace models retire 2 --reason 'trained on bad labels'", 'never to score']),
+    )
+    .action(run(retireByHand));
+  group
+    .command('judge')
+    .argument('[version]', 'a challenger; default: the guard of the champion', versionArgument)
+    .description('how a shadow test, or the watch over a new champion, stands; changes nothing')
+    .option('--model <name>', "default: the project's only one")
+    .option(
+      '--as-of <time>',
+      'event time up to which it looks (default: the latest prediction archived)',
+      instantOption,
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace models judge 3', 'promote, keep watching or refuse, and why'],
+        ['millrace models judge', 'whether the champion keeps its promises'],
+      ),
+    )
+    .action(run(judge));
+}
+
+interface Session {
+  readonly context: CommandContext;
+  readonly project: Project;
+  readonly model: Model;
+  readonly platform: Platform;
+  readonly registry: ModelRegistry;
+  readonly hand: Hand;
+}
+
+async function change(
+  context: CommandContext,
+  command: string,
+  options: MoveOptions,
+  decide: (session: Session) => Promise<(history: ModelHistory) => readonly Change[]>,
+): Promise<void> {
+  const reason = reasonOf(options.reason, command);
+  const project = openProject(context);
+  const model = modelOf(project, options.model);
+  const platform = openPlatform(context, project);
+  try {
+    const registry = await registryOf(platform, project.prefix);
+    const { USER, USERNAME } = context.environment.variables;
+    const hand: Hand = {
+      by: `${USER ?? USERNAME ?? 'somebody'}, by hand`,
+      reason,
+      effectiveFrom: options.effectiveFrom ?? null,
+    };
+    const decided = await decide({ context, project, model, platform, registry, hand });
+    tell(context, await registry.say(model.name, decided));
+  } finally {
+    await platform.close();
+  }
+}
+
+function tell({ output }: CommandContext, { changes, history }: Said): void {
+  if (output.isJson) {
+    output.json(changes.map(readable));
+    return;
+  }
+  for (const { version, state, former, effectiveFrom, change: number } of changes) {
+    const from = effectiveFrom === null ? 'at once' : `for requests from ${instant(effectiveFrom)} on`;
+    output.line(`Version ${version} of ${history.model} is ${state}, ${from} (change ${number}).`);
+    if (former !== null) {
+      const before = history.versions.find(
+        ({ since }) => since.change === number && since.version !== version,
+      );
+      const becomes = former === 'challenger' ? 'goes on in the shadow as its guard' : 'is retired';
+      if (before !== undefined) output.line(`Version ${before.version}, the champion before, ${becomes}.`);
+    }
+  }
+}
+
+/** A version that cannot score is not let near a request. Throws what is wrong with it. */
+async function mustScore({ platform, model, registry }: Session, version: number): Promise<void> {
+  const { artefact } = versionOf(await registry.history(model.name), version);
+  createScorer(parseArtefact(await platform.artefacts.get(artefact), artefact), model.layoutHash);
+}
+
+const shadow = (context: CommandContext, version: number, options: MoveOptions) =>
+  change(context, `shadow ${version}`, options, async (session) => {
+    await mustScore(session, version);
+    return toChallenger(version, session.hand);
+  });
+
+const promoteByHand = (context: CommandContext, version: number, options: MoveOptions) =>
+  change(context, `promote ${version}`, options, async (session) => {
+    await mustScore(session, version);
+    return promote(version, session.hand, options.guard ?? true);
+  });
+
+const rollback = (context: CommandContext, options: MoveOptions) =>
+  change(context, 'rollback', options, async (session) => {
+    const before = beforeOf(await session.registry.history(session.model.name));
+    if (before !== null) await mustScore(session, before.version);
+    return rollBack(session.hand);
+  });
+
+const retireByHand = (context: CommandContext, version: number, options: MoveOptions) =>
+  change(context, `retire ${version}`, options, async ({ hand }) => retire(version, hand));
+
+async function judge(
+  context: CommandContext,
+  version: number | undefined,
+  options: { readonly model?: string; readonly asOf?: number },
+): Promise<void> {
+  const { output } = context;
+  const project = openProject(context);
+  const model = modelOf(project, options.model);
+  const platform = openPlatform(context, project);
+  try {
+    const { warehouse } = platform;
+    const registry = await registryOf(platform, project.prefix);
+    const upTo = options.asOf ?? (await latestPrediction(platform, project, model));
+    const deps = { project, warehouse, registry };
+    const seen =
+      version === undefined
+        ? await lookAtGuard(deps, { model, upTo })
+        : await lookAtShadow(deps, { model, upTo, version });
+    if (output.isJson) return output.json({ ...seen, upTo });
+    output.line(`${seen.sentence} (as of ${instant(upTo)})`);
+  } finally {
+    await platform.close();
+  }
+}
+
+async function latestPrediction(
+  { warehouse }: Platform,
+  { prefix }: Project,
+  { name }: Model,
+): Promise<number> {
+  const [row] = await warehouse.query<{ rows: number; last: number }>(
+    `SELECT count() AS rows, max(toUnixTimestamp64Milli(request_time)) AS last FROM ${quoteName(tables.predictions(prefix, name))}`,
+  );
+  if (row === undefined || row.rows === 0)
+    throw new UsageError(
+      `No prediction of ${name} is archived yet: say up to when with --as-of, or run the archive.`,
+    );
+  return row.last + 1;
+}
