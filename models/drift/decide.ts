@@ -17,8 +17,8 @@ export const MIN_MISSING = 0.05;
  */
 export function decideDrift({ features, rule }: DriftInput): DriftVerdict[] {
   const watched = features.filter(({ calendar }) => !calendar);
-  const values = quietOfAll(watched, rule, rule.minEffect, ({ nullEffects }) => nullEffects);
-  const missing = quietOfAll(watched, rule, MIN_MISSING, ({ nullMissing }) => nullMissing ?? []);
+  const values = quietOfAll(watched, rule, rule.statistic, ({ nullEffects }) => nullEffects);
+  const missing = quietOfAll(watched, rule, 'missing', ({ nullMissing }) => nullMissing ?? []);
   const faces = features.flatMap((feature) => [
     valuesFace(feature, rule, values.get(feature.name) ?? UNKNOWN),
     missingFace(feature, rule, missing.get(feature.name) ?? UNKNOWN),
@@ -58,12 +58,17 @@ const UNKNOWN: Threshold = { quiet: null, usual: null };
 function quietOfAll(
   features: readonly DriftFeature[],
   rule: DriftRule,
-  minEffect: number,
+  statistic: DriftVerdict['statistic'],
   effects: (feature: DriftFeature) => readonly number[],
 ) {
   return quietThresholds(
     features.map((feature) => ({ name: feature.name, effects: effects(feature) })),
-    { minEffect, falseAlarmsPerMonth: rule.falseAlarmsPerMonth / 2, ticksPerMonth: rule.ticksPerMonth },
+    {
+      falseAlarmsPerMonth: rule.falseAlarmsPerMonth / 2,
+      ticksPerMonth: rule.ticksPerMonth,
+      minEffect: statistic === 'missing' ? MIN_MISSING : rule.minEffect,
+      squared: statistic === 'psi',
+    },
   );
 }
 
