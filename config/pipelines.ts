@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Pipeline, STEP_KINDS, type Step, type StepKind } from '../schemas/pipeline.ts';
 import { DAY, HOUR, MINUTE } from '../schemas/time.ts';
+import { parseCron } from './cron.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
 import { mendOfUnknown } from './nearest.ts';
@@ -79,12 +80,9 @@ export function compilePipelines(
       if (!known.rules.includes(rule))
         refuse(['start', 'alerts', i], `There is no alert rule '${rule}'.`, mendOfUnknown(rule, known.rules));
     const cron = one.start.cron ?? null;
-    if (cron !== null && cron.trim().split(/\s+/).length !== 5)
-      refuse(
-        ['start', 'cron'],
-        `'${cron}' has not five fields.`,
-        "Write '0 3 * * 1': minute hour day month weekday.",
-      );
+    const wrongCron = cron === null ? null : cronFault(cron);
+    if (wrongCron !== null)
+      refuse(['start', 'cron'], wrongCron, "Write '0 3 * * 1': minute hour day month weekday.");
     const every = one.start.every === undefined ? null : (parseDuration(one.start.every) ?? 0);
     if (every !== null && every < MINUTE)
       refuse(['start', 'every'], 'Less than a minute.', 'Say 1h, 1d or 7d.');
@@ -101,6 +99,15 @@ export function compilePipelines(
       steps: stepsOf(one.steps, at, reporter),
     };
   });
+}
+
+function cronFault(text: string): string | null {
+  try {
+    parseCron(text);
+    return null;
+  } catch (error) {
+    return error instanceof RangeError ? error.message : String(error);
+  }
 }
 
 type StepDeclaration = z.output<typeof stepSchema>;

@@ -1,0 +1,109 @@
+import { Queue, Worker } from 'bullmq';
+import { createDocuments, queueErrorOf } from './documents.ts';
+import type { JobData, JobQueue, Lane, QueueWorker } from './port.ts';
+
+export interface BullQueueOptions {
+  readonly url: string;
+  /** Part of every key up to the closing brace: one slot of a Redis Cluster. */
+  readonly prefix: string;
+  /** A worker that has not been heard of for so long is dead; its jobs go to others after up to three times this. */
+  readonly lockMs?: number;
+}
+
+/** A handler that threw gets its job again after this. */
+const AGAIN_MS = 1_000;
+
+/**
+ * Jobs on BullMQ. How often a step is tried again is the pipeline's affair, and what has come of it stands in
+ * the documents; BullMQ carries the job, waits out its delay, and gives it to another worker where one died.
+ */
+export function createBullQueue(options: BullQueueOptions): JobQueue {
+  const { url, prefix, lockMs = 5_000 } = options;
+  const documents = createDocuments(url, `${prefix}:runs`);
+  const where = new URL(url).host;
+  const queues = new Map<Lane, Queue<JobData>>();
+  const workers = new Set<QueueWorker>();
+
+  function queue(lane: Lane): Queue<JobData> {
+    let one = queues.get(lane);
+    if (one === undefined) {
+      one = new Queue<JobData>(lane, {
+        connection: { ...connectionOf(url), maxRetriesPerRequest: 1, enableOfflineQueue: false },
+        prefix,
+      });
+      // Told by the call that failed.
+      one.on('error', () => undefined);
+      queues.set(lane, one);
+    }
+    return one;
+  }
+
+  return {
+    documents,
+    ready: () => documents.check(),
+
+    async add(jobs) {
+      try {
+        for (const { id, lane, data, delayMs } of jobs) {
+          const of = queue(lane);
+          await of.waitUntilReady();
+          await of.add('step', data, {
+            jobId: id,
+            delay: Math.max(0, Math.round(delayMs)),
+            attempts: Number.MAX_SAFE_INTEGER,
+            backoff: { type: 'fixed', delay: AGAIN_MS },
+            removeOnComplete: true,
+            removeOnFail: true,
+          });
+        }
+      } catch (error) {
+        throw queueErrorOf(error, where);
+      }
+    },
+
+    async work({ lane, concurrency, onError }, handle) {
+      const worker = new Worker<JobData>(lane, (job) => handle(job.data), {
+        connection: { ...connectionOf(url), maxRetriesPerRequest: null },
+        prefix,
+        concurrency,
+        lockDuration: lockMs,
+        stalledInterval: lockMs,
+        // A job may lose its worker any number of times: the pipeline counts.
+        maxStalledCount: Number.MAX_SAFE_INTEGER,
+        drainDelay: 1,
+        runRetryDelay: 1_000,
+      });
+      worker.on('error', onError);
+      worker.on('failed', (_job, error) => onError(error));
+      const own: QueueWorker = {
+        async close() {
+          workers.delete(own);
+          await worker.close();
+        },
+      };
+      workers.add(own);
+      return own;
+    },
+
+    async close() {
+      await Promise.all([...workers].map((worker) => worker.close()));
+      await Promise.all([...queues.values()].map((one) => one.close()));
+      await documents.close();
+    },
+  };
+}
+
+/** What a redis:// or rediss:// URL says. */
+function connectionOf(url: string) {
+  const { hostname, port, username, password, pathname, protocol } = new URL(url);
+  const db = Number(pathname.slice(1) || 0);
+  return {
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || 6379),
+    ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+    ...(db === 0 ? {} : { db }),
+    ...(protocol === 'rediss:' ? { tls: {} } : {}),
+    retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+  };
+}

@@ -1,0 +1,55 @@
+import type { StepOutcome } from '../pipelines-state.ts';
+import { decideShadow, lookAtShadow } from '../rollout.ts';
+import type { RegisterResult } from './register.ts';
+import { done, needed, refused, type StepContext, watching } from './tools.ts';
+
+/**
+ * Steps that wait in event time. Each look goes up to the last tick that the run was told of, and what it sees
+ * is a function of what had happened by then.
+ */
+
+/** Until the new version is scored beside the champion. */
+export async function shadowStep(context: StepContext): Promise<StepOutcome> {
+  const { project, model, warehouse, call } = context;
+  const registered = needed<RegisterResult>(context, 'register');
+  const { version, state } = registered;
+  if (state === 'champion')
+    return done({ version }, `version ${version} is the first champion: nothing to shadow`);
+  const registry = await context.registry();
+  const seen = await lookAtShadow({ registry, project, warehouse }, { model, version, upTo: call.run.told });
+  const begun = seen.verdict !== null || seen.change !== null;
+  return begun
+    ? done({ version }, `version ${version} is scored beside ${seen.champion ?? 'none'}`)
+    : watching({ version }, seen.sentence);
+}
+
+/** Until the test on the live topic has an answer; the registry says it. */
+export async function decideStep(context: StepContext): Promise<StepOutcome> {
+  const { project, model, warehouse, call } = context;
+  const { version, state } = needed<RegisterResult>(context, 'register');
+  if (state === 'champion') return done({ version }, `version ${version} is the first champion`);
+  const registry = await context.registry();
+  const { run } = call;
+  const seen = await decideShadow(
+    { registry, project, warehouse },
+    {
+      model,
+      version,
+      upTo: run.told,
+      by: `pipeline ${run.pipeline}`,
+      // Every decision of the run has an effect of its own, and registering was one: the version names the run.
+      run: null,
+      latency: run.effectiveFrom - run.eventTime,
+    },
+  );
+  const result = {
+    version,
+    champion: seen.champion,
+    decision: seen.decision,
+    sentence: seen.sentence,
+    verdict: seen.verdict,
+    change: seen.change?.change ?? null,
+  };
+  if (seen.decision === 'promote') return done(result, seen.sentence);
+  return seen.decision === 'refuse' ? refused(result, seen.sentence) : watching(result, seen.sentence);
+}
