@@ -24,6 +24,8 @@ export function modelCard(artefact: Artefact, address: string): string {
     dataset === null
       ? 'not known: the model was trained elsewhere and imported'
       : `${dataset.rows} rows from ${day(dataset.from)} to ${day(dataset.to)} UTC (${dataset.loggedRows} logged, ${dataset.backfilledRows} backfilled), hash \`${dataset.hash}\``;
+  // An imported model is as of nothing: no event time made it.
+  const asOf = dataset === null ? '' : `, as of ${day(manifest.asOf)} UTC`;
   const features = manifest.features.map((name, at) => {
     const share = `${((manifest.importance[at] ?? 0) * 100).toFixed(1)} %`;
     return `| ${name} | ${share} | ${nullOf(body, at)} |\n`;
@@ -39,7 +41,7 @@ ${manifest.card.purpose}
 ## How it was made
 * Data: ${data}.
 * Trainer: ${trainer.name} on ${trainer.backend}, ${shapeOf(body)}, best epoch ${trainer.bestEpoch} of ${trainer.epochs}, calibration ${calibration.kind}.
-* Code ${manifest.codeVersion}, declarations \`${manifest.createdFrom}\`, as of ${day(manifest.asOf)} UTC.
+* Code ${manifest.codeVersion}, declarations \`${manifest.createdFrom}\`${asOf}.
 * Decision: true where the score is at least ${manifest.threshold}.
 
 ## How good it is

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { CannotLearn } from './cannot-learn.ts';
 import { createRandom } from './random.ts';
 
 /** Rows to learn from, or to be judged by: column-wise but for the matrix. */
@@ -16,7 +17,7 @@ export interface Dataset {
 /** @throws RangeError where the parts do not fit together, or a label is neither 0 nor 1. */
 export function checkDataset({ names, rows, labels, times }: Dataset): void {
   if (labels.length === 0)
-    throw new RangeError('The data set has no rows: choose a range that has matured labels.');
+    throw new CannotLearn('The data set has no rows: choose a range that has matured labels.');
   if (rows.length !== labels.length * names.length || times.length !== labels.length) {
     throw new RangeError(
       `A data set of ${names.length} features, ${rows.length} values, ${labels.length} labels and ${times.length} times does not fit together.`,

@@ -3,7 +3,9 @@
  * Programming 45, 1989) on the mean log loss plus l2 / 2 times the squared weights. It draws nothing by chance; the
  * encoded columns are kept in memory, four bytes a value.
  */
+
 import { createRaw, type ModelBody, rawOutputs } from './body.ts';
+import { CannotLearn } from './cannot-learn.ts';
 import { checkDataset, type Dataset } from './dataset.ts';
 import { sigmoid } from './dense.ts';
 import { createEncoder, defaultEncoderSpec, type EncoderSpec, fitEncoder } from './encoder.ts';
@@ -52,7 +54,7 @@ export const LOGISTIC_PARAMETERS: readonly string[] = [
   ...ENCODER_PARAMETERS,
 ];
 
-/** @throws RangeError naming the parameter that is unknown or out of range. */
+/** @throws CannotLearn naming the parameter that is unknown or out of range. */
 export function logisticSpecOf(parameters: Parameters, features: readonly string[]): LogisticSpec {
   const { encoder, rest } = encoderSpecOf(parameters, features);
   return { ...defaultLogisticSpec, ...checkedParameters(rest, NUMBERS, LOGISTIC_PARAMETERS), encoder };
@@ -73,7 +75,7 @@ export async function trainLogistic(
   const encoderData = fitEncoder(names, rows, spec.encoder, training);
   const encoder = createEncoder(encoderData);
   const width = encoder.width;
-  if (width === 0) throw new RangeError('No feature is encoded: the regression would have no inputs.');
+  if (width === 0) throw new CannotLearn('No feature is encoded: the regression would have no inputs.');
   const inputs = new Float32Array(training.length * width);
   for (let at = 0; at < training.length; at++) {
     encoder.encode(rows, inputs, at * width, (training[at] as number) * names.length);
@@ -123,7 +125,7 @@ export async function trainLogistic(
     control.onEpoch?.(report);
     if (!moved || (best !== null && epoch - best.epoch >= spec.patience)) break;
   }
-  if (best === null) throw new RangeError(`Training needs at least one epoch, not ${spec.epochs}.`);
+  if (best === null) throw new CannotLearn(`Training needs at least one epoch, not ${spec.epochs}.`);
   return {
     ...finish(dataset, split, spec, best.body, outputsOf(best.body)),
     epochs,

@@ -1,5 +1,7 @@
 /** Checks of the flat parameters of a declared trainer, the same for all trainers. */
+
 import type { CalibrationKind } from './calibration.ts';
+import { CannotLearn } from './cannot-learn.ts';
 import { defaultEncoderSpec, type EncoderSpec, type EncodingChoice } from './encoder.ts';
 import type { Parameters } from './trainer.ts';
 
@@ -48,9 +50,9 @@ export interface CommonSpec {
 export const ENCODER_PARAMETERS = ['cycle.<feature>', 'nulls.<feature>'] as const;
 
 const unknown = (name: string, known: readonly string[]) =>
-  new RangeError(`Trainer parameter "${name}" is not known; there are ${known.join(', ')}.`);
+  new CannotLearn(`Trainer parameter "${name}" is not known; there are ${known.join(', ')}.`);
 
-/** Splits off what tells the encoder about single features. @throws RangeError naming a wrong one. */
+/** Splits off what tells the encoder about single features. @throws CannotLearn naming a wrong one. */
 export function encoderSpecOf(
   parameters: Parameters,
   features: readonly string[],
@@ -64,9 +66,9 @@ export function encoderSpecOf(
       continue;
     }
     if (!features.includes(feature))
-      throw new RangeError(`Trainer parameter "${name}": "${feature}" is no feature of this model.`);
+      throw new CannotLearn(`Trainer parameter "${name}": "${feature}" is no feature of this model.`);
     if (typeof value !== 'number' || !Number.isFinite(value) || (group === 'cycle' && value <= 0))
-      throw new RangeError(
+      throw new CannotLearn(
         `Trainer parameter "${name}" must be a number${group === 'cycle' ? ' above 0' : ''}.`,
       );
     encodings[feature] = {
@@ -81,7 +83,7 @@ export function encoderSpecOf(
  * Numbers by their rules, `calibration` by its list.
  *
  * @param known all names, for the message about one that is not.
- * @throws RangeError naming the parameter that is unknown or out of range.
+ * @throws CannotLearn naming the parameter that is unknown or out of range.
  */
 export function checkedParameters(
   parameters: Parameters,
@@ -94,10 +96,10 @@ export function checkedParameters(
     if (rule !== undefined) {
       const fault = typeof value === 'number' ? rule(value) : 'a number';
       if (fault !== null)
-        throw new RangeError(`Trainer parameter "${name}" is ${String(value)}; it must be ${fault}.`);
+        throw new CannotLearn(`Trainer parameter "${name}" is ${String(value)}; it must be ${fault}.`);
     } else if (name === 'calibration') {
       if (value !== 'none' && value !== 'platt' && value !== 'isotonic')
-        throw new RangeError('Trainer parameter "calibration" must be none, platt or isotonic.');
+        throw new CannotLearn('Trainer parameter "calibration" must be none, platt or isotonic.');
     } else throw unknown(name, known);
     spec[name] = value;
   }

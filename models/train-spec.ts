@@ -1,3 +1,4 @@
+import { CannotLearn } from './cannot-learn.ts';
 import { defaultEncoderSpec, type EncoderSpec } from './encoder.ts';
 import {
   COMMON_RULES,
@@ -55,7 +56,7 @@ export const TRAIN_PARAMETERS: readonly string[] = [
  * From the flat parameters of a declared trainer. `cycle.<feature>: 24` makes a feature a cycle of that length;
  * `nulls.<feature>: 0` puts a value in the place of its nulls (by default they are encoded at the centre).
  *
- * @throws RangeError naming the parameter that is unknown or out of range.
+ * @throws CannotLearn naming the parameter that is unknown or out of range.
  */
 export function trainSpecOf(parameters: Parameters, features: readonly string[]): TrainSpec {
   const { encoder, rest } = encoderSpecOf(parameters, features);
@@ -64,7 +65,7 @@ export function trainSpecOf(parameters: Parameters, features: readonly string[])
     Array.isArray(hidden) &&
     hidden.every((units) => Number.isSafeInteger(units) && units >= 1 && units <= 4096);
   if (!good)
-    throw new RangeError('Trainer parameter "hidden" must be a list of whole numbers from 1 to 4096.');
+    throw new CannotLearn('Trainer parameter "hidden" must be a list of whole numbers from 1 to 4096.');
   return {
     ...defaultTrainSpec,
     ...checkedParameters(others, NUMBERS, TRAIN_PARAMETERS),

@@ -2,8 +2,10 @@
  * Trains one dense network. Call `initialiseBackend` first. The same rows, spec and seed on the same backend give the
  * same bits: weights are drawn and rows shuffled by our own seeded generator, on one thread.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
 import { createRaw, type ModelBody, rawOutputs } from './body.ts';
+import { CannotLearn } from './cannot-learn.ts';
 import { checkDataset, type Dataset } from './dataset.ts';
 import { type DenseLayer, faultOfLayers, sigmoid } from './dense.ts';
 import { createEncoder, fitEncoder } from './encoder.ts';
@@ -97,7 +99,7 @@ export async function train(dataset: Dataset, spec: TrainSpec, control: TrainCon
   const encoderData = fitEncoder(dataset.names, rows, spec.encoder, training);
   const encoder = createEncoder(encoderData);
   const width = encoder.width;
-  if (width === 0) throw new RangeError('No feature is encoded: the network would have no inputs.');
+  if (width === 0) throw new CannotLearn('No feature is encoded: the network would have no inputs.');
   const random = createRandom(spec.seed);
   const sizes = [width, ...spec.hidden, 1];
   const drawn = sizes
@@ -166,7 +168,7 @@ export async function train(dataset: Dataset, spec: TrainSpec, control: TrainCon
       }
       const layers = readLayers(variables);
       if (!Number.isFinite(lossSum) || faultOfLayers(layers) !== null) {
-        throw new RangeError(
+        throw new CannotLearn(
           `Training diverged in epoch ${epoch}: lower the learning rate (now ${spec.learningRate}).`,
         );
       }
@@ -182,7 +184,7 @@ export async function train(dataset: Dataset, spec: TrainSpec, control: TrainCon
     for (const variable of trainable) variable.dispose();
     optimizer.dispose();
   }
-  if (best === null) throw new RangeError(`Training needs at least one epoch, not ${spec.epochs}.`);
+  if (best === null) throw new CannotLearn(`Training needs at least one epoch, not ${spec.epochs}.`);
 
   return {
     ...finish(dataset, split, spec, bodyOf(best.layers), outputsOf(best.layers)),

@@ -3,9 +3,11 @@
  * a calibration and what it saw on the way. The same rows, parameters and seed give the same bits; nothing it is
  * given is changed; it reads no clock and writes nothing.
  */
+
 import type { TrainerName } from '../schemas/project.ts';
 import type { ModelBody } from './body.ts';
 import type { Calibration } from './calibration.ts';
+import { CannotLearn } from './cannot-learn.ts';
 import type { Dataset } from './dataset.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -72,7 +74,7 @@ export interface Trainer {
   readonly name: TrainerName;
   /** Names of the parameters it takes, for messages. */
   readonly parameters: readonly string[];
-  /** @throws RangeError naming the parameter that is unknown or out of range. */
+  /** @throws CannotLearn naming the parameter that is unknown or out of range. */
   prepare(parameters: Parameters, features: readonly string[]): Training;
 }
 
@@ -88,7 +90,7 @@ export interface TimeSplit {
  * Cuts at a time, never inside one: all rows of a moment are on one side, and all of validation is later than all of
  * training, as the future will be.
  *
- * @throws RangeError where no cut leaves rows on both sides.
+ * @throws CannotLearn where no cut leaves rows on both sides.
  */
 export function splitByTime(times: Float64Array, validationShare: number): TimeSplit {
   const sorted = Float64Array.from(times).sort();
@@ -96,7 +98,7 @@ export function splitByTime(times: Float64Array, validationShare: number): TimeS
   const cutTime =
     wanted > (sorted[0] as number) ? wanted : (sorted.find((time) => time > wanted) ?? Number.NaN);
   if (Number.isNaN(cutTime)) {
-    throw new RangeError(
+    throw new CannotLearn(
       `${times.length} rows of one moment cannot be split by time: training needs a longer range.`,
     );
   }

@@ -68,7 +68,7 @@ export const trainers: Readonly<Record<TrainerName, Trainer>> = {
   },
 };
 
-/** @throws RangeError naming the parameter that is unknown or out of range. */
+/** @throws CannotLearn naming the parameter that is unknown or out of range. */
 export function prepareTraining(
   trainer: TrainerName,
   parameters: Parameters,

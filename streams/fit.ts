@@ -76,7 +76,7 @@ const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
  *
  * @param parameters in the place of what the model declares, name by name.
  * @param share of the declared epochs (of trees: rounds) that the trial may take, at least one: 1 = all of them.
- * @throws RangeError naming a parameter that is unknown or out of range.
+ * @throws CannotLearn naming a parameter that is unknown or out of range, or what is wrong with the rows.
  */
 export async function fitTrial(
   model: Pick<Model, 'features' | 'trainer'>,

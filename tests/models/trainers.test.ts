@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Artefact, addressOf, parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
+import { CannotLearn } from '../../models/cannot-learn.ts';
 import { type Dataset, hashDataset } from '../../models/dataset.ts';
 import { metricsOf } from '../../models/metrics.ts';
 import { createRandom } from '../../models/random.ts';
@@ -197,9 +198,9 @@ describe.each(TRAINERS.map((name) => [name] as const))('law of trainers: %s', (n
 
     it('one moment only', async () => {
       const one = rising(200, 9);
-      await expect(runOn(name, { ...one, times: one.times.map(() => 5) })).rejects.toThrow(
-        '200 rows of one moment cannot be split by time',
-      );
+      const work = runOn(name, { ...one, times: one.times.map(() => 5) });
+      await expect(work).rejects.toThrow('200 rows of one moment cannot be split by time');
+      await expect(work).rejects.toBeInstanceOf(CannotLearn);
     });
 
     it('two rows, and none', async () => {
