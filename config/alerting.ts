@@ -13,7 +13,7 @@ const ruleSchema = z
     on: z.enum(MEASURE_KINDS).describe('Kind of measure it looks at.'),
     statistics: z.array(z.string().min(1)).default([]).describe('Which of that kind. Default: all.'),
     condition: expression(
-      'True where something is wrong. Sees statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, and previous (the window before).',
+      'True where something is wrong. Sees statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, previous (value of the window before), and by (champion, shadow or both: who scored it).',
     ),
     for: z.int().min(1).default(1).describe('Windows in a row before the alert fires.'),
     resolve_after: z.int().min(1).default(1).describe('Windows in a row without, before it is resolved.'),
@@ -63,6 +63,7 @@ const SCOPE: ScopeTypes = {
   threshold: 'number',
   fired: 'bool',
   previous: 'number',
+  by: 'string',
 };
 
 export function compileAlerts(

@@ -64,18 +64,20 @@ export const connectionsSchema = z
         name(''),
         z.union([
           z.strictObject({
-            webhook: z.string().min(1).describe('URL that takes JSON by POST.'),
+            webhook: z.string().describe('URL that takes JSON by POST; empty = off.'),
             secret: z.string().optional().describe(`Signs each delivery. ${secretNote}`),
           }),
-          z.strictObject({ alertmanager: z.string().min(1).describe('URL of an Alertmanager.') }),
+          z.strictObject({ alertmanager: z.string().describe('URL of an Alertmanager; empty = off.') }),
         ]),
       )
       .default({})
       .describe('Where alerts go.'),
     allow_private: z
-      .array(z.string().min(1))
+      .array(z.string())
       .default([])
-      .describe('Private addresses, `host:port`, that receivers may lie at; all others are refused.'),
+      .describe(
+        'Private addresses, `host:port`, several with commas or as a list, that receivers may lie at; all others are refused.',
+      ),
     mlflow: z
       .strictObject({
         url: z.string().describe('Tracking server; empty = none.'),

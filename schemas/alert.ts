@@ -14,7 +14,7 @@ export interface AlertRule {
   readonly kind: MeasureKind;
   /** Statistics it looks at; empty = all of the kind. */
   readonly statistics: readonly string[];
-  /** Sees statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, and previous (value of the window before). */
+  /** Sees statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, previous (value of the window before) and by (champion, shadow or both; empty where it says nothing). */
   readonly condition: (measure: MeasureScope) => boolean | null;
   /** Windows in a row that the condition holds before the alert fires; it is pending until then. */
   readonly forWindows: number;
@@ -41,7 +41,7 @@ export interface Alerting {
   readonly groupBy: ReadonlyArray<'rule' | 'model' | 'severity'>;
 }
 
-/** Where alerts are delivered. */
+/** Where alerts are delivered. An empty URL: nowhere, for now. */
 export type Receiver =
   | { readonly kind: 'webhook'; readonly url: string; readonly secret: string | null }
   | { readonly kind: 'alertmanager'; readonly url: string };

@@ -129,7 +129,29 @@ function judge(
 
 function scopeOf(measure: Measure, previous: number | null) {
   const { statistic, model, version, subject, slice, value, low, high, rows, threshold, fired } = measure;
-  return { statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, previous };
+  const by = byOf(measure);
+  return {
+    statistic,
+    model,
+    version,
+    subject,
+    slice,
+    value,
+    low,
+    high,
+    rows,
+    threshold,
+    fired,
+    previous,
+    by,
+  };
+}
+
+/** Whether the champion answered with these scores or a challenger made them in its shadow. */
+function byOf({ detail }: Measure): string {
+  if (!detail.includes('"by"')) return '';
+  const { by } = JSON.parse(detail) as { by?: unknown };
+  return typeof by === 'string' ? by : '';
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
