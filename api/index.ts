@@ -1,10 +1,18 @@
 /** The client library: send events, follow predictions. Everything is typed by the project's contracts. */
 
 export { loadProject } from '../config/load.ts';
+export { DELIVERY_HEADERS, type Received, verifyDelivery } from '../infrastructure/alerting/signature.ts';
 export type { EventRecord, Scalar } from '../schemas/event.ts';
 export type { Project } from '../schemas/project.ts';
-export type { Prediction, PredictionStatus, ViewReading } from '../schemas/records.ts';
+export type { Alert, AlertState, Prediction, PredictionStatus, ViewReading } from '../schemas/records.ts';
 export { MillraceError } from '../schemas/refusal.ts';
+export {
+  type AlertHandler,
+  type AlertSubscribeOptions,
+  type AlertSubscription,
+  subscribeAlerts,
+  UnreadableAlert,
+} from './alerts.ts';
 export type { Ports } from './ports.ts';
 export {
   createProducer,
