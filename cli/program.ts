@@ -1,13 +1,16 @@
 import { Command, CommanderError } from 'commander';
 import { type CommandContext, examples, type Register, type Runner } from './command.ts';
+import { registerAlerts } from './commands/alerts.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerBackfill } from './commands/backfill.ts';
 import { registerCheck } from './commands/check.ts';
 import { registerDeadLetters } from './commands/dead-letters.ts';
 import { registerDemo } from './commands/demo.ts';
+import { registerDetectors } from './commands/detectors.ts';
 import { registerDown } from './commands/down.ts';
 import { registerEvaluate } from './commands/evaluate.ts';
+import { registerExperiments } from './commands/experiments.ts';
 import { registerExplain } from './commands/explain.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
@@ -41,6 +44,9 @@ const COMMANDS: readonly Register[] = [
   registerExplain,
   registerDeadLetters,
   registerAudit,
+  registerAlerts,
+  registerExperiments,
+  registerDetectors,
   registerDemo,
 ];
 
