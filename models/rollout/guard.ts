@@ -8,7 +8,17 @@
  */
 import type { Rollout } from '../../schemas/rollout.ts';
 import type { Estimate } from '../quality/types.ts';
-import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './betting.ts';
+import {
+  type Bets,
+  bet,
+  evidenceOf,
+  NO_BETS,
+  NO_SCALE,
+  type Scale,
+  scaleOf,
+  WHOLE_STAKE,
+  widen,
+} from './betting.ts';
 import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
 import { lossNano, NANO } from './loss.ts';
 import { addBlock, type MeanSequence, meanEstimate, NO_MEAN } from './mean-sequence.ts';
@@ -208,14 +218,11 @@ function judgeRefusals(state: GuardState, { sums, rows }: Closed, end: number): 
       requests: state.requests + rows,
       refusedByChampion: state.refusedByChampion + byChampion,
       refusedByPrevious: state.refusedByPrevious + byPrevious,
-      refusing: bet(state.refusing, (2 * MOST_OF_SHARES * excess) / (1 + state.rules.maxRefused)),
+      refusing: bet(state.refusing, (WHOLE_STAKE * excess) / (1 + state.rules.maxRefused)),
     },
     end,
   );
 }
-
-/** The boldest gambler stakes half of x, so no block may lie below -2 times this: a factor of .1 at the least. */
-const MOST_OF_SHARES = 0.9;
 
 function decide(state: GuardState, at: number): GuardState {
   const bar = Math.log(PROMISES / state.rules.alpha);

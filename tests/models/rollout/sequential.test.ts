@@ -130,11 +130,11 @@ describe('the shadow test', () => {
 });
 
 describe('bets', () => {
-  // Any world in which x is bounded by 1.8 and has a mean of 0 keeps the claim; this one is as skewed as may be.
+  // Any world in which x is bounded by 1.28 and has a mean of 0 keeps the claim; this one is as skewed as may be.
   it('reach 1 / alpha in at most alpha of plays against a true hypothesis, looked at after each', () => {
     for (const [low, high] of [
-      [-0.2, 1.8],
-      [-1.8, 0.2],
+      [-0.2, 1.28],
+      [-1.28, 0.2],
       [-1, 1],
     ] as const) {
       const random = createRandom(17);
