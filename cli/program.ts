@@ -15,6 +15,7 @@ import { registerExplain } from './commands/explain.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
 import { registerModels } from './commands/models.ts';
+import { registerPipelines } from './commands/pipelines.ts';
 import { registerPredictions } from './commands/predictions.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerRun } from './commands/run.ts';
@@ -39,6 +40,7 @@ const COMMANDS: readonly Register[] = [
   registerTrain,
   registerEvaluate,
   registerModels,
+  registerPipelines,
   registerFeatures,
   registerPredictions,
   registerExplain,

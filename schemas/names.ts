@@ -13,6 +13,8 @@ export const topics = {
   shadow: (prefix: string, model: string) => `${prefix}.shadow.${model}`,
   models: (prefix: string) => `${prefix}.models`,
   alerts: (prefix: string) => `${prefix}.alerts`,
+  /** What was applied under the prefix: the files of the project, one record a definition. */
+  definitions: (prefix: string) => `${prefix}.definitions`,
 } as const;
 
 export const groups = {
@@ -20,6 +22,8 @@ export const groups = {
   features: (prefix: string) => `${prefix}.features`,
   inference: (prefix: string, model: string) => `${prefix}.inference.${model}`,
   archive: (prefix: string) => `${prefix}.archive`,
+  /** Elects the one process that measures. */
+  monitoring: (prefix: string) => `${prefix}.monitoring`,
   delivery: (prefix: string) => `${prefix}.delivery`,
 } as const;
 
@@ -31,6 +35,8 @@ export const keys = {
   log: (viewPartition: string, suffix: string, entity: string) => `${viewPartition}:${suffix}:${entity}`,
   ingestProgress: (prefix: string, source: string, partition: number) =>
     `mr:{${prefix}.ingest.${source}:${partition}}:progress`,
+  /** Runs of pipelines and the queue of their steps: one slot. */
+  pipelines: (prefix: string) => `mr:{${prefix}.pipelines}`,
 } as const;
 
 /** Names of ClickHouse tables: the prefix with everything but letters, digits and _ folded to _. */

@@ -1,6 +1,7 @@
 import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
+import type { JobQueue } from '../infrastructure/queue/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
@@ -11,11 +12,14 @@ import { createFeatures } from './features.ts';
 import { followModels, type ModelFollower } from './follow-models.ts';
 import { createInference } from './inference.ts';
 import { createIngest } from './ingest.ts';
+import { createPipelines } from './pipelines.ts';
+import type { StepExecutor } from './pipelines-work.ts';
 import type { Stream } from './stream.ts';
+import { createTakeover, definitionBefore, withViewsOf } from './takeover.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** Every stream, in the order of the flow. */
-export const STREAM_NAMES = ['ingest', 'features', 'inference', 'archive', 'delivery'] as const;
+export const STREAM_NAMES = ['ingest', 'features', 'inference', 'archive', 'delivery', 'pipelines'] as const;
 export type StreamName = (typeof STREAM_NAMES)[number];
 
 /** What streams stand on: servers, or their twins in memory. */
@@ -28,6 +32,8 @@ export interface StreamDeps {
   readonly artefacts: Pick<ArtefactStore, 'get'>;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** What the stream `pipelines` works with, where it is wanted. */
+  readonly pipelines?: { readonly queue: JobQueue; readonly execute: StepExecutor };
 }
 
 export interface Composed {
@@ -39,18 +45,25 @@ export interface Composed {
 /** Makes the streams of a project, one inference stream for each model. */
 export async function composeStreams(deps: StreamDeps, names: readonly StreamName[]): Promise<Composed> {
   const { project } = deps;
+  const before = await definitionBefore(deps);
+  const both = { ...deps, project: withViewsOf(project, before) };
   const followers: ModelFollower[] = [];
   const streams: Stream[] = [];
   for (const name of names) {
-    if (name === 'ingest') streams.push(createIngest(deps));
-    if (name === 'features') streams.push(createFeatures(deps));
+    if (name === 'ingest') streams.push(createIngest(both));
+    if (name === 'features') streams.push(createFeatures(both));
     if (name === 'archive') streams.push(createArchive(deps));
     if (name === 'delivery') streams.push(createDelivery(deps));
+    if (name === 'pipelines') {
+      if (deps.pipelines === undefined) throw new Error('the stream pipelines needs a queue and an executor');
+      streams.push(createPipelines({ ...deps, ...deps.pipelines }));
+    }
     if (name === 'inference')
       for (const model of project.models) {
         const models = await followModels({ ...deps, prefix: project.prefix, model: model.name });
         followers.push(models);
-        streams.push(createInference({ ...deps, model, models }));
+        const own = { ...deps, model, models };
+        streams.push(before === null ? createInference(own) : createTakeover(own, before));
       }
   }
   return {

@@ -2,22 +2,28 @@ import { hostname } from 'node:os';
 import { parseCron } from '../config/cron.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import type { Kafka } from '../infrastructure/kafka/port.ts';
 import { type JobQueue, LANES } from '../infrastructure/queue/port.ts';
+import { createModelRegistry } from '../infrastructure/registry/models.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
+import type { Codecs } from './codecs.ts';
 import { iso } from './iso.ts';
 import { writeRun } from './pipelines-history.ts';
 import { createRunLog, type RunLog } from './pipelines-log.ts';
 import { cronDue, type FiredAlert, pipelinesAt, runId } from './pipelines-starts.ts';
 import { isOver, isSettled, type PipelineRun, type Start, tell } from './pipelines-state.ts';
 import { jobsOf, type StepExecutor, workOn } from './pipelines-work.ts';
+import { guardChampion } from './rollout.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 
 export interface PipelinesDeps {
   readonly project: Project;
   readonly warehouse: Warehouse;
+  readonly kafka: Kafka;
+  readonly codecs: Pick<Codecs, 'models'>;
   readonly queue: JobQueue;
   readonly execute: StepExecutor;
   readonly clock: Clock;
@@ -100,6 +106,12 @@ export function createPipelines(deps: PipelinesDeps): Stream {
   const { project, queue, clock, telemetry, lookMs = 500 } = deps;
   const name = 'pipelines';
   const onFailure = (error: Error) => telemetry.failure(name, error);
+  const registry = createModelRegistry({
+    kafka: deps.kafka,
+    codec: deps.codecs.models,
+    prefix: project.prefix,
+    now: clock.now,
+  });
 
   async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
     await queue.ready();
@@ -176,8 +188,29 @@ export function createPipelines(deps: PipelinesDeps): Stream {
     );
     for (const { tick, detail } of measured) {
       await ticks.onTick(tick, firedOf(detail));
+      await guard(tick);
       if (await ticks.tickSettled(tick)) await finishTick(deps, tick, detail);
     }
+  }
+
+  let guarded = Number.NEGATIVE_INFINITY;
+
+  /**
+   * New champions are watched at each tick, whoever promoted them. Of several workers that look at the same
+   * tick the registry hears the first.
+   */
+  async function guard(tick: number): Promise<void> {
+    if (tick <= guarded) return;
+    for (const model of project.models) {
+      const latency = project.pipelines.find((one) => one.model === model.name)?.eventLatency ?? 0;
+      const { decision, sentence } = await guardChampion(
+        { registry, project, warehouse: deps.warehouse },
+        { model, upTo: tick, by: 'guard', latency },
+      );
+      if (decision === 'rollback' || decision === 'keep')
+        telemetry.note(name, `guard: ${decision}`, { model: model.name, tick: iso(tick), sentence });
+    }
+    guarded = tick;
   }
 
   async function latestTick(): Promise<number | null> {

@@ -6,14 +6,18 @@ import { createWarehouse } from '../infrastructure/clickhouse/warehouse.ts';
 import { createKafka } from '../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import { createMemoryBroker } from '../infrastructure/memory/broker.ts';
+import { createMemoryQueue } from '../infrastructure/memory/queue.ts';
 import { createMemoryRegistry } from '../infrastructure/memory/registry.ts';
 import { createMemoryStore } from '../infrastructure/memory/store.ts';
 import { createMemoryWarehouse } from '../infrastructure/memory/warehouse.ts';
+import { createBullQueue } from '../infrastructure/queue/bullmq.ts';
+import type { JobQueue } from '../infrastructure/queue/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { createRedisStore } from '../infrastructure/redis/store.ts';
 import { createRegistry } from '../infrastructure/registry/client.ts';
 import type { SchemaRegistry } from '../infrastructure/registry/port.ts';
 import type { Clock } from '../schemas/clock.ts';
+import { keys } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { type Codecs, openCodecs } from './codecs.ts';
 
@@ -29,6 +33,8 @@ export interface Platform {
   /** Bytes of models by their SHA-256. */
   readonly artefacts: ArtefactStore;
   readonly clock: Clock;
+  /** Runs of pipelines and their steps. */
+  readonly queue: JobQueue;
   /** All codecs of the project, opened once. Throws RegistryError. */
   codecs(): Promise<Codecs>;
   /** Closes what was opened. */
@@ -87,6 +93,9 @@ export function openServers(project: Project, options: PlatformOptions): Platfor
   const store = parts.part(() => createRedisStore(connections.redis));
   const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
   const registry = parts.part(() => createRegistry(connections.registry));
+  const queue = parts.part(() =>
+    createBullQueue({ url: connections.queue.url, prefix: keys.pipelines(project.prefix) }),
+  );
   return {
     get kafka() {
       return kafka();
@@ -99,6 +108,9 @@ export function openServers(project: Project, options: PlatformOptions): Platfor
     },
     get registry() {
       return registry();
+    },
+    get queue() {
+      return queue();
     },
     artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
@@ -113,6 +125,7 @@ export async function openTwins(project: Project, options: PlatformOptions): Pro
   const store = createMemoryStore();
   const kafka = createMemoryBroker(wallClock).kafka();
   const warehouse = await createMemoryWarehouse();
+  const queue = createMemoryQueue();
   return {
     kafka,
     store,
@@ -120,8 +133,10 @@ export async function openTwins(project: Project, options: PlatformOptions): Pro
     registry,
     artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
+    queue,
     codecs: once(() => openCodecs(project, registry)),
     async close() {
+      await queue.close();
       await kafka.close();
       await store.close();
       await warehouse.close();

@@ -3,11 +3,16 @@ import { Argument } from 'commander';
 import { type OperationsServer, serveOperations } from '../../infrastructure/http/operations.ts';
 import { createLogger } from '../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
-import { composeStreams, STREAM_NAMES, type StreamName } from '../../streams/main.ts';
+import type { Project } from '../../schemas/project.ts';
+import { composeStreams, STREAM_NAMES, type StreamDeps, type StreamName } from '../../streams/main.ts';
+import { openExecutor, stepTools } from '../../streams/pipelines-open.ts';
+import type { Platform } from '../../streams/platform.ts';
 import { runStreams, type StreamState, untilReady } from '../../streams/supervise.ts';
+import type { Telemetry } from '../../streams/telemetry.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { wholeOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { codeVersion } from '../version.ts';
 
 interface Options {
   readonly metricsPort?: number;
@@ -69,6 +74,9 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
           codecs: await platform.codecs(),
           clock: platform.clock,
           telemetry,
+          ...(chosen.includes('pipelines')
+            ? { pipelines: pipelineParts(context, project, platform, telemetry) }
+            : {}),
         },
         chosen,
       ),
@@ -94,6 +102,24 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
     await server?.close();
     await platform.close();
   }
+}
+
+/** `cpu` steps are done by this same command line, in a process of their own. */
+function pipelineParts(
+  context: CommandContext,
+  project: Project,
+  platform: Platform,
+  telemetry: Telemetry,
+): NonNullable<StreamDeps['pipelines']> {
+  const { packageDirectory, dataDirectory } = context.environment;
+  const tools = stepTools(platform, project, {
+    dataDirectory,
+    codeVersion: codeVersion(packageDirectory),
+    onWarning: (sentence) => telemetry.note('pipelines', sentence),
+  });
+  const command = [process.execPath, join(packageDirectory, 'cli', 'millrace.ts')];
+  const which = ['--project', project.directory, '--prefix', project.prefix];
+  return { queue: platform.queue, execute: openExecutor(tools, { command: [...command, ...which] }) };
 }
 
 /** A process that another one of ours started ends when that one is gone, however it went. */

@@ -1,0 +1,29 @@
+import type { Project } from '../schemas/project.ts';
+import { createPipelines } from '../streams/pipelines.ts';
+import type { RunLog } from '../streams/pipelines-log.ts';
+import type { StepExecutor } from '../streams/pipelines-work.ts';
+import type { Platform } from '../streams/platform.ts';
+import { SILENT } from '../streams/telemetry.ts';
+
+/** A worker in this process, until `end`. */
+export function workHere(
+  { project, platform }: { readonly project: Project; readonly platform: Platform; readonly log: RunLog },
+  execute: StepExecutor,
+  signal: AbortSignal,
+): { end(): Promise<void> } {
+  const ending = new AbortController();
+  const running = (async () => {
+    const { warehouse, kafka, queue, clock } = platform;
+    const codecs = await platform.codecs();
+    const deps = { project, warehouse, kafka, codecs, queue, clock, execute, telemetry: SILENT };
+    await createPipelines(deps).run(AbortSignal.any([signal, ending.signal]));
+  })();
+  // Its failure is thrown by `end`.
+  running.catch(() => undefined);
+  return {
+    async end() {
+      ending.abort();
+      await running;
+    },
+  };
+}
