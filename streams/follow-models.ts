@@ -2,6 +2,7 @@ import type { Admin, Kafka, Reader } from '../infrastructure/kafka/port.ts';
 import { historyOf, type ModelHistory, stretchAt, timelineOf } from '../infrastructure/registry/history.ts';
 import { parseArtefact } from '../models/artefact.ts';
 import { createScorer } from '../models/scorer.ts';
+import type { Clock } from '../schemas/clock.ts';
 import { topics } from '../schemas/names.ts';
 import type { ModelVersion } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
@@ -16,6 +17,7 @@ interface FollowDeps {
   readonly codecs: Pick<Codecs, 'models'>;
   /** Bytes of an artefact, verified against its address. */
   readonly artefacts: { get(sha256: string): Promise<Uint8Array> };
+  readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
 
@@ -109,8 +111,10 @@ export async function followModels(deps: FollowDeps): Promise<ModelFollower> {
 
   const following = (async () => {
     while (!stopped)
-      await take(reader).catch((error: unknown) => {
-        if (!stopped) telemetry.failure(name, error instanceof Error ? error : new Error(String(error)));
+      await take(reader).catch(async (error: unknown) => {
+        if (stopped) return;
+        telemetry.failure(name, error instanceof Error ? error : new Error(String(error)));
+        await deps.clock.sleep(POLL_MS);
       });
   })();
 

@@ -134,8 +134,10 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
         records.push(record);
         after = record.id;
       }
-      await append(records);
+      // A send that failed may have arrived all the same: the log knows.
+      const failure = await append(records).catch((error: unknown) => error);
       const then = await history(model);
+      if (failure !== undefined && then.changes.length === before.changes.length) throw failure;
       const first = then.changes[before.changes.length];
       if (first === undefined) throw new Error(`The log of ${topic} lost what was appended to it.`);
       if (first.id !== records[0]?.id) throw new Superseded(first);

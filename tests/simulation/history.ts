@@ -1,5 +1,5 @@
 import { DAY, MINUTE } from '../../schemas/time.ts';
-import type { ReplayResult } from '../../streams/replay.ts';
+import type { LoopLimit, ReplayItem, ReplayResult } from '../../streams/replay.ts';
 import { pick, seeded } from './random.ts';
 import { trips } from './trips.ts';
 import { ALL, type Process, type StreamName, World } from './world.ts';
@@ -32,6 +32,11 @@ export interface HistoryOptions {
   readonly speed?: number;
   /** One process for all, or several that share the partitions. */
   readonly layout?: ReadonlyArray<readonly StreamName[]>;
+  /** Versions of the model: their artefacts, what is said before the first event, and what the replay waits for. */
+  readonly versions?: {
+    readonly artefacts: ReadonlyMap<string, Uint8Array>;
+    prepare(world: World, items: readonly ReplayItem[]): Promise<LoopLimit | undefined>;
+  };
 }
 
 /** Runs a whole seeded history, replayed as fast as its clocks allow, under faults of the given kinds. */
@@ -41,6 +46,7 @@ export async function history(
   const random = seeded(options.seed);
   const world = await World.create({
     partitions: options.partitions ?? 3,
+    ...(options.versions === undefined ? {} : { artefacts: options.versions.artefacts }),
     step: async (operation, clock) => {
       if (operation !== 'poll') await clock.sleep(Math.floor(random() * 4));
     },
@@ -53,6 +59,13 @@ export async function history(
     quietMs: pick(random, [0, 3 * MINUTE, 30 * MINUTE, 600 * MINUTE]),
     cars: pick(random, [1, 4, 200]),
   });
+  let loop: LoopLimit | undefined;
+  let prepared = false;
+  void (options.versions?.prepare(world, items) ?? Promise.resolve(undefined)).then((limit) => {
+    loop = limit;
+    prepared = true;
+  });
+  await world.clock.runUntil(() => prepared, 60_000);
   const layout = options.layout ?? [ALL, ALL];
   const processes: Process[] = layout.map((streams) => world.start(streams));
   const struck: Fault[] = [];
@@ -64,7 +77,7 @@ export async function history(
   for (const process of processes) watch(process);
   let result: ReplayResult | null = null;
   let failed: unknown = null;
-  world.replay(items, 'replay', options.speed).then(
+  world.replay(items, 'replay', options.speed, loop).then(
     (value) => {
       result = value;
     },

@@ -13,10 +13,12 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';
 import { createFeatures } from '../../streams/features.ts';
-import { createInference } from '../../streams/inference.ts';
+import { followModels } from '../../streams/follow-models.ts';
+import { createInference, type InferenceDeps } from '../../streams/inference.ts';
 import { createIngest } from '../../streams/ingest.ts';
 import type { ScoringModel } from '../../streams/predict.ts';
-import { type ReplayItem, type ReplayResult, replay } from '../../streams/replay.ts';
+import { type LoopLimit, type ReplayItem, type ReplayResult, replay } from '../../streams/replay.ts';
+import type { Stream } from '../../streams/stream.ts';
 import { readTails } from '../../streams/tail.ts';
 import { SILENT } from '../../streams/telemetry.ts';
 import type { Accepted } from './truth.ts';
@@ -51,6 +53,8 @@ export interface WorldOptions {
   readonly step?: (operation: 'send' | 'poll' | 'commit', clock: VirtualClock) => Promise<void>;
   /** Most records of the next poll of anybody, at most what the stream asked for. */
   readonly pollRecords?: (asked: number) => number;
+  /** Versions of the model as the registry has them, with their artefacts by address; default: one fixed champion. */
+  readonly artefacts?: ReadonlyMap<string, Uint8Array>;
 }
 
 /** The whole platform on the in-memory twins, in virtual time. */
@@ -64,6 +68,7 @@ export class World {
   readonly codecs: Codecs;
   readonly failures: Error[] = [];
   readonly #pollRecords: (asked: number) => number;
+  readonly #artefacts: ReadonlyMap<string, Uint8Array> | null;
 
   private constructor(
     options: WorldOptions,
@@ -77,6 +82,7 @@ export class World {
     const [source] = project.sources;
     if (model === undefined || source === undefined)
       throw new Error('a simulated project has a source and a model');
+    this.#artefacts = options.artefacts ?? null;
     this.#pollRecords = options.pollRecords ?? ((asked) => asked);
     this.project = project;
     this.model = model;
@@ -142,12 +148,10 @@ export class World {
     const { codecs, clock } = this;
     const { project, model } = definition;
     const deps = { project, kafka, store, codecs, clock, telemetry };
-    const roles = { champion: { ...FIXED, layoutHash: model.layoutHash }, shadows: [] };
-    const models = { current: () => () => roles, refresh: async () => {} };
     const running = streams.map((name) => {
       if (name === 'ingest') return createIngest(deps);
       if (name === 'features') return createFeatures(deps);
-      return createInference({ ...deps, model, models });
+      return this.#inference(deps, model);
     });
     const done = Promise.all(running.map((stream) => stream.run(controller.signal))).then(
       () => {},
@@ -172,16 +176,52 @@ export class World {
     };
   }
 
+  #inference(deps: Omit<InferenceDeps, 'model' | 'models'>, model: Model): Stream {
+    const artefacts = this.#artefacts;
+    if (artefacts === null) {
+      const roles = { champion: { ...FIXED, layoutHash: model.layoutHash }, shadows: [] };
+      return createInference({
+        ...deps,
+        model,
+        models: { current: () => () => roles, refresh: async () => {} },
+      });
+    }
+    return {
+      name: 'inference',
+      async run(signal) {
+        const models = await followModels({
+          ...deps,
+          prefix: deps.project.prefix,
+          model: model.name,
+          artefacts: { get: async (address) => artefacts.get(address) ?? new Uint8Array() },
+        });
+        try {
+          await createInference({ ...deps, model, models }).run(signal);
+        } finally {
+          await models.close();
+        }
+      },
+    };
+  }
+
   replay(
     items: readonly ReplayItem[] | AsyncIterable<readonly ReplayItem[]>,
     name = 'replay',
     speed = Number.POSITIVE_INFINITY,
+    loop?: LoopLimit,
   ): Promise<ReplayResult> {
     const batches = Array.isArray(items) ? pieces(items) : (items as AsyncIterable<readonly ReplayItem[]>);
     const { project, store, codecs, clock } = this;
     return replay(
       { project, kafka: this.broker.kafka(), store, codecs, clock },
-      { source: this.source.name, name, items: batches, speed, signal: new AbortController().signal },
+      {
+        source: this.source.name,
+        name,
+        items: batches,
+        speed,
+        signal: new AbortController().signal,
+        ...(loop === undefined ? {} : { loop }),
+      },
     );
   }
 
@@ -226,6 +266,19 @@ export class World {
     const all = tails.flatMap((tail) => decodeAll(tail, (bytes) => this.codecs.predictions.decode(bytes)));
     const first = firstOf(all, ({ id }) => id);
     return { first, repeats: all.length - first.length };
+  }
+
+  /** Every record of the shadow topic and of the predictions topic, with when it was appended. */
+  async answers(
+    topic: 'shadow' | 'predictions',
+  ): Promise<Array<{ prediction: Prediction; appendTime: number }>> {
+    const name = topics[topic](this.project.prefix, this.model.name);
+    const tails = await readTails(this.broker.kafka(), name, 1e9);
+    return tails
+      .flat()
+      .flatMap(({ value, appendTime }) =>
+        value === null ? [] : [{ prediction: this.codecs.predictions.decode(value), appendTime }],
+      );
   }
 
   async deadLetters(): Promise<DeadLetter[]> {
