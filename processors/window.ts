@@ -11,6 +11,11 @@ export interface AsOf {
   readonly sketchAsOf: number;
 }
 
+/** How far back of a head any read of a view can reach, ms: whole windows, hops, delays and zone shifts included. */
+export function reachOf(view: View): number {
+  return view.sets.reduce((most, { reach }) => Math.max(most, reach), 0);
+}
+
 export function sketchResolutionOf(view: View): number {
   return view.sets.find(({ kind }) => kind === 'sketches')?.resolution ?? Number.NaN;
 }

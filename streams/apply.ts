@@ -1,22 +1,22 @@
 import type { Admin, Kafka, TopicSpec } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
+import { reachOf } from '../processors/window.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import type { View } from '../schemas/view.ts';
 
 /** What of a project is missing outside, or stands there and cannot become what the project says. */
 export interface Change {
-  readonly kind: 'topic' | 'schema' | 'table';
+  readonly kind: 'topic' | 'schema' | 'table' | 'definition';
   readonly name: string;
   readonly action: 'create' | 'update' | 'keep' | 'conflict';
   /** One sentence for a person. */
   readonly detail: string;
 }
 
-/** The schema registry and the tables, as far as `apply` needs them. */
+/** The schema registry, the tables and what was applied before, as far as `apply` needs them. */
 export interface Declared {
-  readonly kind: 'schema' | 'table';
+  readonly kind: 'schema' | 'table' | 'definition';
   /** What there is and what would change; changes nothing. */
   plan(): Promise<readonly Change[]>;
   /** Makes it so. */
@@ -46,7 +46,8 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
       spec(topics.deadLetters(prefix, name), partitions, retention.deadLetters),
     ]),
     ...project.views.map((view) =>
-      spec(topics.view(prefix, view.id), view.partitions, reachOf(view) + retention.viewExtra),
+      // Features are rebuilt from it, and readers may be a slack behind.
+      spec(topics.view(prefix, view.id), view.partitions, reachOf(view) + view.slack + retention.viewExtra),
     ),
     ...project.models.flatMap(({ name, request }) => [
       spec(topics.predictions(prefix, name), partitionsOf(request.source), retention.predictions),
@@ -55,12 +56,9 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
     // Small, and the one memory of what fires: an alert may fire for longer than any retention.
     spec(topics.alerts(prefix), 1, -1),
     { name: topics.models(prefix), partitions: 1, retentionMs: -1, compacted: true },
+    { name: topics.definitions(prefix), partitions: 1, retentionMs: -1, compacted: true },
   ];
 }
-
-/** Features are rebuilt from the view topic, so it keeps whatever a read of the view can reach. */
-const reachOf = (view: View) =>
-  Math.max(0, ...view.sets.map(({ reach }) => reach)) + (view.at?.maxDelay ?? 0) + view.slack;
 
 async function planTopics(specs: readonly TopicSpec[], admin: Admin): Promise<readonly Change[]> {
   const existing = new Map((await admin.topics()).map(({ name, partitions }) => [name, partitions]));

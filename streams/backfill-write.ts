@@ -2,6 +2,7 @@ import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { Commit, OnlineStore } from '../infrastructure/redis/port.ts';
 import { decodeMeta, encodeMeta, type ViewMeta } from '../processors/meta.ts';
 import type { ViewState } from '../processors/state.ts';
+import { reachOf } from '../processors/window.ts';
 import { keys, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { HistorySection } from '../schemas/records.ts';
@@ -57,11 +58,10 @@ export async function writePartition(
 ): Promise<{ keys: number; bytes: number }> {
   const metaKey = keys.meta(part.key);
   const clearing = encodeMeta({ ...meta, status: 'clearing' });
-  const reach = part.view.sets.reduce((most, set) => Math.max(most, set.reach), 0);
   const { stateExtra } = project.retention;
   const commit = async (change: Pick<Commit, 'expected' | 'next' | 'sets' | 'deletes'>): Promise<void> => {
     const [result] = await store.commit([
-      { ...change, metaKey, appends: [], logTtlMs: reach + stateExtra, metaTtlMs: stateExtra },
+      { ...change, metaKey, appends: [], logTtlMs: reachOf(part.view) + stateExtra, metaTtlMs: stateExtra },
     ]);
     if (result?.status !== 'committed')
       throw new StateInTheWay(

@@ -9,6 +9,7 @@ import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/
 import { isTooOld } from '../processors/contribute.ts';
 import { Folder } from '../processors/fold.ts';
 import { applyHeader, encodeMeta, type ViewMeta } from '../processors/meta.ts';
+import { reachOf } from '../processors/window.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { groups, keys, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
@@ -338,11 +339,6 @@ export function applyBlock(
     meta = applyHeader(state, meta, section);
   }
   return meta;
-}
-
-/** How far back any read of a view can reach, ms. */
-export function reachOf(view: View): number {
-  return view.sets.reduce((most, set) => Math.max(most, set.reach), 0);
 }
 
 const EMPTY: ViewMeta = {

@@ -1,6 +1,7 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { type EventBatch, readEvents } from '../infrastructure/clickhouse/read-events.ts';
 import { contributionOf, isTooOld } from '../processors/contribute.ts';
+import { reachOf } from '../processors/window.ts';
 import type { EventRecord } from '../schemas/event.ts';
 import { tables, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
@@ -34,13 +35,7 @@ export interface PastEvent {
 /** How far back of `time` the archive must be read for reads at `time` to be exact, for these views. */
 export function startFor(views: readonly View[], time: number): number {
   const reach = views.reduce(
-    (most, view) =>
-      Math.max(
-        most,
-        view.readDelay +
-          (view.at?.maxDelay ?? 0) +
-          view.sets.reduce((far, set) => Math.max(far, set.reach), 0),
-      ),
+    (most, view) => Math.max(most, view.readDelay + (view.at?.maxDelay ?? 0) + reachOf(view)),
     0,
   );
   // The old edge of a window moves in steps of a day at most.

@@ -2,6 +2,7 @@ import { declaredTables } from '../../infrastructure/clickhouse/ensure-tables.ts
 import type { Project } from '../../schemas/project.ts';
 import { applyProject, type Change, planProject } from '../../streams/apply.ts';
 import { declaredSchemas } from '../../streams/declared-schemas.ts';
+import { declaredDefinition } from '../../streams/definitions.ts';
 import type { Platform } from '../../streams/platform.ts';
 import { examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
@@ -48,12 +49,16 @@ export const registerApply: Register = (program, run) => {
 export const applyDeps = (project: Project, platform: Platform) => ({
   project,
   kafka: platform.kafka,
-  declared: [declaredSchemas(platform.registry, project), declaredTables(platform.warehouse, project)],
+  declared: [
+    declaredSchemas(platform.registry, project),
+    declaredTables(platform.warehouse, project),
+    declaredDefinition({ project, kafka: platform.kafka }),
+  ],
 });
 
 /** `3 topics, 4 schemas` of the changes that are none of `keep`. */
 export function countChanges(changes: readonly Change[]): string {
-  const parts = (['topic', 'schema', 'table'] as const).flatMap((kind) => {
+  const parts = (['topic', 'schema', 'table', 'definition'] as const).flatMap((kind) => {
     const made = changes.filter((change) => change.kind === kind && change.action !== 'keep').length;
     return made === 0 ? [] : [`${count(made)} ${kind}${made === 1 ? '' : 's'}`];
   });

@@ -69,7 +69,10 @@ describe('apply', () => {
       'demo-test-1.view.origin.v1a2b3c4d': 3,
       'demo-test-1.view.route.v5e6f7a8b': 2,
       'demo-test-1.predictions.late': 3,
+      'demo-test-1.shadow.late': 3,
+      'demo-test-1.alerts': 1,
       'demo-test-1.models': 1,
+      'demo-test-1.definitions': 1,
     });
   });
 
@@ -120,7 +123,7 @@ describe('removing a project', () => {
           },
         ]);
     const removed = await removeProject(project.prefix, project.prefix, { kafka, store, ...noSchemas });
-    expect(removed).toMatchObject({ topics: 7, keys: 3 });
+    expect(removed).toMatchObject({ topics: 10, keys: 3 });
     expect(Object.keys(await partitionsByTopic()).every((name) => name.startsWith('demo-test-12.'))).toBe(
       true,
     );
@@ -136,6 +139,6 @@ describe('removing a project', () => {
       ['demo.*', 'demo.*'],
     ] as const)
       await expect(removeProject(prefix, own, { kafka, store, ...noSchemas })).rejects.toThrow(ApplyConflict);
-    expect(Object.keys(await partitionsByTopic())).toHaveLength(7);
+    expect(Object.keys(await partitionsByTopic())).toHaveLength(10);
   });
 });
