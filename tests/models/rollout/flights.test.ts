@@ -39,13 +39,13 @@ function shadow(hours: Hours, seed: number, length: number, gain: number, sign: 
   return blocks;
 }
 
-/** Blocks until the evidence reaches 20; infinity where it does not. */
-function blocksUntil(blocks: readonly Block[]): number {
+/** Blocks until the evidence reaches the bar; infinity where it does not. */
+function blocksUntil(blocks: readonly Block[], bar = 20): number {
   let [bets, scale] = [NO_BETS, NO_SCALE];
   for (const [at, { sum, squares }] of blocks.entries()) {
     const unit = scaleOf(scale);
     if (unit > 0) bets = bet(bets, sum / unit);
-    if (evidenceOf(bets) >= 20) return at + 1;
+    if (evidenceOf(bets) >= bar) return at + 1;
     scale = widen(scale, sum, squares);
   }
   return Number.POSITIVE_INFINITY;
@@ -81,4 +81,26 @@ describe('the error claim on real flights', () => {
     expect(days[SHADOWS / 2]).toBeLessThanOrEqual(11);
     expect(days[0.9 * SHADOWS]).toBeLessThanOrEqual(14);
   });
+});
+
+// As the guard: blocks of three hours, a tolerance of .002, a quarter of the evidence, seven days.
+describe('the guard on real flights', () => {
+  const daysUntil = (hours: Hours, loss: number, sign: number): number[] =>
+    Array.from({ length: SHADOWS }, (_, seed) => {
+      const week = shadow(hours, seed, 3, loss - 0.002, sign).slice(0, 7 * 8);
+      return blocksUntil(week, 80) / 8;
+    }).sort((a, b) => a - b);
+
+  for (const [name, hours] of Object.entries(pairs)) {
+    it(`keeps versions that are equal on the average (${name})`, () => {
+      for (const sign of [1, -1])
+        expect(daysUntil(hours, 0, sign).filter((days) => days <= 7).length).toBeLessThanOrEqual(
+          0.05 * SHADOWS,
+        );
+    });
+
+    it(`rolls back what is worse by .02 within three days (${name})`, () => {
+      expect(daysUntil(hours, 0.02, 1)[0.9 * SHADOWS]).toBeLessThanOrEqual(3);
+    });
+  }
 });
