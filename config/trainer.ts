@@ -79,7 +79,7 @@ export const trainerSchema = z
       .min(1)
       .optional()
       .describe(
-        'Passes (trees: rounds) without a better validation loss after which training stops. Default: 2, 10, 20.',
+        'Passes (trees: rounds) without a better validation loss after which training stops. Default: 2, 10, 30.',
       ),
     seed: z.int().optional().describe('Seed of whatever is drawn by chance. Default: 1.'),
     validation_share: z

@@ -32,7 +32,12 @@ export function addModelsImport(models: Command, run: Runner): void {
         ['millrace models', 'all versions and what each is now'],
       ),
     )
-    .action(run(importCommand));
+    // An option that the group knows too is taken by the group, wherever it stands.
+    .action(
+      run((context: CommandContext, path: string, options: Options) =>
+        importCommand(context, path, { ...models.opts<Partial<Options>>(), ...options }),
+      ),
+    );
 }
 
 async function importCommand(context: CommandContext, path: string, options: Options): Promise<void> {

@@ -32,7 +32,7 @@ export const defaultTreesSpec: TreesSpec = {
   rowShare: 0.8,
   featureShare: 0.6,
   bins: MOST_BINS,
-  patience: 20,
+  patience: 30,
   seed: 1,
   validationShare: 0.1,
   calibration: 'none',
@@ -53,7 +53,7 @@ const NUMBERS = {
 
 export const TREES_PARAMETERS: readonly string[] = [...Object.keys(NUMBERS), 'calibration'];
 
-/** @throws RangeError naming the parameter that is unknown or out of range. */
+/** @throws CannotLearn naming the parameter that is unknown or out of range. */
 export function treesSpecOf(parameters: Parameters): TreesSpec {
   return { ...defaultTreesSpec, ...checkedParameters(parameters, NUMBERS, TREES_PARAMETERS) };
 }
