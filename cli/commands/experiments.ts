@@ -96,11 +96,11 @@ async function power(context: CommandContext, options: Options & { readonly gain
   const outcomes = await simulate(context, options, options.gain);
   if (output.isJson) return output.json({ ...options, ...outcomes });
   table(context, outcomes);
-  const { requests } = outcomes;
+  const { requests, days } = outcomes;
   output.line(
-    requests === null
+    requests === null || days === null
       ? `a gain of ${options.gain} log loss was never seen within ${options.days} days of ${count(options.requestsPerDay)} requests`
-      : `a gain of ${options.gain} log loss was seen in ${percent(outcomes.promoted / outcomes.experiments, 0)} of shadows, after ${count(requests.median)} requests in half of these, after ${count(requests.p90)} in nine of ten`,
+      : `a gain of ${options.gain} log loss was seen in ${percent(outcomes.promoted / outcomes.experiments, 0)} of shadows, after ${count(requests.median)} requests (${tenth(days.median)} days) in half of these, after ${count(requests.p90)} (${tenth(days.p90)} days) in nine of ten`,
   );
 }
 
@@ -152,6 +152,8 @@ function table({ output }: CommandContext, outcomes: Outcomes): void {
     ).map(([name, part]) => [name, count(part), share(part)]),
   );
 }
+
+const tenth = (value: number): string => String(Number(value.toFixed(1)));
 
 function shareOption(text: string): number {
   const value = Number(text);

@@ -114,6 +114,11 @@ function sigmoid(z: number): number {
   return 1 / (1 + Math.exp(-z));
 }
 
+export interface Middle {
+  readonly median: number;
+  readonly p90: number;
+}
+
 export interface Outcomes {
   readonly experiments: number;
   readonly promoted: number;
@@ -121,23 +126,30 @@ export interface Outcomes {
   readonly tooSmall: number;
   readonly timeLimit: number;
   /** Requests until promotion, of those that were promoted; null where none was. */
-  readonly requests: { readonly median: number; readonly p90: number } | null;
+  readonly requests: Middle | null;
+  /** Days of event time until then. */
+  readonly days: Middle | null;
 }
 
 export function outcomesOf(experiments: readonly Experiment[]): Outcomes {
-  const with_ = (code: ShadowVerdict['code']) => experiments.filter(({ verdict }) => verdict.code === code);
-  const seen = with_('better')
-    .map(({ verdict }) => verdict.rows)
-    .sort((a, b) => a - b);
-  const at = (share: number): number => seen[Math.max(0, Math.ceil(share * seen.length) - 1)] ?? 0;
+  const decided = (code: ShadowVerdict['code']) => experiments.filter(({ verdict }) => verdict.code === code);
+  const seen = decided('better');
   return {
     experiments: experiments.length,
     promoted: seen.length,
-    worse: with_('worse').length,
-    tooSmall: with_('too_small').length,
-    timeLimit: with_('time_limit').length,
-    requests: seen.length === 0 ? null : { median: at(0.5), p90: at(0.9) },
+    worse: decided('worse').length,
+    tooSmall: decided('too_small').length,
+    timeLimit: decided('time_limit').length,
+    requests: middleOf(seen.map(({ verdict }) => verdict.rows)),
+    days: middleOf(seen.map(({ verdict }) => (verdict.decidedAt ?? 0) / DAY_MS)),
   };
+}
+
+/** By nearest rank. */
+function middleOf(values: readonly number[]): Middle | null {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+  return sorted.length === 0 ? null : { median: at(0.5), p90: at(0.9) };
 }
 
 /** Most of `experiments` that may be wrong before it is no chance any more: more has a probability of at most 1 % at `alpha`. */
