@@ -38,6 +38,8 @@ export interface Selection {
   readonly asOf: number;
   /** Most rows, chosen by a seeded hash of the request's id; null = all. */
   readonly sample: { readonly maxRows: number; readonly seed: number } | null;
+  /** Label events before this are left out, epoch ms: for who asks often, and of young requests; default: none. */
+  readonly labelsFrom?: number;
 }
 
 export type DataSetProgress =

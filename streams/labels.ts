@@ -40,7 +40,8 @@ export function labelledQuery(
   const labelKeys = label.join.map((pair, i) => `${quoteName(pair.label)} AS k${i}`);
   const on = label.join.map((_, i) => `r.k${i} = l.k${i}`);
   const zone = zoneField(model);
-  const { sample } = selection;
+  const { sample, labelsFrom } = selection;
+  const since = labelsFrom === undefined ? '' : ` AND time >= ${instant(labelsFrom)}`;
   const sampled =
     sample === null ? '' : ` ORDER BY cityHash64(r.id, ${sample.seed}), r.id LIMIT ${sample.maxRows}`;
   return [
@@ -51,7 +52,7 @@ export function labelledQuery(
     `WHERE type = ${quoteText(request.eventType)} AND time >= ${instant(selection.from)} AND time < ${instant(selection.to)}) AS r`,
     `INNER JOIN (SELECT time AS at, ${[...labelKeys, ...fields.map((field, i) => `${fieldSql(field)} AS f${i}`)].join(', ')}`,
     `FROM ${quoteName(tables.events(project.prefix, label.source))} FINAL`,
-    `WHERE type = ${quoteText(label.eventType)} AND time <= ${instant(selection.asOf - label.maturity)}) AS l`,
+    `WHERE type = ${quoteText(label.eventType)} AND time <= ${instant(selection.asOf - label.maturity)}${since}) AS l`,
     `ON ${on.join(' AND ')}${sampled}) ORDER BY at, id, label_at`,
   ].join(' ');
 }

@@ -5,6 +5,7 @@ import type { JobQueue } from '../infrastructure/queue/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
+import { type AlertEvaluator, createAlertEvaluator } from './alerts.ts';
 import { createArchive } from './archive.ts';
 import type { Codecs } from './codecs.ts';
 import { createDelivery } from './delivery.ts';
@@ -12,6 +13,7 @@ import { createFeatures } from './features.ts';
 import { followModels, type ModelFollower } from './follow-models.ts';
 import { createInference } from './inference.ts';
 import { createIngest } from './ingest.ts';
+import { createMonitoring, type OnTick } from './monitoring.ts';
 import { createPipelines } from './pipelines.ts';
 import type { StepExecutor } from './pipelines-work.ts';
 import type { Stream } from './stream.ts';
@@ -19,7 +21,15 @@ import { createTakeover, definitionBefore, withViewsOf } from './takeover.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** Every stream, in the order of the flow. */
-export const STREAM_NAMES = ['ingest', 'features', 'inference', 'archive', 'delivery', 'pipelines'] as const;
+export const STREAM_NAMES = [
+  'ingest',
+  'features',
+  'inference',
+  'archive',
+  'monitoring',
+  'delivery',
+  'pipelines',
+] as const;
 export type StreamName = (typeof STREAM_NAMES)[number];
 
 /** What streams stand on: servers, or their twins in memory. */
@@ -48,11 +58,17 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
   const before = await definitionBefore(deps);
   const both = { ...deps, project: withViewsOf(project, before) };
   const followers: ModelFollower[] = [];
+  const evaluators: AlertEvaluator[] = [];
   const streams: Stream[] = [];
   for (const name of names) {
     if (name === 'ingest') streams.push(createIngest(both));
     if (name === 'features') streams.push(createFeatures(both));
     if (name === 'archive') streams.push(createArchive(deps));
+    if (name === 'monitoring') {
+      const alerts = createAlertEvaluator(deps);
+      evaluators.push(alerts);
+      streams.push(createMonitoring({ ...deps, onTick: firedBy(alerts) }));
+    }
     if (name === 'delivery') streams.push(createDelivery(deps));
     if (name === 'pipelines') {
       if (deps.pipelines === undefined) throw new Error('the stream pipelines needs a queue and an executor');
@@ -69,7 +85,15 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
   return {
     streams,
     async close() {
-      await Promise.all(followers.map((follower) => follower.close()));
+      await Promise.all([...followers, ...evaluators].map((one) => one.close()));
     },
+  };
+}
+
+/** Rules are judged at each tick; those that began to fire may start pipelines. */
+function firedBy(alerts: AlertEvaluator): OnTick {
+  return async (tick, measures) => {
+    const changes = await alerts.evaluate(tick, measures);
+    return changes.flatMap(({ state, rule, id, model }) => (state === 'firing' ? [{ rule, id, model }] : []));
   };
 }
