@@ -1,5 +1,6 @@
 import { Queue, Worker } from 'bullmq';
 import { createDocuments, queueErrorOf } from './documents.ts';
+import { QueueError } from './errors.ts';
 import type { JobData, JobQueue, Lane, QueueWorker } from './port.ts';
 
 export interface BullQueueOptions {
@@ -12,6 +13,7 @@ export interface BullQueueOptions {
 
 /** A handler that threw gets its job again after this. */
 const AGAIN_MS = 1_000;
+const CONNECT_WAIT_MS = 5_000;
 
 /**
  * Jobs on BullMQ. How often a step is tried again is the pipeline's affair, and what has come of it stands in
@@ -46,7 +48,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
       try {
         for (const { id, lane, data, delayMs } of jobs) {
           const of = queue(lane);
-          await of.waitUntilReady();
+          await inTime(of.waitUntilReady(), where);
           await of.add('step', data, {
             jobId: id,
             delay: Math.max(0, Math.round(delayMs)),
@@ -91,6 +93,22 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
       await documents.close();
     },
   };
+}
+
+/** BullMQ waits for a server without end. */
+async function inTime<T>(work: Promise<T>, where: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new QueueError('unreachable', `Redis at ${where} does not answer the pipelines' queue.`)),
+      CONNECT_WAIT_MS,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** What a redis:// or rediss:// URL says. */
