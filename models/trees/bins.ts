@@ -53,42 +53,52 @@ function between(low: number, high: number): number {
   return middle >= low && middle < high ? middle : low;
 }
 
-/** @param chosen the rows to cut the bins by: the validation slice must stay out. */
-export function fitEdges(rows: Float64Array, width: number, chosen: Uint32Array, most: number): BinEdges {
+/**
+ * Edges of one feature. The caller goes from feature to feature, so that others get a turn between two.
+ *
+ * @param chosen the rows to cut the bins by: the validation slice must stay out.
+ */
+export function fitEdges(
+  rows: Float64Array,
+  width: number,
+  feature: number,
+  chosen: Uint32Array,
+  most: number,
+): Float64Array {
   const column = new Float64Array(chosen.length);
-  return Array.from({ length: width }, (_, feature) => {
-    let present = 0;
-    for (let at = 0; at < chosen.length; at++) {
-      const value = rows[(chosen[at] as number) * width + feature] as number;
-      // Adding 0 makes of -0 a 0: they are one value.
-      if (Math.abs(value) <= LARGEST) column[present++] = value + 0;
-    }
-    return edgesOf(column.subarray(0, present).sort(), most);
-  });
+  let present = 0;
+  for (let at = 0; at < chosen.length; at++) {
+    const value = rows[(chosen[at] as number) * width + feature] as number;
+    // Adding 0 makes of -0 a 0: they are one value.
+    if (Math.abs(value) <= LARGEST) column[present++] = value + 0;
+  }
+  return edgesOf(column.subarray(0, present).sort(), most);
 }
 
-export function binRows(rows: Float64Array, width: number, chosen: Uint32Array, edges: BinEdges): Binned {
-  const count = chosen.length;
-  const bins = new Uint8Array(count * width);
-  for (let feature = 0; feature < width; feature++) {
-    const own = edges[feature] as Float64Array;
-    const nullBin = own.length + 1;
-    const start = feature * count;
-    for (let at = 0; at < count; at++) {
-      const value = rows[(chosen[at] as number) * width + feature] as number;
-      if (!(Math.abs(value) <= LARGEST)) {
-        bins[start + at] = nullBin;
-        continue;
-      }
-      let low = 0;
-      let high = own.length;
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if ((own[middle] as number) < value) low = middle + 1;
-        else high = middle;
-      }
-      bins[start + at] = low;
+/** Writes the column of one feature into `binned`, which holds the chosen rows. */
+export function binFeature(
+  rows: Float64Array,
+  width: number,
+  feature: number,
+  chosen: Uint32Array,
+  edges: Float64Array,
+  { bins, rows: count }: Binned,
+): void {
+  const nullBin = edges.length + 1;
+  const start = feature * count;
+  for (let at = 0; at < count; at++) {
+    const value = rows[(chosen[at] as number) * width + feature] as number;
+    if (!(Math.abs(value) <= LARGEST)) {
+      bins[start + at] = nullBin;
+      continue;
     }
+    let low = 0;
+    let high = edges.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((edges[middle] as number) < value) low = middle + 1;
+      else high = middle;
+    }
+    bins[start + at] = low;
   }
-  return { rows: count, bins };
 }

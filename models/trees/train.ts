@@ -10,7 +10,7 @@ import { finish } from '../finish.ts';
 import { logLoss, metricsOf } from '../metrics.ts';
 import { createRandom } from '../random.ts';
 import { type EpochReport, splitByTime, type TrainControl, type Trained } from '../trainer.ts';
-import { binRows, fitEdges } from './bins.ts';
+import { type Binned, binFeature, fitEdges } from './bins.ts';
 import type { Forest } from './forest.ts';
 import { addTree, createGrower, type Tree } from './grow.ts';
 import type { TreesSpec } from './spec.ts';
@@ -34,11 +34,16 @@ export async function trainTrees(
   const width = names.length;
   const split = splitByTime(dataset.times, spec.validationShare);
   const { training, validation } = split;
-  const edges = fitEdges(rows, width, training, spec.bins);
-  await breathe(control);
-  const binned = binRows(rows, width, training, edges);
-  await breathe(control);
-  const later = binRows(rows, width, validation, edges);
+  const edges: Float64Array[] = [];
+  const binned: Binned = { rows: training.length, bins: new Uint8Array(training.length * width) };
+  const later: Binned = { rows: validation.length, bins: new Uint8Array(validation.length * width) };
+  for (let feature = 0; feature < width; feature++) {
+    const own = fitEdges(rows, width, feature, training, spec.bins);
+    edges.push(own);
+    binFeature(rows, width, feature, training, own, binned);
+    binFeature(rows, width, feature, validation, own, later);
+    await breathe(control);
+  }
   const targets = Uint8Array.from(training, (row) => labels[row] as number);
   const laterLabels = Uint8Array.from(validation, (row) => labels[row] as number);
 

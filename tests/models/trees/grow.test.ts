@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRaw, rawOutputs } from '../../../models/body.ts';
 import { createRandom } from '../../../models/random.ts';
-import { binRows, edgesOf, fitEdges, MOST_BINS } from '../../../models/trees/bins.ts';
+import { binFeature, edgesOf, fitEdges, MOST_BINS } from '../../../models/trees/bins.ts';
 import { defaultTreesSpec, type TreesSpec, treesSpecOf } from '../../../models/trees/spec.ts';
 import { trainTrees } from '../../../models/trees/train.ts';
 import { NAMES, syntheticDataset } from '../fixtures.ts';
@@ -15,6 +15,12 @@ const values = fc.array(
     maxLength: 300,
   },
 );
+
+function binsOf(column: Float64Array, edges: Float64Array): Uint8Array {
+  const bins = new Uint8Array(column.length);
+  binFeature(column, 1, 0, all(column.length), edges, { rows: column.length, bins });
+  return bins;
+}
 
 describe('bins', () => {
   it('law: edges rise, lie between values that were seen, and part them all where there are few', () => {
@@ -38,9 +44,8 @@ describe('bins', () => {
     fc.assert(
       fc.property(values, fc.integer({ min: 2, max: 20 }), (list, most) => {
         const rows = Float64Array.from([...list, Number.NaN, Number.POSITIVE_INFINITY]);
-        const edges = fitEdges(rows, 1, all(rows.length), most);
-        const [own = new Float64Array(0)] = edges;
-        const { bins } = binRows(rows, 1, all(rows.length), edges);
+        const own = fitEdges(rows, 1, 0, all(rows.length), most);
+        const bins = binsOf(rows, own);
         rows.forEach((value, row) => {
           const first = own.findIndex((edge) => value <= edge);
           const bin = Number.isFinite(value) ? (first < 0 ? own.length : first) : own.length + 1;
@@ -54,9 +59,8 @@ describe('bins', () => {
     const random = createRandom(1);
     const sorted = Float64Array.from({ length: 20_000 }, () => random.normal()).sort();
     const edges = edgesOf(sorted, 50);
-    const { bins } = binRows(sorted, 1, all(sorted.length), [edges]);
     const counts = new Uint32Array(50);
-    for (const bin of bins) counts[bin] = (counts[bin] ?? 0) + 1;
+    for (const bin of binsOf(sorted, edges)) counts[bin] = (counts[bin] ?? 0) + 1;
     expect(Math.min(...counts)).toBeGreaterThan(350);
     expect(Math.max(...counts)).toBeLessThan(450);
   });
