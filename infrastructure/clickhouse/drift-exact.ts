@@ -31,9 +31,9 @@ interface Figures {
 }
 
 /**
- * Every statistic of the columns of numbers inside ClickHouse, from the rows themselves: KS and Wasserstein are exact, over
- * all values, where those of summaries are taken at cells. Only the p values, which need special functions that
- * ClickHouse has not, come from here.
+ * Every statistic of the columns of numbers inside ClickHouse, from the rows themselves: KS and Wasserstein are
+ * exact, over all values, where those of summaries are taken at cells. Only the p values, which need special
+ * functions that ClickHouse has not, come from here.
  */
 export async function driftInSql(
   warehouse: Warehouse,
@@ -43,7 +43,9 @@ export async function driftInSql(
   current: Range,
 ): Promise<Record<string, Comparison>> {
   const only = (range: Range) =>
-    `SELECT numbers FROM (${ranged(source.select, range)}) WHERE at >= fromUnixTimestamp64Milli(${integer(range.from)}, 'UTC') AND at < fromUnixTimestamp64Milli(${integer(range.to)}, 'UTC')`;
+    `SELECT numbers FROM (${ranged(source.select, range)})
+     WHERE at >= fromUnixTimestamp64Milli(${integer(range.from)}, 'UTC')
+       AND at < fromUnixTimestamp64Milli(${integer(range.to)}, 'UTC')`;
   const all: Record<string, Comparison> = Object.fromEntries(source.numbers.map((name) => [name, nothing]));
   const texts = source.numbers.map((name, i) => groupText(numberBinning(binnings, name), i + 1));
   const lasts = source.numbers.map((name) => groupCount(numberBinning(binnings, name)) - 1);

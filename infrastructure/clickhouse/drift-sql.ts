@@ -16,9 +16,9 @@ import { quoteName, quoteText } from './tables.ts';
 /** Rows to compare: a SELECT that gives `at`, `numbers` and `words`. */
 export interface DriftSource {
   /**
-   * SELECT of `at` DateTime64(3), `numbers` Array(Float64) (NaN is missing; as long as the list below) and, where there
-   * are any, `words` Array(String) ('' is missing). It should use {from:Int64} and {to:Int64}, epoch ms, to read only the
-   * range asked for; rows outside it are left out in any case.
+   * SELECT of `at` DateTime64(3), `numbers` Array(Float64) (NaN is missing; as long as the list below) and, where
+   * there are any, `words` Array(String) ('' is missing). It should use {from:Int64} and {to:Int64}, epoch ms, to
+   * read only the range asked for; rows outside it are left out in any case.
    */
   readonly select: string;
   readonly parameters?: SqlParameters;

@@ -8,14 +8,15 @@ import {
 } from './detector.ts';
 
 /**
- * ADWIN: keeps a window of the past that is as long as its mean is steady, and drops its older part as soon as some cut of it has two sides
- * whose means differ by more than chance allows. Bifet and Gavalda, "Learning from time-changing data with adaptive windowing", SIAM Data Mining (2007):
- * ADWIN2, with exponential histograms (at most `buckets` + 1 buckets of each size 2^k, so memory grows with the logarithm of the
- * window), and the bound of its equation 3.1 for values of any range:
+ * ADWIN: keeps a window of the past that is as long as its mean is steady, and drops its older part as soon as some
+ * cut of it has two sides whose means differ by more than chance allows. Bifet and Gavalda, "Learning from
+ * time-changing data with adaptive windowing", SIAM Data Mining (2007): ADWIN2, with exponential histograms (at most
+ * `buckets` buckets of each size 2^k, so memory grows with the logarithm of the window), and the bound of its
+ * equation 3.1 for values of any range:
  *
  *   e = sqrt(2/m var ln(2/d')) + 2/(3m) ln(2/d'),  1/m = 1/n0 + 1/n1,  d' = delta / ln(n)
  *
- * The second term is for values in [0, 1]; here it is taken times the range seen (1 at least for errors, which are 0 or 1).
+ * The second term is for values in [0, 1]; here it is taken times the range of the values seen.
  */
 export interface AdwinOptions {
   /** Chance of a false cut at a look, as the bound has it; the real one is smaller. */
@@ -76,7 +77,10 @@ function detector(start: AdwinState): Detector<AdwinState> {
   const rows: Bucket[][] = start.rows.map((row) => [...row]);
   let { count, sum, m2, sinceLook, low, high, warned } = start;
 
-  /** Count, sum and squares of all buckets: after a cut they are added up again, so that errors of rounding do not pile up. */
+  /**
+   * Count, sum and squares of all buckets: after a cut they are added up again, so that errors of rounding do not
+   * pile up.
+   */
   function retell(): void {
     [count, sum, m2] = [0, 0, 0];
     for (let k = rows.length - 1; k >= 0; k--) {

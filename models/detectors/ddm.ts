@@ -1,13 +1,13 @@
 import { type Detector, type DetectorKind, options, type Signal, stateNumbers } from './detector.ts';
 
 /**
- * Drift detection method, for errors (1) and hits (0) of a classifier: the error rate p of a learner in a steady world falls or stays, so a rise
- * beyond its least value p_min + s_min, with s = sqrt(p (1 - p) / n), is a warning at 2 s_min and a drift at 3. Gama, Medas, Castillo
- * and Rodrigues, "Learning with drift detection", SBIA (2004).
+ * Drift detection method, for errors (1) and hits (0) of a classifier: the error rate p of a learner in a steady
+ * world falls or stays, so a rise beyond its least value p_min + s_min, with s = sqrt(p (1 - p) / n), is a warning at
+ * 2 s_min and a drift at 3. Gama, Medas, Castillo and Rodrigues, "Learning with drift detection", SBIA (2004).
  *
- * The least is the least of ever more looks, so the rule of the paper cries wolf on a long steady series (a random walk is sure to come 3 s
- * above its least some time). `minCount` values must come before a least one counts: rates of a few values are too
- * lucky to be held to.
+ * The least is the least of ever more looks, so the rule of the paper cries wolf on a long steady series (a random
+ * walk is sure to come 3 s above its least some time). `minCount` values must come before a least one counts: rates
+ * of a few values are too lucky to be held to.
  */
 export interface DdmOptions {
   readonly warning: number;

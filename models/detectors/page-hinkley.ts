@@ -8,12 +8,12 @@ import {
 } from './detector.ts';
 
 /**
- * Page-Hinkley test for a rise of the mean: a sequential sum of what lies above the running mean, which alarms when it is far above its own
- * least value. Page, Biometrika 41 (1954); Hinkley, Biometrika 58 (1971); with the running mean in the form of Mouss and
- * others, Asian Control Conference (2004).
+ * Page-Hinkley test for a rise of the mean: a sequential sum of what lies above the running mean, which alarms when
+ * it is far above its own least value. Page, Biometrika 41 (1954); Hinkley, Biometrika 58 (1971); with the running
+ * mean in the form of Mouss and others, Asian Control Conference (2004).
  *
- * m_t = sum of (x_i - mean_i - delta); drift when m_t - min m > lambda. Values are counted in running standard deviations, so that
- * one delta and lambda serve a loss and a score alike.
+ * m_t = sum of (x_i - mean_i - delta); drift when m_t - min m > lambda. Values are counted in running standard
+ * deviations, so that one delta and lambda serve a loss and a score alike.
  */
 export interface PageHinkleyOptions {
   /** Rise of the mean that is no drift, in standard deviations. */

@@ -2,7 +2,10 @@ import type { Binning } from './types.ts';
 
 /** A reference with at most so many distinct values is compared value by value. */
 export const DISCRETE_VALUES = 32;
-/** Shares of the reference below each edge: a hundred cells, so that a distance at the edges is within 1 % of the exact one. */
+/**
+ * Shares of the reference below each edge: a hundred cells, so that a distance at the edges is within 1 % of the
+ * exact one.
+ */
 export const LEVELS: readonly number[] = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
 /** Groups of cells for PSI and its like: deciles, as is usual. */
 export const GROUPS = 10;

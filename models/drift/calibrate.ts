@@ -1,16 +1,19 @@
 /**
- * How large an effect must be, so that quiet windows raise no more alarms than the budget. Windows differ on quiet days
- * too: by hour, weekday and weather, far more than independent rows would, so no p value can say it; past ones can.
+ * How large an effect must be, so that quiet windows raise no more alarms than the budget. Windows differ on quiet
+ * days too: by hour, weekday and weather, far more than independent rows would, so no p value can say it; past ones
+ * can.
  *
  * 1. An effect counts by the shift behind it: x = e, or its root for the PSI, which grows with the square of a shift. The
- *    quiet x_1..x_n of a feature have a mean and a coefficient of variation c; its square is drawn towards the median one
- *    of all features with the weight of PRIOR windows, since a few windows say little of it (as variances are by
+ *    quiet x_1..x_n of a feature have a mean and a coefficient of variation c; its square is drawn towards the median
+ *    one of all features with the weight of PRIOR windows, since a few windows say little of it (as variances are by
  *    Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004).
  * 2. Each is set against the others alone: r_i = (x_i / mean - 1) / (c sqrt(1 + 1 / (n - 1))), mean and c without i.
- *    Left out, it is what a new window is: its residual has the distribution that r of the next quiet window will have.
+ *    Left out, it is what a new window is: its residual has the distribution that r of the next quiet window will
+ *    have.
  * 3. Residuals of all features make one sample. Above its quantile u = Q(1 - TAIL) it is taken for a generalised Pareto
- *    tail (peaks over a threshold: Pickands, Ann. Stat. 3, 1975): P(r > z) = TAIL (1 + k (z - u) / b)^(-1/k), fitted by the mean
- *    and the variance of the excesses (Hosking and Wallis, Technometrics 29, 1987), k not below 0 (an exponential tail).
+ *    tail (peaks over a threshold: Pickands, Ann. Stat. 3, 1975): P(r > z) = TAIL (1 + k (z - u) / b)^(-1/k), fitted
+ *    by the mean and the variance of the excesses (Hosking and Wallis, Technometrics 29, 1987), k not below 0 (an
+ *    exponential tail).
  * 4. With m features and T ticks a month the expected number of false alarms is T m P(r > z), whatever the features have
  *    to do with each other, since expectations add. It is the budget B for z = u + b ((TAIL T m / B)^k - 1) / k.
  * 5. A feature's threshold is mean (1 + z c sqrt(1 + 1 / n)), or the declared least effect where that is larger.

@@ -7,13 +7,15 @@ import type { Comparison, DriftFeature, DriftInput, DriftReason, DriftRule, Drif
 export const MIN_MISSING = 0.05;
 
 /**
- * Which features drifted: those that fired first, each part by what the change may do to the model (shift x importance).
+ * Which features drifted: those that fired first, each part by what the change may do to the model (shift x
+ * importance).
  *
- * A feature has two faces, its distribution (the rule's statistic) and its share of missing values. It fires where the
- * effect of one is at least the declared one and more than quiet windows reach within half the budget of false alarms
- * (calibrate.ts), where both windows have enough rows, and where p, adjusted over all faces of all features, keeps the declared
- * rate of false discoveries. A window that is stuck or all missing need not pass the quiet ones, unless some of them were so too.
- * What is calendar by nature is compared and ranked, but neither fires nor counts among what is compared.
+ * A feature has two faces, its distribution (the rule's statistic) and its share of missing values. It fires where
+ * the effect of one is at least the declared one and more than quiet windows reach within half the budget of false
+ * alarms (calibrate.ts), where both windows have enough rows, and where p, adjusted over all faces of all features,
+ * keeps the declared rate of false discoveries. A window that is stuck or all missing need not pass the quiet ones,
+ * unless some of them were so too. What is calendar by nature is compared and ranked, but neither fires nor counts
+ * among what is compared.
  */
 export function decideDrift({ features, rule }: DriftInput): DriftVerdict[] {
   const watched = features.filter(({ calendar }) => !calendar);

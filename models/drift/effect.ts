@@ -44,8 +44,8 @@ export interface Quiet {
 export const isBroken = ({ status }: Comparison): boolean => status === 'stuck' || status === 'all_missing';
 
 /**
- * The quiet windows of each column: each window of the reference against all its others, where both have `minRows` rows.
- * Spread into a `DriftFeature`.
+ * The quiet windows of each column: each window of the reference against all its others, where both have `minRows`
+ * rows. Spread into a `DriftFeature`.
  */
 export function quietOf(
   reference: ReferenceSummary,

@@ -44,7 +44,9 @@ export const chiSquaredOf = (statistic: number, degrees: number) => ({
   p: chiSquaredTail(statistic, degrees),
 });
 
-/** p of a two-sample Kolmogorov-Smirnov distance: the limit, with n m / (n + m) as the number of rows. Smirnov (1948). */
+/**
+ * p of a two-sample Kolmogorov-Smirnov distance: the limit, with n m / (n + m) as the number of rows. Smirnov (1948).
+ */
 export function ksP(distance: number, n: number, m: number): number {
   return kolmogorovTail(Math.sqrt((n * m) / (n + m)) * distance);
 }

@@ -3,8 +3,8 @@ import type { DriftRule as DeclaredRule, DriftStatistic } from '../../schemas/mo
 /** What drift statistics take and give. All of it is plain data: it can be kept as JSON. */
 
 /**
- * How the numbers of one column are counted: cell k of `edges.length + 1` holds edges[k - 1] <= x < edges[k]. Learnt from
- * the reference, and the same for every window compared with it, so that counts of windows can be added.
+ * How the numbers of one column are counted: cell k of `edges.length + 1` holds edges[k - 1] <= x < edges[k]. Learnt
+ * from the reference, and the same for every window compared with it, so that counts of windows can be added.
  */
 export interface Binning {
   /** Rising, finite. A value with a cell of its own has two edges: itself and the next double. */
@@ -137,7 +137,10 @@ export interface DriftFeature {
   /** Share of the model's importance, >= 0. */
   readonly importance: number;
   readonly comparison: Comparison;
-  /** The same effect on past quiet windows: of the reference's own windows against its rest (`quietOf`), or of earlier ticks. */
+  /**
+   * The same effect on past quiet windows: of the reference's own windows against its rest (`quietOf`), or of earlier
+   * ticks.
+   */
   readonly nullEffects: readonly number[];
   /** How far the share of missing values moved on them, >= 0. */
   readonly nullMissing?: readonly number[];

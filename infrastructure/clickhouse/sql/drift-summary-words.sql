@@ -4,7 +4,12 @@
 -- @STEP@     length of a window, ms; the first begins at @FROM@
 -- {kept:Array(String)}  categories that are kept, as the place of their column, a colon, and the word
 -- Answer: w (from 0), c (from 1), word ('' for missing and for others), kind (0 missing, 1 kept, 2 another), rows.
-SELECT w, c, if(kind = 1, found, '') AS word, multiIf(found = '', 0, has({kept:Array(String)}, concat(toString(c), ':', found)), 1, 2) AS kind, count() AS rows
+SELECT
+  w,
+  c,
+  multiIf(found = '', 0, has({kept:Array(String)}, concat(toString(c), ':', found)), 1, 2) AS kind,
+  if(kind = 1, found, '') AS word,
+  count() AS rows
 FROM
 (
   SELECT intDiv(toUnixTimestamp64Milli(at) - toInt64(@FROM@), @STEP@) AS w, words

@@ -10,7 +10,7 @@ import {
 import { ensureTables, removeTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
 import { predictionEncoder } from '../../../infrastructure/clickhouse/rows.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
-import { isPresent, learnBinning, presentSorted } from '../../../models/drift/binning.ts';
+import { discreteBinning, isPresent, learnBinning, presentSorted } from '../../../models/drift/binning.ts';
 import { compareWindows, driftOf } from '../../../models/drift/compare.ts';
 import { ksOfSamples, wassersteinOfSamples } from '../../../models/drift/distances.ts';
 import { learnCategories, summariseNumbers, summariseWords } from '../../../models/drift/summary.ts';
@@ -220,6 +220,30 @@ describe('drift in ClickHouse', () => {
       );
       expect(found?.ks, `${i} ${name}`).toBeCloseTo(ks, 12);
       expect(found?.wasserstein, name).toBeCloseTo(wasserstein, 10);
+    }
+  });
+
+  it('the figures of groups are those of scipy', async () => {
+    for (const { name, reference: before, current: after, psi, js, chiSquared } of scipy.tables) {
+      const rowsOf = (at: number, counts: readonly number[]) =>
+        `SELECT fromUnixTimestamp64Milli(toInt64(${at})) AS at, [toFloat64(t.1)] AS numbers
+         FROM (SELECT arrayJoin([${counts.map((n, i) => `(${i}, range(${n}))`).join(', ')}]) AS t) ARRAY JOIN t.2 AS each`;
+      const one: DriftSource = {
+        select: `${rowsOf(0, before)} UNION ALL ${rowsOf(1, after)}`,
+        numbers: ['group'],
+        words: [],
+      };
+      const binnings = { numbers: { group: discreteBinning(before.map((_, i) => i)) }, words: {} };
+      const [first, second] = [
+        { from: 0, to: 1 },
+        { from: 1, to: 2 },
+      ];
+      const { group: found } = await driftInSql(warehouse, one, binnings, first, second);
+      expect(found?.psi, name).toBeCloseTo(psi, 12);
+      expect(found?.js, name).toBeCloseTo(js, 12);
+      expect(found?.chiSquared?.statistic, name).toBeCloseTo(chiSquared.statistic, 8);
+      expect(found?.chiSquared?.degrees, name).toBe(chiSquared.degrees);
+      expect(found?.chiSquared?.p, name).toBeCloseTo(chiSquared.p, 12);
     }
   });
 

@@ -16,8 +16,8 @@ import { createRandom, type Random } from '../../../models/random.ts';
 import { DRIFT_STATISTICS, type DriftStatistic } from '../../../schemas/monitoring.ts';
 
 /**
- * A made-up airport: days differ by themselves (`mood`), so that no two quiet days have the same distributions, and with
- * 600 rows a day every test of significance says so.
+ * A made-up airport: days differ by themselves (`mood`), so that no two quiet days have the same distributions, and
+ * with 600 rows a day every test of significance says so.
  */
 const FEATURES: Readonly<Record<string, (random: Random, mood: number) => number>> = {
   delay_1h: (random, mood) => Math.exp(2 + 0.3 * mood + random.normal()),
