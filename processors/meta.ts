@@ -9,6 +9,8 @@ export interface SourceState {
   readonly partitions: number;
   /** Last source offset applied: a contribution at or below it is a repeat. */
   readonly mark: number;
+  /** The mark that this life of the state began with: -1, or what a backfill had taken from the archive. */
+  readonly begin: number;
   readonly runningMax: number | null;
   readonly watermark: number | null;
   readonly byClock: boolean;
@@ -18,8 +20,11 @@ export interface SourceState {
 
 /** All that the owner of a view partition and its readers must agree on. Event times in epoch ms, null for minus infinity. */
 export interface ViewMeta {
-  /** `clearing` while logs of an older life are being deleted: no frontier, nothing is read. */
-  readonly status: 'ready' | 'clearing';
+  /**
+   * `clearing` while logs of an older life are being deleted, `building` while a backfill writes: nothing is read,
+   * and who finds it clears on, but leaves a backfill alone.
+   */
+  readonly status: 'ready' | 'clearing' | 'building';
   /** Changes with every life of the state, so that no clearing is taken for another. */
   readonly life: string;
   /** Next offset of the view topic. */
@@ -36,6 +41,9 @@ export interface ViewMeta {
   readonly oldestExactHead: number | null;
   /** What a backfill built this state from; null where Kafka alone is all. */
   readonly history: { readonly imports: readonly string[]; readonly until: number } | null;
+  /** Contributions of the log that this life took, and that it refused; repeats apart. */
+  readonly applied: number;
+  readonly refused: number;
 }
 
 export class UnknownMetaFormat extends MillraceError {
@@ -43,7 +51,7 @@ export class UnknownMetaFormat extends MillraceError {
   readonly retriable = false;
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
   return {
@@ -56,6 +64,8 @@ export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
     baseOpen: cut,
     oldestExactHead: null,
     history: null,
+    applied: 0,
+    refused: 0,
   };
 }
 
@@ -99,6 +109,7 @@ export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section):
     [key]: {
       partitions: section.partitions,
       mark: Math.max(section.to, known?.mark ?? -1),
+      begin: known?.begin ?? -1,
       runningMax: section.runningMax,
       watermark: section.watermark,
       byClock: section.byClock,

@@ -40,6 +40,9 @@ export class StateInTheWay extends MillraceError {
 /** A commit blocks every reader of the store while it lasts. */
 const MOST_KEYS = 500;
 const MOST_BYTES = 512 * 1024;
+const MOST_TRIES = 50;
+
+type Change = Pick<Commit, 'expected' | 'next' | 'sets' | 'deletes'>;
 
 /** floor(E - S, g): what is older is compacted away, as live with the frontier at E. */
 export function exactHead(view: View, to: number, resolution: number): number {
@@ -47,8 +50,8 @@ export function exactHead(view: View, to: number, resolution: number): number {
 }
 
 /**
- * Puts a built partition in the place of whatever stood there: a meta that says `clearing` first, so that
- * nobody reads and no owner can commit; then the old logs go, the new ones come, and the meta says ready.
+ * Puts a built partition in the place of whatever stood there: a meta that says `building` first, so that
+ * nobody reads and its owner leaves it alone; then the old logs go, the new ones come, and the meta says ready.
  * Each step is guarded by the meta before it.
  */
 export async function writePartition(
@@ -57,31 +60,40 @@ export async function writePartition(
   meta: ViewMeta,
 ): Promise<{ keys: number; bytes: number }> {
   const metaKey = keys.meta(part.key);
-  const clearing = encodeMeta({ ...meta, status: 'clearing' });
+  const building = encodeMeta({ ...meta, status: 'building' });
   const { stateExtra } = project.retention;
-  const commit = async (change: Pick<Commit, 'expected' | 'next' | 'sets' | 'deletes'>): Promise<void> => {
+  const tryCommit = async (change: Change): Promise<boolean> => {
     const [result] = await store.commit([
       { ...change, metaKey, appends: [], logTtlMs: reachOf(part.view) + stateExtra, metaTtlMs: stateExtra },
     ]);
-    if (result?.status !== 'committed')
+    return result?.status === 'committed';
+  };
+  const commit = async (change: Change): Promise<void> => {
+    if (!(await tryCommit(change)))
       throw new StateInTheWay(
-        `Partition ${part.partition} of view ${part.view.id} was written by another process during the backfill; stop the features streams of ${project.prefix} and run it again.`,
+        `Partition ${part.partition} of view ${part.view.id} was written by another process during the backfill; see that no other backfill of ${project.prefix} runs, and run it again.`,
       );
   };
-  const [[found = null] = []] = await store.read([[metaKey]]);
-  await commit({ expected: found, next: clearing, sets: [], deletes: [] });
+  for (let tries = 1; ; tries += 1) {
+    // Its owner may commit between the look and the call.
+    const [[found = null] = []] = await store.read([[metaKey]]);
+    const begin = { expected: found, next: building, sets: [], deletes: [] };
+    if (tries >= MOST_TRIES) await commit(begin);
+    else if (!(await tryCommit(begin))) continue;
+    break;
+  }
   for await (const page of oldKeys(store, part.key)) {
-    await commit({ expected: clearing, next: clearing, sets: [], deletes: page });
+    await commit({ expected: building, next: building, sets: [], deletes: page });
   }
   let written = { keys: 0, bytes: 0 };
   for (const sets of pages(part, to)) {
-    await commit({ expected: clearing, next: clearing, sets, deletes: [] });
+    await commit({ expected: building, next: building, sets, deletes: [] });
     written = {
       keys: written.keys + sets.length,
       bytes: written.bytes + sets.reduce((sum, [, value]) => sum + value.length, 0),
     };
   }
-  await commit({ expected: clearing, next: encodeMeta(meta), sets: [], deletes: [] });
+  await commit({ expected: building, next: encodeMeta(meta), sets: [], deletes: [] });
   return written;
 }
 

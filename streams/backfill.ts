@@ -9,7 +9,7 @@ import { keys, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { floorTo, HOUR } from '../schemas/time.ts';
 import type { View } from '../schemas/view.ts';
-import { readImports, readMarks, sourceStates } from './backfill-archive.ts';
+import { raiseToFeeding, readImports, readMarks, sourceStates } from './backfill-archive.ts';
 import {
   type BuiltPartition,
   exactHead,
@@ -67,14 +67,14 @@ const PRUNE_EVERY = 6 * HOUR;
  * Writes the state of views as if features had applied their logs up to the marks it names, and imported
  * history, which has none: the same contributions through the same folding and compaction. First every view
  * partition's log gets a `history` section, so that a rebuild knows that Kafka alone is not all; then the
- * logs; the meta last, which until then says `clearing`, so that nobody reads half a state.
+ * logs; the meta last, which until then says `building`, so that nobody reads half a state.
  * Throws StateInTheWay, WarehouseError, StoreError, KafkaError.
  */
 export async function backfillState(options: BackfillStateOptions): Promise<BackfillStateReport> {
   const { project, warehouse, kafka, to } = options;
   const views = options.views ?? project.views;
   if (options.replace !== true) await refuseLiveState(options, views);
-  const marks = await readMarks(options, views);
+  const marks = await raiseToFeeding(options, views, await readMarks(options, views));
   const imports = await readImports(options, views);
   const from = startFor(views, to - views.reduce((most, { slack }) => Math.max(most, slack), 0));
 
@@ -133,6 +133,8 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
         baseOpen: false,
         oldestExactHead: exactHead(view, to, view.resolution),
         history: { imports: imports.ids, until: to },
+        applied: 0,
+        refused: 0,
       };
       const done = await writePartition(options, part, meta);
       entities += part.state.entities;

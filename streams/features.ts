@@ -19,7 +19,7 @@ import type { View } from '../schemas/view.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { Codecs } from './codecs.ts';
 import { type Compactions, compactGrown } from './compaction.ts';
-import { beginLife } from './life.ts';
+import { beginLife, isBuilding } from './life.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -56,6 +56,8 @@ export interface HeldView extends TopicPartition {
   readonly compactions: Compactions;
   /** Empty between two commits. */
   readonly folder: Folder;
+  /** A backfill is writing it: nothing is folded until its meta says ready. */
+  building: boolean;
 }
 
 interface Refused {
@@ -96,6 +98,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
           meta: EMPTY,
           compactions: new Map(),
           folder: new Folder(view),
+          building: false,
         });
       }
       await reread([...next.values()]);
@@ -108,10 +111,21 @@ export function createFeatures(deps: FeaturesDeps): Stream {
       const found = await store.read(states.map(({ key }) => [keys.meta(key)]));
       for (const [i, state] of states.entries()) {
         const bytes = found[i]?.[0] ?? null;
+        state.compactions.clear();
+        const building = isBuilding(bytes);
+        if (building && !state.building)
+          telemetry.note('features', 'a backfill writes', {
+            view: state.view.id,
+            partition: state.partition,
+          });
+        state.building = building;
+        if (building) {
+          state.expected = bytes;
+          continue;
+        }
         const alive = await beginLife(deps, state, bytes);
         state.expected = alive.bytes;
         state.meta = alive.meta;
-        state.compactions.clear();
       }
     }
 
@@ -124,7 +138,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
 
     async function recover(states: readonly HeldView[]): Promise<void> {
       await reread(states);
-      for (const state of states) await consumer.seek(state, state.meta.next);
+      for (const state of states) if (!state.building) await consumer.seek(state, state.meta.next);
     }
 
     /** Folds records of one view partition, in order, until the commit is large enough. */
@@ -254,7 +268,7 @@ export function createFeatures(deps: FeaturesDeps): Stream {
         const states = held;
         for (const { topic, partition, start } of poll.cut) {
           const state = states.get(`${topic}:${partition}`);
-          if (state === undefined) continue;
+          if (state === undefined || state.building) continue;
           const alive = await beginLife(deps, state, state.expected, { cutAt: start });
           state.expected = alive.bytes;
           state.meta = alive.meta;
@@ -263,14 +277,15 @@ export function createFeatures(deps: FeaturesDeps): Stream {
         const batches: Array<{ state: HeldView; records: readonly KafkaRecord[] }> = [];
         for (const { topic, partition, records, highWatermark } of poll.batches) {
           const state = states.get(`${topic}:${partition}`);
-          if (state === undefined) continue;
+          if (state === undefined || state.building) continue;
           telemetry.lag('features', topic, partition, highWatermark - (records.at(-1)?.offset ?? 0) - 1);
           batches.push({ state, records: records.filter(({ offset }) => offset >= state.meta.next) });
         }
         await work(batches.filter(({ records }) => records.length > 0));
-        if (poll.batches.length === 0 && clock.now() - checkedAt >= IDLE_POLL_MS) {
+        const looked = [...states.values()].filter(({ building }) => building || poll.batches.length === 0);
+        if (looked.length > 0 && clock.now() - checkedAt >= IDLE_POLL_MS) {
           checkedAt = clock.now();
-          await recoverMoved([...states.values()]);
+          await recoverMoved(looked);
         }
         healthy();
       }
@@ -318,8 +333,11 @@ export function applyBlock(
       continue;
     }
     const mark = meta.sources[`${section.topic}:${section.partition}`]?.mark ?? -1;
+    const refusedBefore = refused.length;
+    let taken = 0;
     for (const contribution of section.contributions) {
       if (contribution.offset <= mark) continue;
+      taken += 1;
       if (contribution.time < before)
         refused.push({
           section,
@@ -336,7 +354,12 @@ export function applyBlock(
         });
       else folder.add(contribution);
     }
-    meta = applyHeader(state, meta, section);
+    const left = refused.length - refusedBefore;
+    meta = {
+      ...applyHeader(state, meta, section),
+      applied: meta.applied + taken - left,
+      refused: meta.refused + left,
+    };
   }
   return meta;
 }
@@ -351,4 +374,6 @@ const EMPTY: ViewMeta = {
   baseOpen: false,
   oldestExactHead: null,
   history: null,
+  applied: 0,
+  refused: 0,
 };

@@ -88,6 +88,11 @@ export async function beginLife(
   return { bytes: encoded, meta: ready };
 }
 
+/** A backfill has begun to write the state and not ended. */
+export function isBuilding(bytes: Uint8Array | null): boolean {
+  return bytes !== null && !isTorn(bytes) && decodeMeta(bytes).status === 'building';
+}
+
 export function isTorn(bytes: Uint8Array): boolean {
   return bytes.byteLength === TORN.length && Buffer.from(bytes).toString() === TORN;
 }

@@ -1,6 +1,9 @@
+import type { Project } from '../../schemas/project.ts';
+import type { View } from '../../schemas/view.ts';
 import { backfillState } from '../../streams/backfill.ts';
 import { backfillRange } from '../../streams/vectors.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
+import { UsageError } from '../errors.ts';
 import { bytes, count, day, instant } from '../format.ts';
 import { instantOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
@@ -9,6 +12,7 @@ import { modelOf } from './predictions.ts';
 interface StateOptions {
   readonly to: number;
   readonly replace?: boolean;
+  readonly view?: readonly string[];
   readonly whole?: boolean;
 }
 
@@ -22,14 +26,19 @@ export const registerBackfill: Register = (program, run) => {
   const group = program.command('backfill').description('build features from the archive');
   group
     .command('state')
-    .description('write the online state as if the streams had run until then; they must stand still')
+    .description('write the online state as if the streams had run until then')
     .requiredOption('--to <time>', 'event time up to which the archive is folded', instantOption)
+    .option('--view <name...>', 'only these views (default: all)')
     .option('--replace', 'also where there is a state already')
     .option('--whole', 'nothing happened before the first imported event: windows may reach back of it')
     .addHelpText(
       'after',
       examples(
         ['millrace backfill state --to 2001-03-23', 'features as of 23 March'],
+        [
+          'millrace backfill state --to 2001-04-01 --view route --replace',
+          'a changed view, while the one before answers',
+        ],
         ['millrace backfill state --to 2026-01-05 --whole', 'of a business that began with its history'],
       ),
     )
@@ -48,6 +57,15 @@ export const registerBackfill: Register = (program, run) => {
     .action(run(vectors));
 };
 
+function viewOf(project: Project, name: string): View {
+  const view = project.views.find((one) => one.name === name || one.id === name);
+  if (view === undefined)
+    throw new UsageError(
+      `Project ${project.name} has no view '${name}'; it has ${project.views.map((one) => one.name).join(', ')}.`,
+    );
+  return view;
+}
+
 async function state(context: CommandContext, options: StateOptions): Promise<void> {
   const { output, signal } = context;
   const project = openProject(context);
@@ -61,6 +79,7 @@ async function state(context: CommandContext, options: StateOptions): Promise<vo
       kafka: platform.kafka,
       codecs: await platform.codecs(),
       to: options.to,
+      ...(options.view === undefined ? {} : { views: options.view.map((name) => viewOf(project, name)) }),
       replace: options.replace ?? false,
       whole: options.whole ?? false,
       signal,

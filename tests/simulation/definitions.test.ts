@@ -1,18 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Model, Project } from '../../schemas/project.ts';
 import { DAY, HOUR, MINUTE } from '../../schemas/time.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import type { ReplayItem } from '../../streams/replay.ts';
-import { edited } from './definitions.ts';
+import { type Definition, edited } from './definitions.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
 import { difference } from './truth.ts';
 import { ALL, World } from './world.ts';
-
-interface Definition {
-  readonly project: Project;
-  readonly model: Model;
-}
 
 /** Runs one definition over a stretch of events and stops it. */
 async function stretch(

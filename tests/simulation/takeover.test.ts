@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { layoutHash } from '../../schemas/layout.ts';
-import type { Model, Project } from '../../schemas/project.ts';
+import type { Project } from '../../schemas/project.ts';
 import { HOUR, MINUTE } from '../../schemas/time.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { createFeatures } from '../../streams/features.ts';
@@ -8,16 +8,11 @@ import { createIngest } from '../../streams/ingest.ts';
 import type { ReplayItem } from '../../streams/replay.ts';
 import { createTakeover, withViewsOf } from '../../streams/takeover.ts';
 import { SILENT } from '../../streams/telemetry.ts';
-import { edited } from './definitions.ts';
+import { type Definition, edited } from './definitions.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
 import { difference } from './truth.ts';
 import { ALL, FIXED, World } from './world.ts';
-
-interface Definition {
-  readonly project: Project;
-  readonly model: Model;
-}
 
 interface Running {
   stop(): Promise<void>;
