@@ -77,6 +77,8 @@ export function createInference(deps: InferenceDeps): Stream {
     let queues = new Map<number, RequestQueue>();
 
     let sending: Promise<void> = Promise.resolve();
+    /** A replay's clock may have been passed on, here or before this life, and no request answered since. */
+    let clockWent = true;
     /** Why the last send failed; seen at the next turn of the loop, whether anything more is to be sent or not. */
     let failure: unknown = null;
 
@@ -84,7 +86,7 @@ export function createInference(deps: InferenceDeps): Stream {
       await sending;
       queues = new Map();
       if (assigned.length === 0) return [];
-      await deps.models.refresh();
+      clockWent = true;
       const resumeOf = await readResumes(kafka, codecs.predictions, {
         predictions: predictionsTopic,
         shadow: shadowTopic,
@@ -161,8 +163,11 @@ export function createInference(deps: InferenceDeps): Stream {
       for (const item of readable)
         if (item.replayed) mustBeExact(item.request.event.id, vectorOf.get(item) ?? NO_KEY);
       const readAt = performance.now();
-      // What was registered before a replay's clock was sent holds for all that comes after it.
-      if (ready.some(({ clock: mark }) => mark !== null && mark.replay !== null)) await deps.models.refresh();
+      // A replay waits at a clock until the models are there that its past would have had.
+      if (clockWent && requests.length > 0) await deps.models.refresh();
+      clockWent =
+        ready.some(({ clock: mark }) => mark !== null && mark.replay !== null) ||
+        (clockWent && requests.length === 0);
       const rolesAt = deps.models.current();
       const scoringAt = performance.now();
       const answered: Array<{ readonly item: Ready; readonly prediction: Prediction }> = [];

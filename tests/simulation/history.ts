@@ -46,6 +46,7 @@ export async function history(
   const random = seeded(options.seed);
   const world = await World.create({
     partitions: options.partitions ?? 3,
+    hearingMs: () => Math.floor(random() * 200),
     ...(options.versions === undefined ? {} : { artefacts: options.versions.artefacts }),
     step: async (operation, clock) => {
       if (operation !== 'poll') await clock.sleep(Math.floor(random() * 4));

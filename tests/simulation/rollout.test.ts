@@ -72,14 +72,12 @@ async function sayAtTicks(world: World, items: readonly ReplayItem[]): Promise<L
   const at = planOf(items);
   await register(registry, 1, 'champion', null);
   let said = 0;
-  let waits = false;
   return {
     async next() {
       for (; said < WORDS.length; said += 1) {
         const [share, say] = WORDS[said] ?? expect.fail('no word');
-        // Asked again, the replay waits there: what the tick starts is done now.
-        waits = !waits;
-        if (waits) return at(share - 0.1);
+        const tick = at(share - 0.1);
+        if ((await world.passed()) < tick) return tick;
         await persist(() => say(registry, at(share)));
       }
       return Number.POSITIVE_INFINITY;
@@ -172,12 +170,12 @@ describe('challengers and a promotion in the middle of a replay', () => {
 
   for (const fault of FAULTS)
     it(`does so under: ${fault}`, { timeout: 120_000 }, async () => {
-      for (let seed = 1; seed <= 4; seed += 1)
+      for (let seed = 1; seed <= 3; seed += 1)
         await check({ seed, trips: 150, faults: [fault], faultEveryMs: 120 }, seed % 2 === 0);
     });
 
   it('does so under all of them together', { timeout: 300_000 }, async () => {
-    for (let seed = 200; seed < 220; seed += 1)
+    for (let seed = 200; seed < 212; seed += 1)
       await check(
         {
           seed,

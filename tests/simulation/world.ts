@@ -11,6 +11,7 @@ import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { DeadLetter, Prediction } from '../../schemas/records.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { topicSpecs } from '../../streams/apply.ts';
+import { readClock } from '../../streams/clock-record.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';
 import { createFeatures } from '../../streams/features.ts';
 import { followModels } from '../../streams/follow-models.ts';
@@ -55,6 +56,8 @@ export interface WorldOptions {
   readonly pollRecords?: (asked: number) => number;
   /** Versions of the model as the registry has them, with their artefacts by address; default: one fixed champion. */
   readonly artefacts?: ReadonlyMap<string, Uint8Array>;
+  /** How late a process hears what the registry says, ms of wall time. */
+  readonly hearingMs?: () => number;
 }
 
 /** The whole platform on the in-memory twins, in virtual time. */
@@ -69,6 +72,7 @@ export class World {
   readonly failures: Error[] = [];
   readonly #pollRecords: (asked: number) => number;
   readonly #artefacts: ReadonlyMap<string, Uint8Array> | null;
+  readonly #hearingMs: () => number;
 
   private constructor(
     options: WorldOptions,
@@ -82,6 +86,7 @@ export class World {
     const [source] = project.sources;
     if (model === undefined || source === undefined)
       throw new Error('a simulated project has a source and a model');
+    this.#hearingMs = options.hearingMs ?? (() => 0);
     this.#artefacts = options.artefacts ?? null;
     this.#pollRecords = options.pollRecords ?? ((asked) => asked);
     this.project = project;
@@ -178,6 +183,20 @@ export class World {
 
   #inference(deps: Omit<InferenceDeps, 'model' | 'models'>, model: Model): Stream {
     const artefacts = this.#artefacts;
+    const hearingMs = this.#hearingMs;
+    const slow: Kafka = {
+      ...deps.kafka,
+      reader: async (positions) => {
+        const reader = await deps.kafka.reader(positions);
+        return {
+          ...reader,
+          poll: async (maxWaitMs) => {
+            await deps.clock.sleep(hearingMs());
+            return reader.poll(maxWaitMs);
+          },
+        };
+      },
+    };
     if (artefacts === null) {
       const roles = { champion: { ...FIXED, layoutHash: model.layoutHash }, shadows: [] };
       return createInference({
@@ -191,6 +210,7 @@ export class World {
       async run(signal) {
         const models = await followModels({
           ...deps,
+          kafka: slow,
           prefix: deps.project.prefix,
           model: model.name,
           artefacts: { get: async (address) => artefacts.get(address) ?? new Uint8Array() },
@@ -266,6 +286,16 @@ export class World {
     const all = tails.flatMap((tail) => decodeAll(tail, (bytes) => this.codecs.predictions.decode(bytes)));
     const first = firstOf(all, ({ id }) => id);
     return { first, repeats: all.length - first.length };
+  }
+
+  /** Event time that has come through every partition, epoch ms: the least clock among the predictions. */
+  async passed(): Promise<number> {
+    const name = topics.predictions(this.project.prefix, this.model.name);
+    const tails = await readTails(this.broker.kafka(), name, 1e9);
+    const clocks = tails.map((tail) =>
+      tail.map((record) => readClock(record)?.time ?? Number.NEGATIVE_INFINITY),
+    );
+    return Math.min(...clocks.map((times) => Math.max(Number.NEGATIVE_INFINITY, ...times)));
   }
 
   /** Every record of the shadow topic and of the predictions topic, with when it was appended. */
