@@ -31,7 +31,7 @@ export type MissingReason = keyof typeof MISSING_REASONS;
 /** A figure with its interval. `value` is null, and `reason` says why, where the window has no answer; never NaN. */
 export interface Estimate {
   readonly value: number | null;
-  /** Null with `value`, and where one row alone says nothing of spread. */
+  /** Null with `value`, and where nothing can be said of the spread, as of one row. */
   readonly low: number | null;
   readonly high: number | null;
   readonly reason: MissingReason | null;

@@ -25,8 +25,8 @@ import {
   widen,
 } from './betting.ts';
 import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
+import { type BlockSums, meanBounds } from './bounds.ts';
 import { lossNano, NANO } from './loss.ts';
-import { addBlock, type MeanSequence, meanEstimate, NO_MEAN } from './mean-sequence.ts';
 import { MIN_BLOCK_ROWS } from './sequential.ts';
 import { figure, interval, many, percent, span } from './wording.ts';
 
@@ -65,7 +65,7 @@ export interface GuardVerdict {
   /** Labelled rows that both scored, in closed blocks. */
   readonly rows: number;
   readonly blocks: number;
-  /** Champion's mean log loss - the previous one's, nats a request: above 0 is worse; holds at every look at once. */
+  /** Champion's mean log loss - the previous one's, nats a request: above 0 is worse; bounds as in the shadow. */
   readonly loss: Estimate;
   readonly refusedShare: { readonly champion: number | null; readonly previous: number | null };
   /** Champion's mean score - rate of the labels; null without rows. */
@@ -91,7 +91,10 @@ export interface GuardState {
   readonly refusalCut: BlockCut;
   readonly lossScale: Scale;
   readonly biasScale: Scale;
-  readonly mean: MeanSequence;
+  /** Differences of log loss, oldest first. */
+  readonly blocks: readonly BlockSums[];
+  /** Labelled rows in them. */
+  readonly rows: number;
   readonly biasSum: number;
   readonly requests: number;
   readonly refusedByChampion: number;
@@ -117,7 +120,8 @@ export function startGuard(rules: GuardRules, startedAt: number): GuardState {
     refusalCut: startCut(REFUSAL_BLOCK_MS, REFUSAL_MIN_ROWS, startedAt),
     lossScale: NO_SCALE,
     biasScale: NO_SCALE,
-    mean: NO_MEAN,
+    blocks: [],
+    rows: 0,
     biasSum: 0,
     requests: 0,
     refusedByChampion: 0,
@@ -205,7 +209,8 @@ function judgeLoss(state: GuardState, { sums, rows }: Closed, end: number): Guar
       ...state,
       lossScale: widen(state.lossScale, loss, lossSquares),
       biasScale: widen(state.biasScale, bias, biasSquares),
-      mean: addBlock(state.mean, loss, rows),
+      blocks: [...state.blocks, { rows, sum: loss, squares: lossSquares }],
+      rows: state.rows + rows,
       biasSum: state.biasSum + bias,
       worse: wager(state.worse, loss - tolerance * rows, lossScale),
       above: wager(state.above, bias - maxBias * rows, biasScale),
@@ -245,11 +250,11 @@ function decide(state: GuardState, at: number): GuardState {
 }
 
 export function guardVerdict(state: GuardState): GuardVerdict {
-  const { rules, mean, requests, decided } = state;
+  const { rules, blocks, rows, requests, decided } = state;
   const code = decided?.code ?? 'watching';
   const share = (refused: number): number | null => (requests === 0 ? null : refused / requests);
-  const loss = meanEstimate(mean, rules.alpha);
-  const bias = mean.rows === 0 ? null : state.biasSum / mean.rows;
+  const loss = meanBounds(blocks, rules.alpha);
+  const bias = rows === 0 ? null : state.biasSum / rows;
   const refusedShare = {
     champion: share(state.refusedByChampion),
     previous: share(state.refusedByPrevious),
@@ -259,8 +264,8 @@ export function guardVerdict(state: GuardState): GuardVerdict {
     code,
     sentence: sentenceOf(code, state, loss, bias ?? 0, refusedShare),
     requests,
-    rows: mean.rows,
-    blocks: mean.blocks,
+    rows,
+    blocks: blocks.length,
     loss,
     refusedShare,
     bias,
@@ -275,12 +280,12 @@ export function guardVerdict(state: GuardState): GuardVerdict {
 
 function sentenceOf(
   code: GuardCode,
-  { rules, mean, requests }: GuardState,
+  { rules, blocks, rows, requests }: GuardState,
   loss: Estimate,
   bias: number,
   refused: GuardVerdict['refusedShare'],
 ): string {
-  const seen = `${many(mean.rows)} labelled requests in ${mean.blocks} block${mean.blocks === 1 ? '' : 's'} of ${span(rules.block)}`;
+  const seen = `${many(rows)} labelled requests in ${blocks.length} block${blocks.length === 1 ? '' : 's'} of ${span(rules.block)}`;
   const against = `log loss against the version before ${interval(loss)} over ${seen}`;
   switch (code) {
     case 'worse':
@@ -290,11 +295,11 @@ function sentenceOf(
     case 'badly_calibrated':
       return `Roll back: the new champion's mean score lies ${figure(Math.abs(bias))} ${bias > 0 ? 'above' : 'below'} the rate over ${seen}; ${figure(rules.maxBias)} is borne.`;
     case 'time_limit':
-      return mean.rows === 0
+      return rows === 0
         ? `Keep: ${span(rules.duration)} after the promotion no block of requests with labels had come together, so nothing spoke against the new champion.`
         : `Keep: ${span(rules.duration)} after the promotion nothing speaks against the new champion: ${against}.`;
     case 'watching':
-      return mean.rows === 0
+      return rows === 0
         ? `Keep watching: no complete block of labels yet (${many(requests)} requests).`
         : `Keep watching: ${against}.`;
   }

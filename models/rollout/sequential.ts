@@ -15,8 +15,8 @@ import type { Rollout } from '../../schemas/rollout.ts';
 import type { Estimate } from '../quality/types.ts';
 import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './betting.ts';
 import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
+import { type BlockSums, meanBounds } from './bounds.ts';
 import { lossNano, NANO } from './loss.ts';
-import { addBlock, type MeanSequence, meanEstimate, NO_MEAN } from './mean-sequence.ts';
 import { figure, interval, many, opposite, percent, span } from './wording.ts';
 
 /** Labelled requests that both versions scored. */
@@ -48,7 +48,10 @@ export interface ShadowVerdict {
   readonly rows: number;
   /** Observations that the test has seen. */
   readonly blocks: number;
-  /** Champion's mean log loss - challenger's, nats a request; the interval (1 - alpha) holds at every look at once. */
+  /**
+   * Champion's mean log loss - challenger's, nats a request. Each bound holds at every look at once, but for a chance of
+   * alpha; null while nothing can be said (some eight blocks).
+   */
   readonly gain: Estimate;
   /** E-values, the largest so far: 1 / alpha decides. */
   readonly evidence: {
@@ -70,7 +73,8 @@ export interface ShadowState {
   readonly startedAt: number;
   readonly cut: BlockCut;
   readonly scale: Scale;
-  readonly mean: MeanSequence;
+  /** Observations so far, oldest first. */
+  readonly blocks: readonly BlockSums[];
   readonly better: Bets;
   readonly tooSmall: Bets;
   readonly worse: Bets;
@@ -88,7 +92,7 @@ export function startShadow(rules: ShadowRules, startedAt: number): ShadowState 
     startedAt,
     cut: startCut(rules.block, MIN_BLOCK_ROWS, startedAt),
     scale: NO_SCALE,
-    mean: NO_MEAN,
+    blocks: [],
     better: NO_BETS,
     tooSmall: NO_BETS,
     worse: NO_BETS,
@@ -140,7 +144,7 @@ function judged(state: ShadowState, gain: number, squares: number, rows: number,
   const next = {
     ...state,
     scale: widen(state.scale, gain, squares),
-    mean: addBlock(state.mean, gain, rows),
+    blocks: [...state.blocks, { rows, sum: gain, squares }],
     better: wager(state.better, gain),
     tooSmall: wager(state.tooSmall, rules.minGain * rows - gain),
     worse: wager(state.worse, 0 - gain),
@@ -158,9 +162,9 @@ function judged(state: ShadowState, gain: number, squares: number, rows: number,
 }
 
 export function shadowVerdict(state: ShadowState): ShadowVerdict {
-  const { rules, mean, decided } = state;
+  const { rules, blocks, decided } = state;
   const code = decided?.code ?? 'watching';
-  const gain = meanEstimate(mean, rules.alpha);
+  const gain = meanBounds(blocks, rules.alpha);
   const evidence = {
     better: evidenceOf(state.better),
     tooSmall: evidenceOf(state.tooSmall),
@@ -169,20 +173,25 @@ export function shadowVerdict(state: ShadowState): ShadowVerdict {
   return {
     decision: code === 'watching' ? 'watch' : code === 'better' ? 'promote' : 'refuse',
     code,
-    sentence: sentenceOf(code, state, gain, evidence.better),
-    rows: mean.rows,
-    blocks: mean.blocks,
+    sentence: sentenceOf(code, rules, blocks, gain, evidence.better),
+    rows: rowsOf(blocks),
+    blocks: blocks.length,
     gain,
     evidence,
     decidedAt: decided?.at ?? null,
   };
 }
 
-function sentenceOf(code: ShadowCode, { rules, mean }: ShadowState, gain: Estimate, better: number): string {
-  const seen =
-    mean.rows === 0
-      ? 'no complete block yet'
-      : `${many(mean.rows)} requests in ${mean.blocks} block${mean.blocks === 1 ? '' : 's'} of ${span(rules.block)}`;
+const rowsOf = (blocks: readonly BlockSums[]): number => blocks.reduce((sum, { rows }) => sum + rows, 0);
+
+function sentenceOf(
+  code: ShadowCode,
+  rules: ShadowRules,
+  blocks: readonly BlockSums[],
+  gain: Estimate,
+  better: number,
+): string {
+  const seen = `${many(rowsOf(blocks))} requests in ${blocks.length} block${blocks.length === 1 ? '' : 's'} of ${span(rules.block)}`;
   switch (code) {
     case 'better':
       return `Promote: over ${seen} the challenger's log loss is lower by ${interval(gain)}; one that is no better would get here in at most ${percent(rules.alpha)} of shadows.`;
@@ -191,11 +200,11 @@ function sentenceOf(code: ShadowCode, { rules, mean }: ShadowState, gain: Estima
     case 'too_small':
       return `Refuse: over ${seen} the challenger gains ${interval(gain)}, less than the ${figure(rules.minGain)} that a promotion is worth.`;
     case 'time_limit':
-      return mean.rows === 0
+      return blocks.length === 0
         ? `Refuse: in ${span(rules.maxDuration)} no block of requests with labels came together, so nothing was shown; the champion stays.`
         : `Refuse: no difference was shown in ${span(rules.maxDuration)}: over ${seen} the challenger gains ${interval(gain)}; the champion stays.`;
     case 'watching':
-      return mean.rows === 0
+      return blocks.length === 0
         ? 'Keep watching: no complete block yet.'
         : `Keep watching: over ${seen} the challenger gains ${interval(gain)}; the evidence for it reached ${better.toFixed(1)} of ${many(1 / rules.alpha)}.`;
   }

@@ -73,7 +73,7 @@ describe('the shadow test', () => {
     const same = { ...rows, challenger: rows.champion };
     const watching = shadowVerdict(observeShadow(startShadow(rules, 0), part(same, 0, 15_000), 15 * DAY));
     expect(watching.code).toBe('watching');
-    expect(watching.gain).toEqual({ value: 0, low: 0, high: 0, reason: null });
+    expect(watching.gain).toEqual({ value: 0, low: null, high: null, reason: null });
     const ended = shadowVerdict(observeShadow(startShadow(rules, 0), same, 20 * DAY));
     expect(ended).toMatchObject({ decision: 'refuse', code: 'time_limit', decidedAt: 20 * DAY });
     expect(ended.sentence).toContain('no difference was shown in 20 d');
@@ -116,6 +116,34 @@ describe('the shadow test', () => {
         expect(JSON.stringify(state)).toBe(JSON.stringify(whole));
       }),
       { numRuns: 30 },
+    );
+  });
+
+  it('law: bounds and decisions never contradict each other, at any look', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 10_000 }),
+        fc.double({ min: -1, max: 1, noNaN: true }),
+        (seed, edge) => {
+          const rows = pairs(9, 1_000, edge, seed);
+          let state = startShadow(rules, 0);
+          for (let day = 0; day < 9; day++) {
+            state = observeShadow(state, part(rows, day * 1_000, (day + 1) * 1_000), (day + 1) * DAY);
+            const { code, gain } = shadowVerdict(state);
+            const { value, low, high } = gain;
+            if (code === 'better') expect(low ?? -1).toBeGreaterThanOrEqual(0);
+            if (code === 'worse') expect(high ?? 1).toBeLessThanOrEqual(0);
+            if (code === 'too_small') expect(high ?? 1).toBeLessThanOrEqual(rules.minGain + 1e-9);
+            if (code === 'watching') {
+              expect(low ?? 0).toBeLessThanOrEqual(0);
+              expect(high ?? 1).toBeGreaterThanOrEqual(rules.minGain - 1e-9);
+            }
+            if (low !== null && high !== null) expect(low).toBeLessThanOrEqual(high);
+            expect(Number.isFinite(value)).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 25 },
     );
   });
 
