@@ -1,5 +1,6 @@
 import type { Evaluation } from '../models/evaluation.ts';
 import { bytes, type Column, count, day, duration, percent, table } from './format.ts';
+import { alertLines, type LoopReport, modelLines, runLines, watchLines } from './loop-report.ts';
 import type { Colours } from './output.ts';
 
 /** What a demo found out, measured and counted; JSON as it is, text by `reportLines`. Times in ms. */
@@ -31,8 +32,10 @@ export interface Report {
     readonly from: number;
     readonly to: number;
     readonly ms: number;
-    /** The part without a pace, and its time. */
+    /** The part without a pace, and its time, waits for the loop left out. */
     readonly unlimited: { readonly events: number; readonly ms: number };
+    /** For monitoring and the trainings that it started. */
+    readonly watchedMs: number;
     /** Raw records sent, planted ones among them, clocks apart. */
     readonly sent: number;
     readonly planted: number;
@@ -58,6 +61,8 @@ export interface Report {
     /** Events a second of the paced part these were measured in. */
     readonly pace: number;
   } | null;
+  /** What watched the predictions and learnt again. */
+  readonly loop: LoopReport;
   readonly storage: {
     readonly redis: { readonly keys: number; readonly bytes: number };
     readonly tables: ReadonlyArray<{ readonly table: string; readonly rows: number; readonly bytes: number }>;
@@ -84,6 +89,14 @@ export function reportLines(report: Report, colours: Colours): string[] {
     ...eventLines(report, colours),
     ...heading('Model, on flights it had never seen', colours),
     ...qualityLines(report, colours),
+    ...heading('Watched, a day at a time', colours),
+    ...watchLines(report.loop, colours),
+    ...heading('Alerts', colours),
+    ...alertLines(report.loop, colours),
+    ...heading('Learnt again', colours),
+    ...runLines(report.loop, colours),
+    ...heading('Versions of the model', colours),
+    ...modelLines(report.loop, colours),
     ...heading('Latency', colours),
     ...latencyLines(report),
     ...heading('Storage', colours),
@@ -132,7 +145,7 @@ function storyLines(report: Report): string[] {
           'replay',
           `${day(replay.from)} to ${day(replay.to)}`,
           duration(replay.ms),
-          `${count(replay.sent)} raw events, ${count(replay.predictions)} predictions; ${rate(replay.unlimited.events, replay.unlimited.ms)} through the whole path where nothing paced them`,
+          `${count(replay.sent)} raw events, ${count(replay.predictions)} predictions; ${rate(replay.unlimited.events, replay.unlimited.ms)} through the whole path where nothing held them; ${duration(replay.watchedMs)} of waits for monitoring and training`,
         ],
         [
           'in all',

@@ -8,7 +8,7 @@ export const registerAudit: Register = (program, run) => {
   program
     .command('audit')
     .description(
-      'follow every raw record: accepted or refused, answered once, archived once; exit code 1 if not',
+      'follow every raw record: accepted or refused, taken by its views, answered once, archived once; exit code 1 if not',
     )
     .addHelpText('after', examples(['millrace audit', 'after the streams have caught up']))
     .action(
@@ -23,6 +23,7 @@ export const registerAudit: Register = (program, run) => {
             kafka: platform.kafka,
             warehouse: platform.warehouse,
             codecs: await platform.codecs(),
+            store: platform.store,
             onProgress: (records) => progress.update(records),
           });
           progress.done();
@@ -36,6 +37,10 @@ export const registerAudit: Register = (program, run) => {
             for (const one of result.models)
               output.line(
                 `${one.model}: ${count(one.requests)} requests, ${count(one.predictions)} predictions (${count(one.refused)} refused), ${count(one.repeats)} repeats; ${count(one.rows)} rows`,
+              );
+            for (const one of result.views)
+              output.line(
+                `${one.view}: ${count(one.contributions)} contributions = ${count(one.applied)} applied + ${count(one.refused)} refused (${count(one.repeats)} repeats and ${count(one.backfilled)} backfilled apart)`,
               );
             for (const finding of result.findings) output.line(`${red('✗')} ${finding}`);
             if (result.findings.length === 0) output.line(`${green('✓')} all adds up`);

@@ -6,12 +6,12 @@ export const HISTORY_TO = Date.UTC(2001, 2, 23);
  * Up to here the replay goes as fast as it is answered; the last day is paced, so that its latencies mean
  * something, and comes last, so that they are those of streams that have been running for a while.
  */
-export const PACED_FROM = Date.UTC(2001, 3, 8);
+export const PACED_FROM = Date.UTC(2001, 3, 15);
 /** Event time per wall time of the paced day. */
 export const PACE = 3_600;
-export const REPLAY_TO = Date.UTC(2001, 3, 9);
+export const REPLAY_TO = Date.UTC(2001, 3, 16);
 /** From REPLAY_TO to here only arrivals of flights that had departed: their outcomes. */
-export const LABELS_TO = Date.UTC(2001, 3, 9, 13, 15);
+export const LABELS_TO = Date.UTC(2001, 3, 16, 13, 15);
 
 /** Planted bad records, of each kind, chosen by this seed. */
 export const PLANTED_EACH = 20;

@@ -1,3 +1,4 @@
+import { createLoopLimit } from '../../streams/loop.ts';
 import { type ReplayResult, replay } from '../../streams/replay.ts';
 import { count, day, instant } from '../format.ts';
 import { startFeatureProbe } from '../probe.ts';
@@ -11,6 +12,8 @@ export interface Played {
   readonly sent: number;
   readonly planted: number;
   readonly unlimited: ReplayResult;
+  /** Of the unlimited part: waits for monitoring and what it started, ms. */
+  readonly watchedMs: number;
   readonly paced: ReplayResult;
   readonly featureMs: Float64Array;
 }
@@ -29,8 +32,11 @@ export async function play(stage: Stage): Promise<Played> {
     }),
     PACED_FROM,
   );
-  const options = { source: source.name, signal, waitLimitMs: 120_000 };
+  // At each tick of event time the replay waits until monitoring, and what it started, are through.
+  const loop = createLoopLimit({ warehouse: platform.warehouse, project });
+  const options = { source: source.name, signal, waitLimitMs: 120_000, loop };
 
+  const watching = stopwatch();
   const racing = output.progress('replay, unlimited', {
     total: file.count({ from: HISTORY_TO, to: PACED_FROM }),
     unit: 'events',
@@ -40,12 +46,16 @@ export async function play(stage: Stage): Promise<Played> {
     name: `${project.prefix}-unlimited`,
     items: items.before,
     speed: Number.POSITIVE_INFINITY,
-    onProgress: ({ sent, eventTime }) => racing.update(sent, instant(eventTime)),
+    onProgress: ({ sent, eventTime, tick }) => {
+      watching.at(tick ?? null);
+      racing.update(sent, tick == null ? instant(eventTime) : `watching ${day(tick - 1)}`);
+    },
   });
   signal.throwIfAborted();
-  const rate = (unlimited.sent * 1_000) / (unlimited.finishedAt - unlimited.startedAt);
+  const watchedMs = watching.total();
+  const rate = (unlimited.sent * 1_000) / (unlimited.finishedAt - unlimited.startedAt - watchedMs);
   racing.done(
-    `${count(unlimited.sent)} events to ${day(PACED_FROM - 1)}, ${count(rate)}/s through the whole path`,
+    `${count(unlimited.sent)} events to ${day(PACED_FROM - 1)}, ${count(rate)}/s through the whole path while nothing was waited for`,
   );
 
   const pacing = output.progress(`replay, ${count(PACE)}x`, {
@@ -58,12 +68,32 @@ export async function play(stage: Stage): Promise<Played> {
     name: `${project.prefix}-paced`,
     items: items.after,
     speed: PACE,
-    onProgress: ({ sent, eventTime }) => pacing.update(sent, instant(eventTime)),
+    onProgress: ({ sent, eventTime, tick }) =>
+      pacing.update(sent, tick == null ? instant(eventTime) : `watching ${day(tick - 1)}`),
   }).finally(() => probe.stop());
   const featureMs = await probe.stop();
   signal.throwIfAborted();
   pacing.done(`${count(paced.sent)} events to ${instant(paced.lastTime ?? LABELS_TO)}`);
-  return { sent: unlimited.sent + paced.sent, planted, unlimited, paced, featureMs };
+  return { sent: unlimited.sent + paced.sent, planted, unlimited, watchedMs, paced, featureMs };
+}
+
+/** Wall time for which the replay stood at a tick. */
+function stopwatch() {
+  let since: number | null = null;
+  let sum = 0;
+  return {
+    at(tick: number | null) {
+      if (tick !== null) since ??= performance.now();
+      else if (since !== null) {
+        sum += performance.now() - since;
+        since = null;
+      }
+    },
+    total() {
+      this.at(null);
+      return sum;
+    },
+  };
 }
 
 const SETTLE_WITHIN_MS = 90_000;

@@ -6,9 +6,13 @@ import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { composeStreams, STREAM_NAMES, type StreamName } from '../../streams/main.ts';
+import { stepTools } from '../../streams/pipelines-open.ts';
 import type { Platform } from '../../streams/platform.ts';
+import { createStepExecutor } from '../../streams/steps/execute.ts';
 import { runStreams } from '../../streams/supervise.ts';
 import type { CommandContext } from '../command.ts';
+import type { Environment } from '../environment.ts';
+import { codeVersion } from '../version.ts';
 
 /** Streams that run in processes of their own, beside this one. */
 export interface RunningStreams {
@@ -102,14 +106,17 @@ export async function startProcesses(
 export async function startInProcess(
   project: Project,
   platform: Platform,
-  log: string,
+  { dataDirectory, packageDirectory }: Environment,
 ): Promise<RunningStreams> {
-  const logger = createLogger({ process: 'demo', file: log });
+  const logger = createLogger({ process: 'demo', file: join(dataDirectory, 'logs/demo-embedded.log') });
   const telemetry = createTelemetry({ process: 'demo', logger });
-  const { kafka, store, warehouse, artefacts, clock } = platform;
+  const { kafka, store, warehouse, artefacts, clock, queue } = platform;
+  const execute = createStepExecutor(
+    stepTools(platform, project, { dataDirectory, codeVersion: codeVersion(packageDirectory) }),
+  );
   const codecs = await platform.codecs();
   const composed = await composeStreams(
-    { project, kafka, store, warehouse, artefacts, clock, codecs, telemetry },
+    { project, kafka, store, warehouse, artefacts, clock, codecs, telemetry, pipelines: { queue, execute } },
     STREAM_NAMES,
   );
   const stop = new AbortController();

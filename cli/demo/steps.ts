@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { backfillState } from '../../streams/backfill.ts';
@@ -98,13 +97,10 @@ export async function startStreams(stage: Stage, embedded: boolean): Promise<Run
     ['inference'],
     // Large inserts would make requests wait, so they have a process of their own.
     ['archive'],
+    ['monitoring', 'delivery', 'pipelines'],
   ] as const;
   const streams = embedded
-    ? await startInProcess(
-        project,
-        platform,
-        join(context.environment.dataDirectory, 'logs/demo-embedded.log'),
-      )
+    ? await startInProcess(project, platform, context.environment)
     : await startProcesses(context, project, groups);
   progress.done(
     embedded ? 'in this process' : `${groups.map((names) => names.join(' + ')).join(', ')}: a process each`,

@@ -1,14 +1,17 @@
 import { PLANTED, plantedCounts } from '../../infrastructure/readers/planted.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
+import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { Platform } from '../../streams/platform.ts';
 import type { CommandContext } from '../command.ts';
 import { count } from '../format.ts';
 import { quantileOf } from '../probe.ts';
 import type { Report } from '../report.ts';
+import { tellLoop } from './loop.ts';
 import { createMeasures, type Measures } from './measure.ts';
 import { HISTORY_TO, LABELS_TO, PACED_FROM, PLANTED_EACH, REPLAY_TO, SEED } from './plan.ts';
 import { type Played, play, settle } from './play.ts';
+import { type AlertReceiver, startReceiver } from './receiver.ts';
 import { type Closing, prepare, type Stage } from './stage.ts';
 import { build, learn, load, startStreams } from './steps.ts';
 
@@ -23,16 +26,16 @@ export interface Demo {
 }
 
 /** From nothing to a report, every step with its progress. What was started is stopped again when a step fails. */
-export async function runDemo(
-  context: CommandContext,
-  options: { readonly embedded: boolean },
-): Promise<Demo> {
+export async function runDemo(given: CommandContext, options: { readonly embedded: boolean }): Promise<Demo> {
   const began = performance.now();
   const closing: Closing[] = [];
   const close = async () => {
     for (const one of closing.splice(0).reverse()) await one();
   };
   try {
+    const receiver = await startReceiver();
+    closing.push(receiver.close);
+    const context = deliveredTo(given, receiver);
     const stage = await prepare(context, options.embedded, closing);
     const { project, source, model, platform } = stage;
     const imported = await load(stage);
@@ -50,6 +53,7 @@ export async function runDemo(
       replayed,
       counts,
       embedded: options.embedded,
+      receiver,
     });
     return {
       report: { ...report, elapsed: performance.now() - began },
@@ -71,11 +75,23 @@ interface Told {
   readonly replayed: Played;
   readonly counts: Awaited<ReturnType<Measures['counts']>>;
   readonly embedded: boolean;
+  readonly receiver: AlertReceiver;
+}
+
+/** Alerts go to the demo's receiver, unless the person has one. */
+function deliveredTo(context: CommandContext, receiver: AlertReceiver): CommandContext {
+  const { environment } = context;
+  const variables = {
+    MILLRACE_WEBHOOK_URL: receiver.url,
+    MILLRACE_ALLOW_PRIVATE: receiver.address,
+    ...environment.variables,
+  };
+  return { ...context, environment: { ...environment, variables } };
 }
 
 async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<Report, 'elapsed'>> {
   const { context, project, model, platform, file, source } = stage;
-  const { imported, backfilled, trained, replayed, counts, embedded } = told;
+  const { imported, backfilled, trained, replayed, counts, embedded, receiver } = told;
   const progress = context.output.progress('report');
   const quality = await measures.quality(HISTORY_TO, { from: HISTORY_TO, to: REPLAY_TO, asOf: LABELS_TO });
   const { paced, unlimited, featureMs } = replayed;
@@ -104,7 +120,11 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
       from: HISTORY_TO,
       to: paced.lastTime ?? LABELS_TO,
       ms: paced.finishedAt - unlimited.startedAt,
-      unlimited: { events: unlimited.sent, ms: unlimited.finishedAt - unlimited.startedAt },
+      unlimited: {
+        events: unlimited.sent,
+        ms: unlimited.finishedAt - unlimited.startedAt - replayed.watchedMs,
+      },
+      watchedMs: replayed.watchedMs,
       sent: replayed.sent,
       planted: replayed.planted,
       accepted: counts.accepted,
@@ -124,6 +144,17 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
       },
       pace: (paced.sent * 1_000) / Math.max(1, paced.finishedAt - paced.startedAt),
     },
+    loop: await tellLoop({
+      project,
+      model,
+      warehouse: platform.warehouse,
+      log: await createModelRegistry({
+        kafka: platform.kafka,
+        codec: (await platform.codecs()).models,
+        prefix: project.prefix,
+      }).log(),
+      received: receiver.received(),
+    }),
     storage: await measures.storage(platform),
     checks: checksOf(counts, replayed, plantedByCode(file, source)),
   };

@@ -101,6 +101,7 @@ async function build(context: StepContext, selections: readonly Selection[]): Pr
     model,
     warehouse,
     selections,
+    keep: true,
     signal,
     progress: (step) => {
       if (step.step === 'vectors')
