@@ -1,13 +1,14 @@
 import { createSender, type Sender } from '../infrastructure/alerting/sender.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type { Kafka, KafkaRecord, Position } from '../infrastructure/kafka/port.ts';
-import { type Delivery, deliveriesOf } from '../models/alerting/deliveries.ts';
+import { deliveriesOf } from '../models/alerting/deliveries.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { groups, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Alert } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { AlertLog, togetherOf } from './alert-log.ts';
+import { refresh, refreshedReceivers } from './alert-refresh.ts';
 import type { Codecs } from './codecs.ts';
 import { createDeliverer, DELIVERY_LIMITS, type DeliveryLimits } from './deliver.ts';
 import { liveOn, type Stream } from './stream.ts';
@@ -23,6 +24,8 @@ export interface DeliveryDeps {
   /** Default: HTTP to the receivers of the connections. */
   readonly sender?: Sender;
   readonly limits?: Partial<DeliveryLimits>;
+  /** How often an Alertmanager is told again of what fires, ms. */
+  readonly refreshMs?: number;
   /** 0 <= x < 1; default Math.random. */
   readonly random?: () => number;
 }
@@ -30,6 +33,8 @@ export interface DeliveryDeps {
 /** A poll does not hear the signal to stop. */
 const LONGEST_POLL_MS = 200;
 const MAX_POLL_RECORDS = 1_000;
+/** As often as Prometheus tells its own. */
+const REFRESH_MS = 60_000;
 /** Groups of changes on their way; more wait in Kafka. */
 const MAX_UNDER_WAY = 64;
 /** What a delivery that is being sent may still take when the stream stops. */
@@ -58,6 +63,8 @@ export function createDelivery(deps: DeliveryDeps): Stream {
     createSender({ from: { project: project.name, prefix }, connections, now: () => clock.now() });
   const limits = { ...DELIVERY_LIMITS, ...deps.limits };
   const deliverer = createDeliverer({ prefix, warehouse, sender, clock, telemetry, limits, random });
+  const reminded = refreshedReceivers(project);
+  const { refreshMs = REFRESH_MS } = deps;
   const isOn = (receiver: string) => (connections.receivers[receiver]?.url ?? '') !== '';
 
   async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
@@ -68,6 +75,9 @@ export function createDelivery(deps: DeliveryDeps): Stream {
     let underWay: UnderWay[] = [];
     let queues = new Map<string, Promise<unknown>>();
     let failures: unknown[] = [];
+    let refreshedAt = clock.now();
+    /** Receivers with a reminder that waits in their queue: one is enough. */
+    const reminding = new Set<string>();
 
     async function onAssigned(assigned: ReadonlyArray<{ readonly partition: number }>): Promise<Position[]> {
       turn.abort();
@@ -76,6 +86,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
       underWay = [];
       queues = new Map();
       failures = [];
+      reminding.clear();
       log = new AlertLog({ kafka, codec: codecs.alerts, prefix });
       if (assigned.length === 0) return [];
       const admin = await kafka.admin();
@@ -112,7 +123,10 @@ export function createDelivery(deps: DeliveryDeps): Stream {
       const item: UnderWay = { end, ended: false };
       underWay.push(item);
       const mine = turn.signal;
-      Promise.all(deliveries.map((delivery) => enqueue(delivery, mine))).then(
+      const told = deliveries.map((delivery) =>
+        enqueue(delivery.receiver, () => deliverer.deliver(delivery, mine)),
+      );
+      Promise.all(told).then(
         (ends) => {
           item.ended = ends.every((ended) => ended);
         },
@@ -122,14 +136,32 @@ export function createDelivery(deps: DeliveryDeps): Stream {
       );
     }
 
-    function enqueue(delivery: Delivery, mine: AbortSignal): Promise<boolean> {
-      const before = queues.get(delivery.receiver) ?? Promise.resolve();
-      const next = before.then(() => !mine.aborted && deliverer.deliver(delivery, mine));
+    /** After whatever the receiver is still to be told, so that it hears everything in its order. */
+    function enqueue(receiver: string, tell: () => Promise<boolean>): Promise<boolean> {
+      const mine = turn.signal;
+      const before = queues.get(receiver) ?? Promise.resolve();
+      const next = before.then(() => !mine.aborted && tell());
       queues.set(
-        delivery.receiver,
+        receiver,
         next.catch(() => {}),
       );
       return next;
+    }
+
+    function remind(): void {
+      if (clock.now() - refreshedAt < refreshMs || consumer.assignment().length === 0) return;
+      refreshedAt = clock.now();
+      const mine = turn.signal;
+      for (const receiver of reminded.filter((one) => !reminding.has(one))) {
+        reminding.add(receiver);
+        enqueue(receiver, async () => {
+          reminding.delete(receiver);
+          await refresh({ project, sender, deliverer, telemetry }, receiver, log.changes(), mine);
+          return true;
+        }).catch((error: unknown) => {
+          if (!mine.aborted) failures.push(error);
+        });
+      }
     }
 
     async function tellKafka(): Promise<void> {
@@ -163,6 +195,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
         }
         if (failures.length > 0) throw failures[0];
         await tellKafka();
+        remind();
         healthy();
       }
       await Promise.race([Promise.all(queues.values()), clock.sleep(DRAIN_MS)]);

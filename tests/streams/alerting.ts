@@ -2,7 +2,7 @@ import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
-import type { AlertRoute, AlertRule } from '../../schemas/alert.ts';
+import type { AlertRoute, AlertRule, Receiver } from '../../schemas/alert.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -37,8 +37,8 @@ export class Alerting {
     options: {
       readonly rules?: readonly AlertRule[];
       readonly routes?: readonly AlertRoute[];
-      /** Webhooks, by name. */
-      readonly receivers?: Readonly<Record<string, string>>;
+      /** By name; a text is the URL of a webhook. */
+      readonly receivers?: Readonly<Record<string, string | Receiver>>;
     } = {},
   ): Promise<Alerting> {
     const fields = trips.fields.map((field) => ({ ...field, name: field.name.replace(' ', '_') }));
@@ -54,9 +54,14 @@ export class Alerting {
       connections: {
         ...base.connections,
         receivers: Object.fromEntries(
-          Object.entries(receivers).map(([name, url]) => [name, { kind: 'webhook', url, secret: null }]),
+          Object.entries(receivers).map(([name, one]) => [
+            name,
+            typeof one === 'string' ? { kind: 'webhook', url: one, secret: null } : one,
+          ]),
         ),
-        allowPrivate: Object.values(receivers).flatMap((url) => (url === '' ? [] : [new URL(url).host])),
+        allowPrivate: Object.values(receivers)
+          .map((one) => (typeof one === 'string' ? one : one.url))
+          .flatMap((url) => (url === '' ? [] : [new URL(url).host])),
       },
     };
     const admin = await kafka.admin();

@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createSender } from '../../../infrastructure/alerting/sender.ts';
+import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
+import { createMemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import type { Delivery } from '../../../models/alerting/deliveries.ts';
 import type { Alert } from '../../../schemas/records.ts';
+import { Alerting, until } from '../../streams/alerting.ts';
+import { wall } from '../../streams/archived.ts';
 import { debianProgram, type Found } from '../prometheus/debian.ts';
 import { alert } from './alert.ts';
 import { Alertmanager } from './alertmanager.ts';
@@ -136,4 +140,37 @@ it('what Alertmanager does not take is refused with its reason', { timeout: 60_0
     kind: 'rejected',
     reason: expect.stringContaining('at least one label pair required'),
   });
+});
+
+it('an Alertmanager that has forgotten everything is told again of what fires', {
+  timeout: 60_000,
+}, async (context) => {
+  if (manager === null) return context.skip('reason' in found ? found.reason : '');
+  const held = manager;
+  await held.kill();
+  await held.start();
+  const warehouse = await createMemoryWarehouse();
+  const alerting = await Alerting.create(createMemoryBroker(wall).kafka(), warehouse, {
+    receivers: { am: { kind: 'alertmanager', url: held.url } },
+    routes: [{ severities: ['page'], rules: [], receivers: ['am'] }],
+  });
+  const active = async () => (await held.alerts()).map(({ labels }) => labels.fingerprint).sort();
+  const stream = alerting.deliver({ refreshMs: 200 });
+  try {
+    await alerting.append([alert(1, { at: Date.now() }), alert(2, { at: Date.now() })]);
+    await until('both are held', async () => (await active()).join() === 'f1,f2');
+    await held.kill();
+    await held.start();
+    await until('both are held again', async () => (await active()).join() === 'f1,f2');
+    await alerting.append([
+      alert(2, { id: 'f2:2', change: 2, state: 'resolved', endedAt: 1, at: Date.now() }),
+    ]);
+    await until('one is resolved', async () => (await active()).join() === 'f1');
+    await wall.sleep(600);
+    expect(await active(), 'and stays so').toEqual(['f1']);
+    expect(await alerting.deliveries(), 'reminders are not written down').toHaveLength(2);
+  } finally {
+    await stream.stop();
+    await warehouse.close();
+  }
 });
