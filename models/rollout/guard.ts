@@ -2,7 +2,8 @@
  * Watches a new champion against the one before it, which goes on in shadow, and rolls back by itself. Four bets, each
  * against a thing that is promised (betting.ts): the new champion's log loss is not above the previous one's by more than
  * `tolerance`; it does not refuse more requests than the previous one by a share of more than `maxRefused`; and its mean
- * score lies neither above nor below the rate by more than `maxBias`. The evidence of each counts a quarter, so that all
+ * score lies neither above nor below the rate by more than `maxBias` beyond where the previous one's lies (what both get
+ * wrong, a storm or a new timetable, no rollback would mend). The evidence of each counts a quarter, so that all
  * four together roll a good champion back with a chance of at most `alpha`, however often one looks. After `duration` the
  * champion is kept and the previous one may retire.
  *
@@ -26,9 +27,9 @@ import {
 } from './betting.ts';
 import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
 import { type BlockSums, meanBounds } from './bounds.ts';
+import { guardSentence } from './guard-sentence.ts';
 import { lossNano, NANO } from './loss.ts';
 import { MIN_BLOCK_ROWS } from './sequential.ts';
-import { figure, interval, many, percent, span } from './wording.ts';
 
 /** Requests after a promotion, scored by the new champion and by the one before it. */
 export interface GuardRows {
@@ -48,7 +49,7 @@ export type GuardRules = Rollout['guard'] & {
   readonly block: number;
   /** Share of requests that the new champion may refuse beyond what the previous one refuses; default .01. */
   readonly maxRefused?: number;
-  /** How far mean score and rate may lie apart; default .05. */
+  /** How much farther from the rate the mean score may lie than the previous one's; default .05. */
   readonly maxBias?: number;
 };
 
@@ -68,8 +69,8 @@ export interface GuardVerdict {
   /** Champion's mean log loss - the previous one's, nats a request: above 0 is worse; bounds as in the shadow. */
   readonly loss: Estimate;
   readonly refusedShare: { readonly champion: number | null; readonly previous: number | null };
-  /** Champion's mean score - rate of the labels; null without rows. */
-  readonly bias: number | null;
+  /** Mean score - rate of the labels; null without rows. */
+  readonly bias: { readonly champion: number | null; readonly previous: number | null };
   /** E-values over four, the largest so far: 1 / alpha rolls back. */
   readonly evidence: { readonly worse: number; readonly refusing: number; readonly badlyCalibrated: number };
   /** Event time, epoch ms; null while watching. */
@@ -95,7 +96,8 @@ export interface GuardState {
   readonly blocks: readonly BlockSums[];
   /** Labelled rows in them. */
   readonly rows: number;
-  readonly biasSum: number;
+  readonly biasOfChampion: number;
+  readonly biasOfPrevious: number;
   readonly requests: number;
   readonly refusedByChampion: number;
   readonly refusedByPrevious: number;
@@ -122,7 +124,8 @@ export function startGuard(rules: GuardRules, startedAt: number): GuardState {
     biasScale: NO_SCALE,
     blocks: [],
     rows: 0,
-    biasSum: 0,
+    biasOfChampion: 0,
+    biasOfPrevious: 0,
     requests: 0,
     refusedByChampion: 0,
     refusedByPrevious: 0,
@@ -174,7 +177,7 @@ export function observeGuard(state: GuardState, rows: GuardRows, completeTo: num
       add(refusals.sums, 1, Number.isNaN(before) ? 1 : 0);
     }
     if (label === NO_LABEL || Number.isNaN(score) || Number.isNaN(before)) continue;
-    const block = blockOf(cut, time, 4, closeLoss);
+    const block = blockOf(cut, time, 5, closeLoss);
     if (block === null) continue;
     block.rows++;
     const loss = lossNano(score, label) - lossNano(before, label);
@@ -183,6 +186,7 @@ export function observeGuard(state: GuardState, rows: GuardRows, completeTo: num
     add(block.sums, 1, Math.round(loss * loss * NANO));
     add(block.sums, 2, bias);
     add(block.sums, 3, Math.round(bias * bias * NANO));
+    add(block.sums, 4, Math.round((before - label) / NANO));
   }
   settleBoth(completeTo);
   if (next.decided === null && completeTo >= limit)
@@ -199,7 +203,7 @@ function add(sums: number[], at: number, value: number): void {
 }
 
 function judgeLoss(state: GuardState, { sums, rows }: Closed, end: number): GuardState {
-  const [loss = 0, lossSquares = 0, bias = 0, biasSquares = 0] = sums.map((sum) => sum * NANO);
+  const [loss = 0, lossSquares = 0, bias = 0, biasSquares = 0, before = 0] = sums.map((sum) => sum * NANO);
   const { tolerance, maxBias } = state.rules;
   const lossScale = scaleOf(state.lossScale);
   const biasScale = scaleOf(state.biasScale);
@@ -211,10 +215,11 @@ function judgeLoss(state: GuardState, { sums, rows }: Closed, end: number): Guar
       biasScale: widen(state.biasScale, bias, biasSquares),
       blocks: [...state.blocks, { rows, sum: loss, squares: lossSquares }],
       rows: state.rows + rows,
-      biasSum: state.biasSum + bias,
+      biasOfChampion: state.biasOfChampion + bias,
+      biasOfPrevious: state.biasOfPrevious + before,
       worse: wager(state.worse, loss - tolerance * rows, lossScale),
-      above: wager(state.above, bias - maxBias * rows, biasScale),
-      below: wager(state.below, 0 - bias - maxBias * rows, biasScale),
+      above: wager(state.above, bias - Math.max(0, before) - maxBias * rows, biasScale),
+      below: wager(state.below, 0 - bias - Math.max(0, 0 - before) - maxBias * rows, biasScale),
     },
     end,
   );
@@ -254,7 +259,8 @@ export function guardVerdict(state: GuardState): GuardVerdict {
   const code = decided?.code ?? 'watching';
   const share = (refused: number): number | null => (requests === 0 ? null : refused / requests);
   const loss = meanBounds(blocks, rules.alpha);
-  const bias = rows === 0 ? null : state.biasSum / rows;
+  const mean = (sum: number): number | null => (rows === 0 ? null : sum / rows);
+  const bias = { champion: mean(state.biasOfChampion), previous: mean(state.biasOfPrevious) };
   const refusedShare = {
     champion: share(state.refusedByChampion),
     previous: share(state.refusedByPrevious),
@@ -262,7 +268,7 @@ export function guardVerdict(state: GuardState): GuardVerdict {
   return {
     decision: code === 'watching' ? 'watch' : code === 'time_limit' ? 'keep' : 'rollback',
     code,
-    sentence: sentenceOf(code, state, loss, bias ?? 0, refusedShare),
+    sentence: guardSentence(code, state, loss, bias, refusedShare),
     requests,
     rows,
     blocks: blocks.length,
@@ -276,31 +282,4 @@ export function guardVerdict(state: GuardState): GuardVerdict {
     },
     decidedAt: decided?.at ?? null,
   };
-}
-
-function sentenceOf(
-  code: GuardCode,
-  { rules, blocks, rows, requests }: GuardState,
-  loss: Estimate,
-  bias: number,
-  refused: GuardVerdict['refusedShare'],
-): string {
-  const seen = `${many(rows)} labelled requests in ${blocks.length} block${blocks.length === 1 ? '' : 's'} of ${span(rules.block)}`;
-  const against = `log loss against the version before ${interval(loss)} over ${seen}`;
-  switch (code) {
-    case 'worse':
-      return `Roll back: the new champion's log loss is worse than the version before by more than the ${figure(rules.tolerance)} that is borne: ${interval(loss)} over ${seen}.`;
-    case 'refusing':
-      return `Roll back: the new champion refused ${percent(refused.champion ?? 0)} of ${many(requests)} requests, the version before ${percent(refused.previous ?? 0)}; ${percent(rules.maxRefused)} more is borne.`;
-    case 'badly_calibrated':
-      return `Roll back: the new champion's mean score lies ${figure(Math.abs(bias))} ${bias > 0 ? 'above' : 'below'} the rate over ${seen}; ${figure(rules.maxBias)} is borne.`;
-    case 'time_limit':
-      return rows === 0
-        ? `Keep: ${span(rules.duration)} after the promotion no block of requests with labels had come together, so nothing spoke against the new champion.`
-        : `Keep: ${span(rules.duration)} after the promotion nothing speaks against the new champion: ${against}.`;
-    case 'watching':
-      return rows === 0
-        ? `Keep watching: no complete block of labels yet (${many(requests)} requests).`
-        : `Keep watching: ${against}.`;
-  }
 }

@@ -96,12 +96,20 @@ describe('the guard after a promotion', () => {
     expect(judge({ days: 14, refused: 0.1 }).code).toBe('refusing');
   });
 
-  it('rolls back when scores have come to lie, even where the version before lies as much', () => {
-    const verdict = judge({ days: 14, both: 0.9 });
+  it('rolls back when its scores lie, however much log loss is borne', () => {
+    const patient = { ...rules, tolerance: 1 };
+    const verdict = judge({ days: 14, champion: 0.9 }, patient);
     expect(verdict).toMatchObject({ decision: 'rollback', code: 'badly_calibrated' });
-    expect(verdict.bias ?? 0).toBeGreaterThan(rules.maxBias ?? 0.05);
-    expect(verdict.sentence).toContain('above the rate');
-    expect(judge({ days: 14, both: -1.4 }).sentence).toContain('below the rate');
+    expect(verdict.bias.champion ?? 0).toBeGreaterThan(0.05);
+    expect(Math.abs(verdict.bias.previous ?? 1)).toBeLessThan(0.03);
+    expect(verdict.sentence).toMatch(/mean score lies 0\.\d+ above the rate over .* 0\.0500 more is borne/);
+    expect(judge({ days: 14, champion: -1.4 }, patient).sentence).toMatch(/lies 0\.\d+ below the rate/);
+  });
+
+  // Going back to the version before would mend nothing.
+  it('does not blame the new champion where both lie as much', () => {
+    expect(judge({ days: 14, both: 0.9 }).decision).toBe('keep');
+    expect(judge({ days: 14, both: -1.4 }).decision).toBe('keep');
   });
 
   it('keeps its claim: of 200 good champions at most 18 are rolled back', () => {
@@ -117,7 +125,7 @@ describe('the guard after a promotion', () => {
     const verdict = guardVerdict(
       observeGuard(startGuard(rules, 0), { ...rows, labels: rows.labels.fill(NO_LABEL) }, 14 * DAY),
     );
-    expect(verdict).toMatchObject({ decision: 'keep', rows: 0, bias: null });
+    expect(verdict).toMatchObject({ decision: 'keep', rows: 0, bias: { champion: null, previous: null } });
     expect(verdict.loss.reason).toBe('no_rows');
     expect(verdict.sentence).toContain('no block of requests with labels');
   });
