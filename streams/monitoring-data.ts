@@ -18,6 +18,8 @@ const WEEK = 7 * DAY;
 const WEEKS = 4;
 /** Robust deviations from what is usual that count as a change. */
 const LIMIT = 5;
+/** Share of refused, or late, records that is told of. */
+const MOST_REFUSED = 0.05;
 const LATE = new Set(['late', 'late_for_view']);
 
 export interface DataDeps {
@@ -151,6 +153,11 @@ async function refusals(deps: DataDeps, window: DataWindow): Promise<Measure[]> 
   const count = (rows: typeof letters) => rows.reduce((sum, row) => sum + row.rows, 0);
   const records = accepted + count(refused);
   const share = (rows: number) => (records === 0 ? null : rows / records);
+  const bound = (rows: number) => ({
+    value: share(rows),
+    threshold: MOST_REFUSED,
+    fired: (share(rows) ?? 0) > MOST_REFUSED,
+  });
   const base = shared(deps, window);
   const why = records === 0 ? { why: 'No record of the source came in the window.' } : {};
   const late = letters.filter(({ code }) => LATE.has(code));
@@ -158,14 +165,14 @@ async function refusals(deps: DataDeps, window: DataWindow): Promise<Measure[]> 
     measure({
       ...base,
       statistic: 'rejected',
-      value: share(count(refused)),
+      ...bound(count(refused)),
       rows: records,
       detail: { records: count(refused), ...why },
     }),
     measure({
       ...base,
       statistic: 'late',
-      value: share(count(late)),
+      ...bound(count(late)),
       rows: records,
       detail: { records: count(late), ...why },
     }),

@@ -91,25 +91,25 @@ async function partMeans(
        AND request_time >= fromUnixTimestamp64Milli({from:Int64})
        AND request_time < fromUnixTimestamp64Milli({to:Int64})`;
   return warehouse.query(
-    `SELECT toInt32(floor((at - {from:Int64}) / {step:Float64})) AS part, avg(score) AS mean
+    `SELECT toInt32(floor((at - {from:Int64}) / {step:Float64})) AS part, round(avg(score), 12) AS mean
      FROM (${select(tables.predictions(prefix, name))} UNION ALL ${select(tables.shadow(prefix, name))})
      GROUP BY part ORDER BY part`,
     { version, from, to, step },
   );
 }
 
-/** What watches what. DDM takes errors: a block that was worse than expected is one. */
+/** What watches what: blocks are few, so they are looked at often. DDM takes errors: a block that was worse than expected is one. */
 const WATCHERS: ReadonlyArray<{
   readonly detector: DetectorName;
   readonly subject: 'loss' | 'score';
   readonly options: object;
   readonly map: (value: number) => number;
 }> = [
-  { detector: 'page_hinkley', subject: 'loss', options: {}, map: (value) => value },
-  { detector: 'adwin', subject: 'loss', options: {}, map: (value) => value },
+  { detector: 'page_hinkley', subject: 'loss', options: { minCount: 30 }, map: (value) => value },
+  { detector: 'adwin', subject: 'loss', options: { every: 8 }, map: (value) => value },
   { detector: 'ddm', subject: 'loss', options: { minCount: 300 }, map: (value) => (value > 0 ? 1 : 0) },
   { detector: 'page_hinkley', subject: 'score', options: { twoSided: true }, map: (value) => value },
-  { detector: 'adwin', subject: 'score', options: {}, map: (value) => value },
+  { detector: 'adwin', subject: 'score', options: { every: 8 }, map: (value) => value },
 ];
 
 /**

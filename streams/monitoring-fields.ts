@@ -7,6 +7,10 @@ import { measure } from './monitoring-measures.ts';
 /** Windows before, whose least and largest values say what is in range. */
 const RANGE_WINDOWS = 14;
 
+/** Change of a share of nulls, and share of values out of range, that is told of. */
+const MOST_NULLS = 0.05;
+const MOST_OUTSIDE = 0.02;
+
 /** Fields of the events of one type in one window. */
 interface Extent {
   readonly kind: string;
@@ -89,7 +93,9 @@ export async function measureFields(
         // A field that this type never has is no news.
         if (before === 1 && (value === 1 || value === null)) return [];
         const detail = { source: source.name, usual: before, ...why };
-        return [measure({ ...base, subject: name, statistic: 'nulls', value, detail })];
+        const threshold = before === null ? null : Math.min(1, before + MOST_NULLS);
+        const fired = before !== null && value !== null && Math.abs(value - before) > MOST_NULLS;
+        return [measure({ ...base, subject: name, statistic: 'nulls', value, threshold, fired, detail })];
       }),
       ...source.fields.filter(isNumber).flatMap(({ name }, i) => {
         const [low, high] = [past?.lows[i] ?? null, past?.highs[i] ?? null];
@@ -97,7 +103,9 @@ export async function measureFields(
         const value = low === null || high === null ? null : share(outside[k]?.[i], rows);
         const unknown = low === null ? { why: 'There is no earlier value to say what is in range.' } : why;
         const detail = { source: source.name, usual: [low, high], ...unknown };
-        return [measure({ ...base, subject: name, statistic: 'out_of_range', value, detail })];
+        const fired = (value ?? 0) > MOST_OUTSIDE;
+        const bounds = { value, threshold: MOST_OUTSIDE, fired };
+        return [measure({ ...base, subject: name, statistic: 'out_of_range', ...bounds, detail })];
       }),
     ];
   });

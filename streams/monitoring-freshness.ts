@@ -2,7 +2,9 @@ import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import type { Measure } from '../schemas/monitoring.ts';
 import { tables } from '../schemas/names.ts';
-import { DAY } from '../schemas/time.ts';
+import type { Source } from '../schemas/project.ts';
+import { DAY, SECOND } from '../schemas/time.ts';
+import type { View } from '../schemas/view.ts';
 import { labelledQuery } from './labels.ts';
 import { measure } from './monitoring-measures.ts';
 import type { WindowDeps } from './monitoring-window.ts';
@@ -29,6 +31,7 @@ function quantileMeasures(
   name: string,
   found: Quantiles | undefined,
   why: string,
+  most: number | null = null,
 ): Measure[] {
   const { detail: _detail, ...rest } = shared;
   return NAMES.map((level, i) =>
@@ -38,10 +41,19 @@ function quantileMeasures(
       statistic: `${name}_${level}`,
       value: found === undefined || found.rows === 0 ? null : (found.at[i] ?? null),
       rows: found?.rows ?? 0,
+      threshold: most,
+      fired: most !== null && (found?.at[i] ?? 0) > most,
       detail: found === undefined || found.rows === 0 ? { why } : { unit: 'ms', most: found.most },
     }),
   );
 }
+
+/**
+ * What a read or a request may take without anybody being late, twice over: a feature is never younger than its
+ * view's readDelay, nor older than one step of its resolution beyond that; a request in order comes within outOfOrderness.
+ */
+const usualAge = (view: Pick<View, 'readDelay' | 'resolution'>) => 2 * (view.readDelay + view.resolution);
+const usualArrival = (source: Pick<Source, 'outOfOrderness'>) => 2 * source.outOfOrderness + 10 * SECOND;
 
 /**
  * How old features were when they were read (request time less as-of), by view, and how long after their time
@@ -65,9 +77,15 @@ export async function measureFreshness(deps: WindowDeps, window: Window): Promis
     { from, to },
   );
   const replayed = await replays(warehouse, project.prefix, window);
+  const source = project.sources.find(({ name }) => name === model.request.source);
+  const nameOf = (view: string) => view.split('@')[0] ?? view;
+  const mostOf = (id: string) => {
+    const view = project.views.find((one) => one.id === id);
+    return view === undefined ? null : usualAge(view);
+  };
   return [
     ...ages.flatMap((age) =>
-      quantileMeasures({ ...shared, subject: age.view.split('@')[0] ?? age.view }, 'feature_age', age, ''),
+      quantileMeasures({ ...shared, subject: nameOf(age.view) }, 'feature_age', age, '', mostOf(age.view)),
     ),
     ...quantileMeasures(
       shared,
@@ -76,6 +94,7 @@ export async function measureFreshness(deps: WindowDeps, window: Window): Promis
       replayed
         ? 'A replay brings its own clock: how far it lies behind the wall clock tells nothing.'
         : 'Nothing was asked in the window.',
+      source === undefined ? null : usualArrival(source),
     ),
   ];
 }
