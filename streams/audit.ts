@@ -13,6 +13,7 @@ import {
   tallyRows,
   unfinishedPartitions,
 } from './audit-books.ts';
+import { auditView, type ViewAudit } from './audit-views.ts';
 import { readClock } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { decodeProgress, progressKey } from './progress.ts';
@@ -22,6 +23,7 @@ import { decodeProgress, progressKey } from './progress.ts';
  *
  *   raw records = accepted + refused (late ones among them) = rows         clocks apart, for each source
  *   requests    = predictions (refused ones among them)     = rows         for each model
+ *   contributions = applied + refused                                      for each partition of a view
  *
  * What a stream has not come to is `waiting`, what stands in a topic that the archive has not read to its end
  * is `unarchived`: neither is wrong. What was passed and is nowhere is missing; what stands twice is double.
@@ -32,7 +34,7 @@ export interface AuditDeps {
   readonly kafka: Kafka;
   readonly warehouse: Warehouse;
   readonly codecs: Codecs;
-  /** Tells what ingest has worked; without it, what it has written last. */
+  /** Tells what ingest has worked (without it: what it has written last), and what views have taken (without it: nothing). */
   readonly store?: OnlineStore;
   readonly onProgress?: (records: number) => void;
 }
@@ -86,6 +88,8 @@ export interface Audit {
   readonly status: 'holds' | 'behind' | 'broken';
   readonly sources: readonly SourceAudit[];
   readonly models: readonly ModelAudit[];
+  /** Empty without a store. */
+  readonly views: readonly ViewAudit[];
   /** What does not add up, each one sentence. Empty where all holds. */
   readonly findings: readonly string[];
 }
@@ -107,6 +111,8 @@ interface SourceBooks {
   readonly audit: SourceAudit;
   /** Accepted raw offsets, by type of event. */
   readonly accepted: ReadonlyMap<string, Tally>;
+  /** Raw offsets that views refused, by writer. */
+  readonly refusedBy: ReadonlyMap<string, Tally>;
 }
 
 async function auditSource(books: Books, source: Source): Promise<SourceBooks> {
@@ -220,7 +226,7 @@ async function auditSource(books: Books, source: Source): Promise<SourceBooks> {
     missingRows,
     double,
   };
-  return { audit, accepted: byType };
+  return { audit, accepted: byType, refusedBy: views };
 }
 
 async function auditModel(books: Books, model: Model, asked: Tally, partitions: number): Promise<ModelAudit> {
@@ -284,7 +290,7 @@ function named({ count, places }: Found): string {
   return `${first.join(', ')}${count > first.length ? ', …' : ''}`;
 }
 
-function findingsOf(sources: readonly SourceAudit[], models: readonly ModelAudit[]) {
+function findingsOf({ sources, models, views }: Pick<Audit, 'sources' | 'models' | 'views'>) {
   const wrong: string[] = [];
   const open: string[] = [];
   const say = (found: Found, sentence: string) => {
@@ -304,6 +310,15 @@ function findingsOf(sources: readonly SourceAudit[], models: readonly ModelAudit
     if (waiting > 0) open.push(`${waiting} requests wait for ${model}.`);
     if (unarchived > 0) open.push(`${unarchived} answers of ${model} wait for the archive.`);
   }
+  for (const { view, contributions, applied, refused, letters, off, without, waiting } of views) {
+    if (off.length > 0)
+      wrong.push(
+        `View ${view} does not add up in partition ${off.join(', ')}: ${contributions} contributions on its topic, ${applied} applied and ${refused} refused by its state, ${letters} of them in dead letters.`,
+      );
+    if (without.length > 0)
+      open.push(`View ${view} has no state that can be read in partition ${without.join(', ')}.`);
+    if (waiting > 0) open.push(`${waiting} contributions wait for the state of ${view}.`);
+  }
   return { wrong, open };
 }
 
@@ -321,15 +336,21 @@ export async function audit(deps: AuditDeps): Promise<Audit> {
   const books: Books = { ...deps, kept: archiveTables(project, deps.codecs), tick };
   const sources: SourceAudit[] = [];
   const models: ModelAudit[] = [];
+  const letters = new Map<string, ReadonlyMap<string, Tally>>();
   for (const source of project.sources) {
-    const { audit: one, accepted } = await auditSource(books, source);
+    const { audit: one, accepted, refusedBy } = await auditSource(books, source);
     sources.push(one);
+    letters.set(topics.raw(project.prefix, source.name), refusedBy);
     for (const model of project.models.filter(({ request }) => request.source === source.name)) {
       const asked = accepted.get(model.request.eventType) ?? new Tally();
       models.push(await auditModel(books, model, asked, source.partitions));
     }
   }
-  const { wrong, open } = findingsOf(sources, models);
+  const views: ViewAudit[] = [];
+  const { store } = deps;
+  if (store !== undefined)
+    for (const view of project.views) views.push(await auditView({ ...deps, store, tick, letters }, view));
+  const { wrong, open } = findingsOf({ sources, models, views });
   const status = wrong.length > 0 ? 'broken' : open.length > 0 ? 'behind' : 'holds';
-  return { status, sources, models, findings: [...wrong, ...open] };
+  return { status, sources, models, views, findings: [...wrong, ...open] };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Prediction } from '../../schemas/records.ts';
+import { auditViews } from './audited.ts';
 import { FAULTS, type Fault, type HistoryOptions, history } from './history.ts';
 import { difference } from './truth.ts';
 
@@ -14,6 +15,12 @@ async function check(options: HistoryOptions): Promise<{ repeats: number; faults
   );
   const requests = accepted.filter(({ event }) => event.type === 'trip.started');
   expect(first.length, `one prediction a request, ${story}`).toBe(requests.length);
+  for (const audit of await auditViews(world))
+    expect(audit, `contributions = applied + refused, ${story}`).toMatchObject({
+      off: [],
+      without: [],
+      waiting: 0,
+    });
   const byId = new Map<string, Prediction>(first.map((prediction) => [prediction.requestId, prediction]));
   for (const request of requests) {
     const prediction = byId.get(request.event.id);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MINUTE } from '../../schemas/time.ts';
+import { auditViews } from './audited.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
 import { difference } from './truth.ts';
@@ -44,6 +45,8 @@ describe('a live source on the twins', () => {
       const requests = accepted.filter(({ event }) => event.type === 'trip.started');
       expect(repeats).toBe(0);
       expect(first.length).toBe(requests.length);
+      for (const audit of await auditViews(world))
+        expect(audit).toMatchObject({ off: [], without: [], waiting: 0 });
       let scored = 0;
       for (const prediction of first) {
         const request = requests.find(({ event }) => event.id === prediction.requestId);

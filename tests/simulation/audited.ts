@@ -1,0 +1,21 @@
+import { topics } from '../../schemas/names.ts';
+import { Tally } from '../../streams/audit-books.ts';
+import { auditView, type ViewAudit } from '../../streams/audit-views.ts';
+import type { World } from './world.ts';
+
+/** What the states of all views took of their topics, by the books that `millrace audit` keeps. */
+export async function auditViews(world: World): Promise<ViewAudit[]> {
+  const { project, source, store, codecs } = world;
+  const writers = new Map<string, Tally>();
+  for (const { writer, sourcePartition, sourceOffset } of await world.deadLetters()) {
+    const tally = writers.get(writer) ?? new Tally();
+    tally.add(sourcePartition, sourceOffset);
+    writers.set(writer, tally);
+  }
+  const letters = new Map([[topics.raw(project.prefix, source.name), writers]]);
+  const kafka = world.broker.kafka();
+  const audits: ViewAudit[] = [];
+  for (const view of project.views)
+    audits.push(await auditView({ project, kafka, store, codecs, tick: () => {}, letters }, view));
+  return audits;
+}
