@@ -1,5 +1,6 @@
 import type { Kafka, OutgoingRecord, Position, TopicPartition } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
+import { LayoutMismatch } from '../models/artefact.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
 import { groups, topics } from '../schemas/names.ts';
@@ -10,7 +11,15 @@ import { Checkpoint } from './checkpoint.ts';
 import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { Gate } from './gate.ts';
-import { type Asked, answerOf, draftOf, type Models, predictionId, shadowId } from './predict.ts';
+import {
+  type Asked,
+  answerOf,
+  draftOf,
+  type Models,
+  predictionId,
+  type ScoringModel,
+  shadowId,
+} from './predict.ts';
 import { RequestQueue, type Waiting } from './requests.ts';
 import { NEXT_HEADER, OPEN_HEADER, readResumes } from './resume.ts';
 import { SnapshotReader } from './snapshot.ts';
@@ -68,6 +77,17 @@ export function createInference(deps: InferenceDeps): Stream {
   const rawTopic = topics.raw(prefix, source);
   const codec = codecs.validated(source);
   const name = `inference ${model.name}`;
+  const mismatched = new Set<number>();
+
+  /** Once a version: its refusals are counted like all others. */
+  function tellMismatch({ reason, modelVersion }: Prediction, scorer: ScoringModel | null): void {
+    if (reason !== 'layout_mismatch' || scorer === null || mismatched.has(modelVersion)) return;
+    mismatched.add(modelVersion);
+    telemetry.failure(
+      name,
+      new LayoutMismatch(`${model.name}, version ${modelVersion},`, scorer.layoutHash, model.layoutHash),
+    );
+  }
 
   async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
     const checkpoint = new Checkpoint(kafka, null);
@@ -180,11 +200,13 @@ export function createInference(deps: InferenceDeps): Stream {
         const draft = draftOf(model, askedOf(item, vector, now));
         const prediction = answerOf(draft, predictionId(event.id, model.name), vector, champion);
         tell(prediction);
+        tellMismatch(prediction, champion);
         answered.push({ item, prediction });
         for (const shadow of shadows) {
           if (item.request.offset <= (item.queue.shadowed.get(shadow.version) ?? -1)) continue;
-          const id = shadowId(event.id, model.name, shadow.version);
-          shadowed.push({ item, prediction: answerOf(draft, id, vector, shadow) });
+          const beside = answerOf(draft, shadowId(event.id, model.name, shadow.version), vector, shadow);
+          tellMismatch(beside, shadow);
+          shadowed.push({ item, prediction: beside });
         }
       }
       const scoredAt = performance.now();
