@@ -116,6 +116,8 @@ export async function carryOut(
         note = text;
       },
     };
+    // Told to end before it began: who only listens would not hear it any more.
+    abort.signal.throwIfAborted();
     const outcome = await deps.execute(call, abort.signal);
     const settled = await log.update(run.id, (now, at) => settle(now, name, token, outcome, run.told, at));
     return { run: settled, end: settled === null ? 'fenced' : 'settled' };

@@ -191,6 +191,12 @@ export function createPipelines(deps: PipelinesDeps): Stream {
       await guard(tick);
       if (await ticks.tickSettled(tick)) await finishTick(deps, tick, detail);
     }
+    if (project.pipelines.length > 0) return;
+    // Nobody waits for a tick here, but whoever promoted a version by hand wants it watched.
+    const [newest] = await deps.warehouse.query<{ rows: number; tick: number }>(
+      `SELECT count() AS rows, max(toUnixTimestamp64Milli(tick)) AS tick FROM ${quoteName(tables.ticks(project.prefix))}`,
+    );
+    if (newest !== undefined && newest.rows > 0) await guard(newest.tick);
   }
 
   let guarded = Number.NEGATIVE_INFINITY;

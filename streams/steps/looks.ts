@@ -1,5 +1,6 @@
 import type { StepOutcome } from '../pipelines-state.ts';
-import { decideShadow, lookAtShadow } from '../rollout.ts';
+import { decideShadow } from '../rollout.ts';
+import { firstScored } from '../rollout-rows.ts';
 import type { RegisterResult } from './register.ts';
 import { done, needed, refused, type StepContext, watching } from './tools.ts';
 
@@ -15,13 +16,13 @@ export async function shadowStep(context: StepContext): Promise<StepOutcome> {
   const { version, state } = registered;
   if (state === 'champion')
     return done({ version }, `version ${version} is the first champion: nothing to shadow`);
-  const registry = await context.registry();
-  const seen = await lookAtShadow({ registry, project, warehouse }, { model, version, upTo: call.run.told });
-  const begun = seen.verdict !== null || seen.change !== null;
-  return begun
-    ? done({ version }, `version ${version} is scored beside ${seen.champion ?? 'none'}`)
-    : watching({ version }, seen.sentence);
+  const first = await firstScored({ project, warehouse }, model.name, version, 'shadow');
+  return first === null || first >= call.run.told
+    ? watching({ version }, `version ${version} has scored no request in the shadow yet`)
+    : done({ version }, `version ${version} is scored in the shadow since ${instant(first)}`);
 }
+
+const instant = (time: number) => new Date(time).toISOString().replace('.000Z', 'Z');
 
 /** Until the test on the live topic has an answer; the registry says it. */
 export async function decideStep(context: StepContext): Promise<StepOutcome> {
