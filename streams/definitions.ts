@@ -133,5 +133,5 @@ function changedViews(deps: DefinitionsDeps, last: Definition): string {
   const known = new Set(before.views.map(({ id }) => id));
   const names = deps.project.views.filter(({ id }) => !known.has(id)).map(({ name }) => name);
   if (names.length === 0) return 'other files; every view stays as it is';
-  return `${names.length === 1 ? 'view' : 'views'} ${names.join(', ')} in a new version: the one before goes on answering until the new one has caught up`;
+  return `${names.length === 1 ? 'view' : 'views'} ${names.join(', ')} in a new version: the one before goes on answering until the new one has caught up: by itself when its windows have filled, or at once by 'millrace backfill state --view ${names.join(' ')} --replace --to TIME' while 'millrace run' feeds it`;
 }
