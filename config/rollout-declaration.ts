@@ -31,8 +31,8 @@ export const rolloutSchema = z
       .strictObject({
         alpha: chance.default(0.05).describe('Chance of promoting a version that is no better.'),
         min_gain: z.number().min(0).default(0.001).describe('Gain in log loss that is worth a promotion.'),
-        block: duration('Requests of this stretch count as one observation.').default('1h'),
-        max_duration: duration('Longest shadow; then the champion stays.').default('14d'),
+        block: duration('Requests of this stretch count as one observation.').default('1d'),
+        max_duration: duration('Longest shadow; then the champion stays.').default('28d'),
       })
       .prefault({})
       .describe('Beside the champion, on live requests.'),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DAY, HOUR } from '../../schemas/time.ts';
+import { DAY } from '../../schemas/time.ts';
 import { FILES, lines, load, problems } from './project.ts';
 
 const ALERTS = `rules:
@@ -26,7 +26,7 @@ describe('the loop that watches and learns', () => {
   it('has defaults for every model', () => {
     const [model] = load(FILES).models;
     expect(model?.monitoring.every).toBe(DAY);
-    expect(model?.rollout.shadow.block).toBe(HOUR);
+    expect(model?.rollout.shadow.block).toBe(DAY);
     expect(model?.search).toBeNull();
     expect(load(FILES).pipelines).toEqual([]);
   });
