@@ -1,17 +1,15 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
-import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import { evaluateTick } from '../models/alerting/evaluate.ts';
 import { MeasureBook } from '../models/alerting/windows.ts';
-import type { AlertRule } from '../schemas/alert.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Measure } from '../schemas/monitoring.ts';
-import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Alert } from '../schemas/records.ts';
 import { DAY } from '../schemas/time.ts';
 import { AlertLog } from './alert-log.ts';
 import type { Codecs } from './codecs.ts';
+import { readMeasures } from './monitoring-measures.ts';
 
 export interface AlertDeps {
   readonly project: Pick<Project, 'prefix' | 'alerting' | 'models'>;
@@ -48,12 +46,19 @@ export function createAlertEvaluator({
   let book: MeasureBook | null = null;
   let last = Number.NEGATIVE_INFINITY;
 
+  /** What was measured before `tick` of the windows that still count. */
+  async function newestBefore(tick: number): Promise<readonly Measure[]> {
+    const kinds = [...new Set(rules.map(({ kind }) => kind))];
+    if (kinds.length === 0) return [];
+    return readMeasures(warehouse, project.prefix, { kinds, endAfter: tick - span, before: tick });
+  }
+
   return {
     async evaluate(tick, measures) {
       await log.catchUp();
       if (book === null || tick <= last) {
         book = new MeasureBook(rules);
-        book.add(await readMeasures(warehouse, project.prefix, rules, tick - span, tick));
+        book.add(await newestBefore(tick));
       }
       book.add(measures.map((measure) => (measure.tick === tick ? measure : { ...measure, tick })));
       book.prune(tick - span);
@@ -89,29 +94,4 @@ export function lookback({ alerting, models }: Pick<Project, 'alerting' | 'model
     2 + Math.max(0, ...alerting.rules.map((rule) => Math.max(rule.forWindows, rule.resolveAfter)));
   const every = Math.max(...models.map(({ monitoring }) => monitoring.every), models.length === 0 ? DAY : 0);
   return windows * every + Math.max(0, ...models.map(({ monitoring }) => monitoring.labelWait));
-}
-
-/** The newest figure before `tick` of every window that ended after `since`. */
-async function readMeasures(
-  warehouse: Pick<Warehouse, 'query'>,
-  prefix: string,
-  rules: readonly AlertRule[],
-  since: number,
-  tick: number,
-): Promise<readonly Measure[]> {
-  const kinds = [...new Set(rules.map(({ kind }) => kind))];
-  if (kinds.length === 0) return [];
-  return warehouse.query<Measure>(
-    `SELECT kind, statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, detail,
-       toUnixTimestamp64Milli(\`from\`) AS "from", toUnixTimestamp64Milli(\`to\`) AS "to",
-       toUnixTimestamp64Milli(tick) AS tick
-     FROM (
-       SELECT * FROM ${quoteName(tables.measures(prefix))}
-       WHERE has({kinds:Array(String)}, kind)
-         AND \`to\` > fromUnixTimestamp64Milli({since:Int64}) AND tick < fromUnixTimestamp64Milli({tick:Int64})
-       ORDER BY tick DESC, at DESC
-       LIMIT 1 BY kind, statistic, model, version, subject, slice, \`from\`, \`to\`
-     )`,
-    { kinds, since, tick },
-  );
 }
