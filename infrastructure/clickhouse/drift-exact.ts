@@ -23,7 +23,8 @@ interface Figures {
   readonly ks: number;
   readonly wasserstein: number;
   readonly deviation: number;
-  readonly last_c: number;
+  readonly unseen_r: number;
+  readonly unseen_c: number;
   readonly min_r: number;
   readonly max_r: number;
   readonly min_c: number;
@@ -72,6 +73,7 @@ function comparisonOf(row: Figures, binning: Binning): Comparison {
   if (row.rows_r === 0 || row.rows_c === 0) return { ...nothing, ...rows };
   const [n, m] = [row.rows_r - row.missing_r, row.rows_c - row.missing_c];
   const both = n > 0 && m > 0;
+  const unseen = binning.discrete ? twoProportions(row.unseen_r, row.rows_r, row.unseen_c, row.rows_c) : null;
   return {
     status: statusOf(
       { rows: row.rows_r, missing: row.missing_r, min: row.min_r, max: row.max_r },
@@ -86,6 +88,7 @@ function comparisonOf(row: Figures, binning: Binning): Comparison {
     wassersteinScaled: both && row.min_r !== row.max_r ? row.wasserstein / row.deviation : null,
     chiSquared: { ...chiSquaredOf(row.chi_squared, row.degrees), effect: row.chi_effect },
     missing: twoProportions(row.missing_r, row.rows_r, row.missing_c, row.rows_c),
-    unseenShare: binning.discrete ? row.last_c / row.rows_c : null,
+    unseen,
+    unseenShare: unseen?.current ?? null,
   };
 }

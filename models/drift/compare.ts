@@ -40,6 +40,7 @@ export const nothing: Comparison = {
   wassersteinScaled: null,
   chiSquared: null,
   missing: null,
+  unseen: null,
   unseenShare: null,
 };
 
@@ -64,10 +65,17 @@ function numbers(reference: NumericSummary, current: NumericSummary): Comparison
     throw new RangeError('Windows counted in different cells cannot be compared; count both in the same.');
   const counts = [groupCounts(binning, reference.counts), groupCounts(binning, current.counts)] as const;
   const [n, m] = [reference.rows - reference.missing, current.rows - current.missing];
-  const unseen = binning.discrete ? (counts[1][groupCount(binning) - 1] as number) : 0;
+  const last = groupCount(binning) - 1;
   const shared = {
     ...byGroup(reference, current, [counts[0], counts[1]]),
-    unseenShare: binning.discrete ? unseen / current.rows : null,
+    ...(binning.discrete
+      ? unseenIn(
+          reference,
+          current,
+          counts[0][last] ?? 0,
+          newRows(counts[0], counts[1], counts[1][last] ?? 0),
+        )
+      : { unseen: null, unseenShare: null }),
   };
   const status = statusOf(reference, current);
   if (n === 0 || m === 0)
@@ -83,6 +91,18 @@ function numbers(reference: NumericSummary, current: NumericSummary): Comparison
     wasserstein,
     wassersteinScaled: deviation > 0 ? wasserstein / deviation : null,
   };
+}
+
+/** Current rows in groups that the reference never holds, and in the group of what no cell was learnt from. */
+function newRows(before: readonly number[], after: readonly number[], unknown: number): number {
+  // Where the last group is itself empty in the reference, it is among those counted.
+  const last = before.length - 1;
+  return after.reduce((sum, rows, i) => sum + (i !== last && before[i] === 0 ? rows : 0), unknown);
+}
+
+function unseenIn(reference: ColumnSummary, current: ColumnSummary, before: number, after: number) {
+  const unseen = twoProportions(before, reference.rows, after, current.rows);
+  return { unseen, unseenShare: unseen.current };
 }
 
 /** Each cell at the mean of its values; a cell of one value at that value, whatever its sum was rounded to. */
@@ -117,7 +137,6 @@ function words(reference: CategorySummary, current: CategorySummary): Comparison
   const names = [...new Set([...Object.keys(reference.counts), ...Object.keys(current.counts)])];
   const a = names.map((name) => reference.counts[name] ?? 0);
   const b = names.map((name) => current.counts[name] ?? 0);
-  const fresh = b.reduce((sum, count, i) => sum + (a[i] === 0 ? count : 0), current.others);
   const only = (counts: readonly number[], others: number) => {
     const held = counts.flatMap((count, i) => (count > 0 ? [i] : []));
     return others === 0 && held.length === 1 ? (held[0] as number) : null;
@@ -137,8 +156,7 @@ function words(reference: CategorySummary, current: CategorySummary): Comparison
     ksP: null,
     wasserstein: null,
     wassersteinScaled: null,
-    // Where the reference itself had too many categories to keep, `others` is not new.
-    unseenShare: reference.others === 0 ? fresh / current.rows : null,
+    ...unseenIn(reference, current, reference.others, newRows([...a, 0], [...b, 0], current.others)),
   };
 }
 

@@ -5,43 +5,57 @@ import type { Comparison, DriftFeature, DriftInput, DriftReason, DriftRule, Drif
 
 /** Least move of the share of missing values that is worth an alert. */
 export const MIN_MISSING = 0.05;
+/** Least rise of the share of values never seen before. */
+export const MIN_UNSEEN = 0.01;
+
+/** What may speak for a feature, and its part of the budget of false alarms. */
+const PARTS = { values: 1 / 2, missing: 1 / 4, new_categories: 1 / 4 } as const;
 
 /**
  * Which features drifted: those that fired first, each part by what the change may do to the model (shift x
  * importance).
  *
- * A feature has two faces, its distribution (the rule's statistic) and its share of missing values. It fires where
- * the effect of one is at least the declared one and more than quiet windows reach within half the budget of false
- * alarms (calibrate.ts), where both windows have enough rows, and where p, adjusted over all faces of all features,
- * keeps the declared rate of false discoveries. A window that is stuck or all missing need not pass the quiet ones,
- * unless some of them were so too. What is calendar by nature is compared and ranked, but neither fires nor counts
- * among what is compared.
+ * A feature has three faces: its distribution (the rule's statistic), its share of missing values, and that of values
+ * never seen before, where one renamed category of many shows that a distance hardly feels. It fires where the effect of
+ * one is at least the declared one and more than quiet windows reach within its part of the budget of false alarms
+ * (calibrate.ts), where both windows have enough rows, and where p, adjusted over all faces of all features, keeps the
+ * declared rate of false discoveries. A window that is stuck or all missing need not pass the quiet ones, unless some
+ * of them were so too. What is calendar by nature is compared and ranked, but neither fires nor counts among what is
+ * compared.
  */
 export function decideDrift({ features, rule }: DriftInput): DriftVerdict[] {
   const watched = features.filter(({ calendar }) => !calendar);
-  const values = quietOfAll(watched, rule, rule.statistic, ({ nullEffects }) => nullEffects);
+  const values = quietOfAll(watched, rule, 'values', ({ nullEffects }) => nullEffects);
   const missing = quietOfAll(watched, rule, 'missing', ({ nullMissing }) => nullMissing ?? []);
-  const faces = features.flatMap((feature) => [
-    valuesFace(feature, rule, values.get(feature.name) ?? UNKNOWN),
-    missingFace(feature, rule, missing.get(feature.name) ?? UNKNOWN),
-  ]);
+  const unseen = quietOfAll(watched, rule, 'new_categories', ({ nullUnseen }) => nullUnseen ?? []);
+  const byFeature = features.map((feature) => ({
+    own: valuesFace(feature, rule, values.get(feature.name) ?? UNKNOWN),
+    shares: [
+      missingFace(feature, rule, missing.get(feature.name) ?? UNKNOWN),
+      ...unseenFace(feature, rule, unseen.get(feature.name) ?? UNKNOWN),
+    ],
+  }));
+  const faces = byFeature.flatMap(({ own, shares }) => [own, ...shares]);
   const tested = faces.filter(({ barred }) => barred === null);
   const qs = benjaminiHochberg(tested.map(({ p }) => p ?? 1));
   const qOf = new Map(tested.map((face, i) => [face, qs[i] ?? 1]));
-  const shares = importanceShares(features);
+  const importances = importanceShares(features);
+  const judge = (face: Face) => judged(face, qOf.get(face) ?? null, rule);
   return features
-    .map(({ name, comparison }, i) => {
-      const [first, second] = [faces[2 * i], faces[2 * i + 1]].map((face) => judged(face, qOf, rule));
-      if (first === undefined || second === undefined) throw new Error('A feature has two faces.');
-      const best = speaks(first, second) ? first : second;
-      const { shift, known, ...verdict } = best;
+    .flatMap(({ name, comparison }, i) => {
+      const feature = byFeature[i];
+      if (feature === undefined) return [];
+      const best = feature.shares
+        .map(judge)
+        .reduce((spoken, next) => (speaksBefore(next, spoken) ? next : spoken), judge(feature.own));
+      const { shift, known: _, least: __, ...verdict } = best;
       return {
         shift,
         verdict: {
           name,
           ...verdict,
           why: sentence(best, comparison, rule),
-          impact: shift * (shares.get(name) ?? 0),
+          impact: shift * (importances.get(name) ?? 0),
         },
       };
     })
@@ -60,16 +74,16 @@ const UNKNOWN: Threshold = { quiet: null, usual: null };
 function quietOfAll(
   features: readonly DriftFeature[],
   rule: DriftRule,
-  statistic: DriftVerdict['statistic'],
+  part: keyof typeof PARTS,
   effects: (feature: DriftFeature) => readonly number[],
 ) {
   return quietThresholds(
     features.map((feature) => ({ name: feature.name, effects: effects(feature) })),
     {
-      falseAlarmsPerMonth: rule.falseAlarmsPerMonth / 2,
+      falseAlarmsPerMonth: rule.falseAlarmsPerMonth * PARTS[part],
       ticksPerMonth: rule.ticksPerMonth,
-      minEffect: statistic === 'missing' ? MIN_MISSING : rule.minEffect,
-      squared: statistic === 'psi',
+      minEffect: { values: rule.minEffect, missing: MIN_MISSING, new_categories: MIN_UNSEEN }[part],
+      squared: part === 'values' && rule.statistic === 'psi',
     },
   );
 }
@@ -116,22 +130,34 @@ function missingFace(feature: DriftFeature, rule: DriftRule, known: Threshold): 
   });
 }
 
-type Judged = ReturnType<typeof judgedFace>;
-
-function judged(face: Face | undefined, qOf: ReadonlyMap<Face, number>, rule: DriftRule) {
-  return face === undefined ? undefined : judgedFace(face, qOf.get(face) ?? null, rule);
+/** None for a feature of too many values to know them all. */
+function unseenFace(feature: DriftFeature, rule: DriftRule, known: Threshold): Face[] {
+  const { unseen } = feature.comparison;
+  if (unseen === null) return [];
+  return [
+    faceOf(feature, rule, {
+      statistic: 'new_categories',
+      effect: Math.max(0, unseen.difference),
+      least: MIN_UNSEEN,
+      threshold: Math.max(MIN_UNSEEN, known.quiet ?? 0),
+      known,
+      p: unseen.p,
+    }),
+  ];
 }
 
-function judgedFace(face: Face, q: number | null, rule: DriftRule) {
-  const { statistic, effect, threshold, p, known } = face;
+type Judged = ReturnType<typeof judged>;
+
+function judged(face: Face, q: number | null, rule: DriftRule) {
+  const { statistic, effect, least, threshold, p, known } = face;
   const reason = face.barred ?? reasonOf(face, q ?? 1, rule);
   const shift = effect === null ? 0 : effect / Math.max(threshold, 1e-12);
-  return { statistic, effect, threshold, p, q, fired: reason === 'fired', reason, shift, known };
+  return { statistic, effect, least, threshold, p, q, fired: reason === 'fired', reason, shift, known };
 }
 
-/** Whether the first of two faces speaks for the feature. */
-function speaks(first: Judged, second: Judged): boolean {
-  return first.fired === second.fired ? first.shift >= second.shift || !second.fired : first.fired;
+/** A share speaks for a feature only where it fires, and is further beyond its threshold than what would speak else. */
+function speaksBefore(share: Judged, other: Judged): boolean {
+  return share.fired && (!other.fired || share.shift > other.shift);
 }
 
 function reasonOf({ effect, least, threshold }: Face, q: number, rule: DriftRule): DriftReason {
@@ -158,13 +184,14 @@ const UNITS = {
   wasserstein: 'Wasserstein distance (reference deviations)',
   chi2: "Cramer's V",
   missing: 'a move of the share of missing values by',
+  new_categories: 'a rise of the share of values never seen before by',
 } as const;
 
 const digits = (value: number) => Number(value.toPrecision(3)).toString();
 const share = (value: number) => `${digits(value * 100)} %`;
 
 function sentence(one: Judged, comparison: Comparison, rule: DriftRule): string {
-  const { statistic, reason, effect, threshold, q, known } = one;
+  const { statistic, reason, effect, least, threshold, q, known } = one;
   const value = effect === null ? 'Nothing to compare' : `${UNITS[statistic]} ${digits(effect)}`;
   return `${capital(value)}${outcome()}${details(comparison)}.`;
 
@@ -175,7 +202,7 @@ function sentence(one: Judged, comparison: Comparison, rule: DriftRule): string 
       case 'too_few':
         return `: ${comparison.currentRows} rows against ${comparison.referenceRows}, where ${rule.minCount} are needed on each side`;
       case 'small_effect':
-        return ` is below the least effect of ${digits(statistic === 'missing' ? MIN_MISSING : rule.minEffect)}`;
+        return ` is below the least effect of ${digits(least)}`;
       case 'usual_effect':
         return ` is below ${digits(threshold)}, which quiet windows pass no more often than the budget allows`;
       case 'not_significant':

@@ -37,6 +37,8 @@ export interface Quiet {
   readonly nullEffects: readonly number[];
   /** How far the share of missing values moved, each >= 0. */
   readonly nullMissing: readonly number[];
+  /** By how much the share of values never seen before rose, each >= 0. */
+  readonly nullUnseen: readonly number[];
   /** Windows that were stuck or all missing. */
   readonly nullBroken: number;
 }
@@ -69,6 +71,7 @@ export function quietFrom(comparisons: readonly Comparison[], statistic: DriftSt
   return {
     nullEffects: comparisons.flatMap((one) => effectOf(one, statistic) ?? []),
     nullMissing: comparisons.flatMap(({ missing }) => (missing === null ? [] : Math.abs(missing.difference))),
+    nullUnseen: comparisons.flatMap(({ unseen }) => (unseen === null ? [] : Math.max(0, unseen.difference))),
     nullBroken: comparisons.filter(isBroken).length,
   };
 }

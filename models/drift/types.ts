@@ -99,7 +99,12 @@ export interface Comparison {
   /** Two samples, same groups as the PSI. */
   readonly chiSquared: ChiSquared | null;
   readonly missing: TwoProportions | null;
-  /** Share of the current rows that hold values between (or categories beside) those of a discrete reference. */
+  /**
+   * Rows with values of no known category: between the values, or beside the categories, that the cells were learnt
+   * from, and in the current window those too that the reference never holds. Null for what is not discrete.
+   */
+  readonly unseen: TwoProportions | null;
+  /** `unseen.current` */
   readonly unseenShare: number | null;
 }
 
@@ -144,6 +149,8 @@ export interface DriftFeature {
   readonly nullEffects: readonly number[];
   /** How far the share of missing values moved on them, >= 0. */
   readonly nullMissing?: readonly number[];
+  /** By how much the share of values never seen before rose on them, >= 0. */
+  readonly nullUnseen?: readonly number[];
   /** How many of them were stuck or all missing: where that happens by itself it is no news. */
   readonly nullBroken?: number;
 }
@@ -165,8 +172,8 @@ export type DriftReason = (typeof DRIFT_REASONS)[number];
 
 export interface DriftVerdict {
   readonly name: string;
-  /** Which figure speaks: the rule's, or the share of missing values where that moved further beyond its threshold. */
-  readonly statistic: DriftStatistic | 'missing';
+  /** Which figure speaks: the rule's, or a share where that moved further beyond its threshold. */
+  readonly statistic: DriftStatistic | 'missing' | 'new_categories';
   /** In that figure's unit; null where it could not be had. */
   readonly effect: number | null;
   /** What the effect must reach: the larger of the declared minimum and what quiet windows reach. */

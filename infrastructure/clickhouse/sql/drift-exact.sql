@@ -6,9 +6,10 @@
 -- @MISSING@  group of what is missing: above every other
 -- Answer: a row a column with rows: c (from 1 on @START@); of the reference (_r) and the current window (_c) the rows, the
 -- missing ones, least and most value; psi, js, ks, wasserstein (exact), deviation (of the reference); chi_squared with its
--- degrees and its effect; last_c, rows of the current window in the column's last group.
+-- degrees and its effect; unseen, rows in the column's last group, and of the current window in those the reference lacks.
 SELECT
-  c, rows_r, rows_c, missing_r, missing_c, psi, js, chi_squared, degrees, chi_effect, ks, wasserstein, deviation, last_c,
+  c, rows_r, rows_c, missing_r, missing_c, psi, js, chi_squared, degrees, chi_effect, ks, wasserstein, deviation,
+  unseen_r, unseen_c,
   arrayMin(xs_r) AS min_r, arrayMax(xs_r) AS max_r, arrayMin(xs_c) AS min_c, arrayMax(xs_c) AS max_c
 FROM
 (
@@ -21,7 +22,9 @@ FROM
     arraySum(b) AS rows_c,
     arraySum((g, k) -> if(g = @MISSING@, k, 0), g, a) AS missing_r,
     arraySum((g, k) -> if(g = @MISSING@, k, 0), g, b) AS missing_c,
-    arraySum((h, k) -> if(h = [@LAST@][c], k, 0), g, b) AS last_c,
+    [@LAST@][c] AS last,
+    arraySum((h, r) -> if(h = last, r, 0), g, a) AS unseen_r,
+    arraySum((h, r, k) -> if(h = last OR (r = 0 AND h != @MISSING@), k, 0), g, a, b) AS unseen_c,
     rows_r - missing_r AS n,
     rows_c - missing_c AS m,
     arrayMap(k -> k / rows_r, a) AS p,

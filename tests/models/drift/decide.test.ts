@@ -163,6 +163,38 @@ describe('planted drifts', () => {
     expect(verdicts[0]?.why).toMatch(/2\d(\.\d)? % are values never seen before/);
   });
 
+  it('one renamed category of 200 is found by its new name, though hardly a distance feels it', () => {
+    const draw = createRandom(21);
+    // A few large airports and many small ones.
+    const airports = (renamed: string) =>
+      Array.from({ length: 3_000 }, () => {
+        const name = `A${Math.floor(200 * draw.next() ** 3)}`;
+        return name === renamed ? 'NEW' : name;
+      });
+    const days = Array.from({ length: 14 }, () => airports(''));
+    const kept = learnCategories(days.flat());
+    const windowOfWords = (words: string[], at: number): WindowSummary => ({
+      from: at,
+      to: at + 1,
+      columns: { airport: summariseWords(words, kept) },
+    });
+    const quiet = referenceOf(days.map(windowOfWords));
+    const verdict = (words: string[]) => {
+      const current = windowOfWords(words, 99).columns.airport;
+      const before = quiet.whole.columns.airport;
+      const nulls = quietOf(quiet, 'psi').airport;
+      if (before === undefined || current === undefined || nulls === undefined) throw new Error('airport');
+      const comparison = driftOf(before, current);
+      const feature = { name: 'airport', calendar: false, importance: 1, comparison, ...nulls };
+      return decideDrift({ features: [feature], rule: { ...RULE, minEffect: 0.25 } })[0];
+    };
+    expect(verdict(airports(''))).toMatchObject({ fired: false, statistic: 'psi' });
+    const renamed = verdict(airports('A9'));
+    expect(renamed).toMatchObject({ fired: true, statistic: 'new_categories' });
+    expect(renamed?.effect).toBeLessThan(0.03);
+    expect(renamed?.why).toMatch(/never seen before by 0.01/);
+  });
+
   it('what is calendar by nature never fires, however large', () => {
     const night: Plant = (name, value) => (name === 'hour' ? value / 8 : value);
     const verdicts = decide(reference, windowOf(dayOf(random, night), 99));
