@@ -81,7 +81,8 @@ function changeOf(
     slice,
     value: measure.value,
     threshold: measure.threshold,
-    summary: fillSummary(rule.summary, measure),
+    // The rule's sentence tells of what is wrong; of what is over it would be untrue.
+    summary: state === 'resolved' ? `Over: ${before?.summary ?? ''}` : fillSummary(rule.summary, measure),
     tick,
     startedAt: begun ? run.first.from : before.startedAt,
     firedAt: state === 'firing' ? tick : begun ? null : before.firedAt,

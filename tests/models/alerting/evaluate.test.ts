@@ -64,6 +64,10 @@ describe('an alert', () => {
     });
     expect(again).toMatchObject({ change: 3, startedAt: 5 * DAY, endedAt: null });
     expect(new Set(run.changes.map(({ fingerprint }) => fingerprint)).size).toBe(1);
+    expect([fired?.summary, resolved?.summary]).toEqual([
+      'log_loss of late is 0.5.',
+      'Over: log_loss of late is 0.5.',
+    ]);
   });
 
   it('is pending until the condition held for windows in a row', () => {
