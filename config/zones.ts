@@ -1,51 +1,28 @@
 import { DAY, MINUTE } from '../schemas/time.ts';
+import { zoneOffsets } from '../schemas/zone-offset.ts';
 
 /**
- * Offsets of local clocks, from the time zone database of the JavaScript engine.
+ * Offsets of local clocks.
  * Zones change their offset on whole quarters of an hour, so one look-up a quarter is exact.
  */
 const QUARTER = 15 * MINUTE;
 const MAX_CACHED = 100_000;
 const MAX_ZONES = 10_000;
 
-const formats = new Map<string, Intl.DateTimeFormat | null>();
+const askers = new Map<string, ((time: number) => number) | null>();
 const offsets = new Map<string, Map<number, number>>();
 
-function formatOf(zone: string): Intl.DateTimeFormat | null {
-  const known = formats.get(zone);
+function askerOf(zone: string): ((time: number) => number) | null {
+  const known = askers.get(zone);
   if (known !== undefined) return known;
-  let format: Intl.DateTimeFormat | null = null;
+  let ask: ((time: number) => number) | null = null;
   try {
-    format = new Intl.DateTimeFormat('en-US', {
-      timeZone: zone,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-      era: 'short',
-    });
+    ask = zoneOffsets(zone);
   } catch {
-    // An unknown zone has no format: callers read null.
+    // An unknown zone has no clock: callers read null.
   }
-  if (formats.size < MAX_ZONES) formats.set(zone, format);
-  return format;
-}
-
-function measure(format: Intl.DateTimeFormat, time: number): number {
-  const parts: Record<string, string> = {};
-  for (const part of format.formatToParts(time)) parts[part.type] = part.value;
-  const local = Date.UTC(
-    Number(parts.year),
-    Number(parts.month) - 1,
-    Number(parts.day),
-    Number(parts.hour),
-    Number(parts.minute),
-    Number(parts.second),
-  );
-  return local - Math.floor(time / 1000) * 1000;
+  if (askers.size < MAX_ZONES) askers.set(zone, ask);
+  return ask;
 }
 
 /** Local clock minus UTC at `time`, ms; null for an unknown zone. */
@@ -55,9 +32,9 @@ export function zoneOffset(zone: string, time: number): number | null {
   const cached = known?.get(quarter);
   if (cached !== undefined) return cached;
   if (zone === 'UTC') return Number.isFinite(time) ? 0 : null;
-  const format = zone === '' || !Number.isFinite(time) ? null : formatOf(zone);
-  if (format === null) return null;
-  const offset = measure(format, quarter * QUARTER);
+  const ask = zone === '' || !Number.isFinite(time) ? null : askerOf(zone);
+  if (ask === null) return null;
+  const offset = ask(quarter * QUARTER);
   if (known === undefined) {
     known = new Map();
     if (offsets.size < MAX_ZONES) offsets.set(zone, known);

@@ -1,6 +1,6 @@
 import type { ByteWriter } from './bytes.ts';
 import { cursor, wideSigned, wideUnsigned } from './bytes.ts';
-import { addLast, addSquare, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE, SUM } from './columns.ts';
+import { addLast, addValue, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE, SUM } from './columns.ts';
 
 /**
  * A numeric tile on the wire. An input of a tile is absent (no contribution had it), single (one had) or many.
@@ -139,40 +139,21 @@ export function addNumericTile(
     const state = flags === STATES ? ((bytes[states + (i >> 2)] as number) >> ((i & 3) << 1)) & 3 : all;
     if (state === 0) continue;
     const part = parts[i] as number;
-    let slot = base + (at[i] as number);
     if (state === 1) {
-      rows[slot] = (rows[slot] as number) + 1;
-      if (part === 0) continue;
-      slot += 1;
-      const x = wideSigned(bytes, next);
-      next = cursor.at;
-      if ((part & SUM) !== 0) {
-        rows[slot] = (rows[slot] as number) + x;
-        slot += 1;
-      }
-      if ((part & SQUARE) !== 0) {
-        rows[slot] = (rows[slot] as number) + x * x;
-        slot += 1;
-      }
-      if ((part & LIMBS) !== 0) {
-        addSquare(rows, slot, x);
-        slot += 2;
-      }
-      if ((part & MIN) !== 0) {
-        if (x < (rows[slot] as number)) rows[slot] = x;
-        slot += 1;
-      }
-      if ((part & MAX) !== 0) {
-        if (x > (rows[slot] as number)) rows[slot] = x;
-        slot += 1;
+      let x = 0;
+      let time = start;
+      if (part !== 0) {
+        x = wideSigned(bytes, next);
+        next = cursor.at;
       }
       if ((part & LAST) !== 0) {
-        const after = wideUnsigned(bytes, next);
+        time += unpackTime(wideUnsigned(bytes, next));
         next = cursor.at;
-        addLast(rows, slot, start + unpackTime(after), x);
       }
+      addValue(layout, i, rows, base, x, time);
       continue;
     }
+    let slot = base + (at[i] as number);
     if (flags !== ALL_EQUAL) {
       count = wideUnsigned(bytes, next);
       next = cursor.at;

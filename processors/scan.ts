@@ -59,43 +59,13 @@ export class Cuts {
 
 const walk = new LogWalk();
 
-/** Adds every tile of a log of numeric tiles to its row. The plain form of what compile-scan.ts makes faster. */
-export function scanNumeric(
+/** Takes every tile of a log to its row: `add` is told where the tile's inputs begin, and answers where it ends. */
+function scanTiles(
   log: Uint8Array,
   levels: Float64Array,
-  layout: RowLayout,
-  cuts: Cuts,
-  rows: Float64Array,
+  { bounds }: Cuts,
+  add: (at: number, flags: number, start: number, row: number) => number,
 ): void {
-  const { bounds } = cuts;
-  let row = 0;
-  walk.begin();
-  while (walk.nextRun(log)) {
-    const step = levels[walk.level];
-    if (step === undefined) throw unknownFormat(log[0] as number);
-    let { at } = walk;
-    let start = 0;
-    for (let k = 0; k < walk.tiles; k += 1) {
-      const head = wideUnsigned(log, at);
-      start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
-      while (start >= (bounds[row] as number)) row += 1;
-      while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
-      at = addNumericTile(log, cursor.at, head % 4, start, layout, rows, row * layout.width);
-      if (at > log.length) throw cutShort();
-    }
-    walk.at = at;
-  }
-}
-
-/** Reads every tile of a log of sketches into entries, each under its row. */
-export function scanSketches(
-  log: Uint8Array,
-  levels: Float64Array,
-  layout: SketchLayout,
-  cuts: Cuts,
-  entries: Entries,
-): void {
-  const { bounds } = cuts;
   let row = 0;
   walk.begin();
   while (walk.nextRun(log)) {
@@ -107,12 +77,35 @@ export function scanSketches(
       const head = wideUnsigned(log, at);
       at = cursor.at;
       start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
-      const flags = head % 4;
       while (start >= (bounds[row] as number)) row += 1;
       while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
-      at = readSketchTile(log, at, flags, layout, entries, row);
+      at = add(at, head % 4, start, row);
       if (at > log.length) throw cutShort();
     }
     walk.at = at;
   }
+}
+
+/** Adds every tile of a log of numeric tiles to its row. The plain form of what compile-scan.ts makes faster. */
+export function scanNumeric(
+  log: Uint8Array,
+  levels: Float64Array,
+  layout: RowLayout,
+  cuts: Cuts,
+  rows: Float64Array,
+): void {
+  scanTiles(log, levels, cuts, (at, flags, start, row) =>
+    addNumericTile(log, at, flags, start, layout, rows, row * layout.width),
+  );
+}
+
+/** Reads every tile of a log of sketches into entries, each under its row. */
+export function scanSketches(
+  log: Uint8Array,
+  levels: Float64Array,
+  layout: SketchLayout,
+  cuts: Cuts,
+  entries: Entries,
+): void {
+  scanTiles(log, levels, cuts, (at, flags, _, row) => readSketchTile(log, at, flags, layout, entries, row));
 }

@@ -1,25 +1,13 @@
 import { DAY, HOUR } from '../schemas/time.ts';
+import { zoneOffsets } from '../schemas/zone-offset.ts';
 
-/**
- * Local clocks, from the time zone database of the JavaScript engine. Asking Intl costs microseconds, so the
- * offset is kept per zone and UTC day, and the place of a change inside a day is searched once.
- */
+/** Local clocks. The offset is kept per zone and UTC day, and the place of a change inside a day is searched once. */
 export class ZoneClock {
-  readonly #format: Intl.DateTimeFormat;
+  readonly #ask: (time: number) => number;
   readonly #days = new Map<number, { before: number; change: number; after: number }>();
 
   constructor(zone: string) {
-    this.#format = new Intl.DateTimeFormat('en-US', {
-      timeZone: zone,
-      hourCycle: 'h23',
-      era: 'short',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-    });
+    this.#ask = zoneOffsets(zone);
   }
 
   /** Local clock minus UTC at `time`, ms. */
@@ -36,27 +24,17 @@ export class ZoneClock {
 
   /** At most one change a day is looked for. */
   #learn(from: number): { before: number; change: number; after: number } {
-    const before = this.#measure(from);
-    const after = this.#measure(from + DAY);
+    const before = this.#ask(from);
+    const after = this.#ask(from + DAY);
     if (before === after) return { before, change: Number.POSITIVE_INFINITY, after };
     let low = from;
     let high = from + DAY;
     while (high - low > 1000) {
       const middle = Math.floor((low + high) / 2000) * 1000;
-      if (this.#measure(middle) === before) low = middle;
+      if (this.#ask(middle) === before) low = middle;
       else high = middle;
     }
     return { before, change: high, after };
-  }
-
-  #measure(time: number): number {
-    const parts: Record<string, string> = {};
-    for (const { type, value } of this.#format.formatToParts(time)) parts[type] = value;
-    const year = parts.era === 'BC' ? 1 - Number(parts.year) : Number(parts.year);
-    const local = new Date(0);
-    local.setUTCFullYear(year, Number(parts.month) - 1, Number(parts.day));
-    local.setUTCHours(Number(parts.hour), Number(parts.minute), Number(parts.second));
-    return local.getTime() - Math.floor(time / 1000) * 1000;
   }
 
   /**

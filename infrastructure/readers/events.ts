@@ -6,7 +6,7 @@ import { createEventMapper, type EventMapper } from '../../schemas/event-mapping
 import type { EventMapping, Source } from '../../schemas/project.ts';
 import { HistoryFileError } from './errors.ts';
 import { queryParquet } from './parquet.ts';
-import type { HistoryBatch, HistoryFile, HistoryRange } from './port.ts';
+import { firstAtOrAfter, type HistoryBatch, type HistoryFile, type HistoryRange } from './port.ts';
 
 /**
  * Reads any Parquet (`*.parquet`) or JSON lines file that has the source's columns: `id`, `type`, `time`
@@ -52,19 +52,13 @@ export function inMemory(
   const timeOf = (row: number) => (events[row] as EventRecord).time;
   const order = Uint32Array.from(events, (_, row) => row);
   if (!ordered) order.sort((a, b) => timeOf(a) - timeOf(b) || a - b);
-  const firstAtOrAfter = (time: number): number => {
-    let low = 0;
-    let high = order.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (timeOf(order[middle] as number) < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
+  const timeAt = (place: number) => timeOf(order[place] as number);
   const bounds = (range: HistoryRange): [start: number, end: number] => [
-    Math.max(range.from === null ? 0 : firstAtOrAfter(range.from), (range.after ?? -1) + 1),
-    range.to === null ? order.length : firstAtOrAfter(range.to),
+    Math.max(
+      range.from === null ? 0 : firstAtOrAfter(order.length, range.from, timeAt),
+      (range.after ?? -1) + 1,
+    ),
+    range.to === null ? order.length : firstAtOrAfter(order.length, range.to, timeAt),
   ];
   return {
     path,

@@ -11,7 +11,7 @@ import {
   orderEvents,
   readFlights,
 } from './flights-table.ts';
-import type { HistoryBatch, HistoryFile, HistoryRange } from './port.ts';
+import { firstAtOrAfter, type HistoryBatch, type HistoryFile, type HistoryRange } from './port.ts';
 
 export { flightMinutes, flightsFile } from './flights-table.ts';
 
@@ -70,17 +70,6 @@ async function hashFile(path: string): Promise<string> {
     );
   }
   return hash.digest('hex');
-}
-
-function firstAtOrAfter(length: number, time: number, at: (place: number) => number): number {
-  let low = 0;
-  let high = length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (at(middle) < time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 type EventMaker = (i: number, kind: number) => EventRecord;

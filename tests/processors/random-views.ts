@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { EventRecord } from '../../schemas/event.ts';
 import type { Contribution } from '../../schemas/records.ts';
 import { DAY, floorTo, HOUR, MINUTE, RUNGS, SECOND } from '../../schemas/time.ts';
-import type { Aggregation, View } from '../../schemas/view.ts';
+import { AGGREGATIONS, type Aggregation, type View } from '../../schemas/view.ts';
 import type { OracleEvent } from '../oracle/naive.ts';
 import type { PeriodicSpec, ViewSpec, WindowSpec } from './build-view.ts';
 
@@ -11,20 +11,9 @@ export const AROUND = Date.UTC(2001, 3, 1, 7);
 export const AUTUMN = Date.UTC(2001, 9, 28, 6);
 export const ZONES = [null, 'America/New_York', 'Asia/Kolkata', 'Australia/Lord_Howe', 'No/Such_Zone'];
 
-const NUMERIC: readonly Aggregation[] = [
-  'count',
-  'sum',
-  'mean',
-  'min',
-  'max',
-  'variance',
-  'stddev',
-  'share',
-  'last',
-  'seconds_since_last',
-  'decayed_sum',
-  'decayed_mean',
-];
+const NUMERIC: readonly Aggregation[] = AGGREGATIONS.filter(
+  (one) => one !== 'distinct' && one !== 'quantile',
+);
 
 /** Inputs: a signed number, a small count-like one of another source, a large one (squares in two limbs), a hash. */
 export const INPUTS = [
