@@ -263,7 +263,11 @@ export const blockSchema: Schema = {
             { name: 'topic', type: 'string', doc: 'Raw topic.' },
             { name: 'partition', type: 'int' },
             { name: 'partitions', type: 'int', doc: 'Number of partitions of the raw topic.' },
-            { name: 'from', type: 'long', doc: 'The log of this view holds every contribution of the source offsets from here to `to`, in this section or before it.' },
+            {
+              name: 'from',
+              type: 'long',
+              doc: 'The log of this view holds every contribution of the source offsets from here to `to`, in this section or before it.',
+            },
             { name: 'to', type: 'long', doc: 'Last source offset told of; from - 1 where none is.' },
             {
               name: 'runningMax',
