@@ -15,6 +15,7 @@ import { registerExplain } from './commands/explain.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerImport } from './commands/import.ts';
 import { registerModels } from './commands/models.ts';
+import { registerMonitor } from './commands/monitor.ts';
 import { registerPipelines } from './commands/pipelines.ts';
 import { registerPredictions } from './commands/predictions.ts';
 import { registerReplay } from './commands/replay.ts';
@@ -40,6 +41,7 @@ const COMMANDS: readonly Register[] = [
   registerTrain,
   registerEvaluate,
   registerModels,
+  registerMonitor,
   registerPipelines,
   registerFeatures,
   registerPredictions,

@@ -5,6 +5,7 @@ import { createLogger } from '../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
 import type { Project } from '../../schemas/project.ts';
 import { composeStreams, STREAM_NAMES, type StreamDeps, type StreamName } from '../../streams/main.ts';
+import { sampleResources } from '../../streams/monitoring-resources.ts';
 import { openExecutor, stepTools } from '../../streams/pipelines-open.ts';
 import type { Platform } from '../../streams/platform.ts';
 import { runStreams, type StreamState, untilReady } from '../../streams/supervise.ts';
@@ -90,9 +91,22 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
       output.note(`metrics ${where.metrics}${file === undefined ? '' : `  log ${file}`}`);
     }
     process.send?.({ ready: true, metrics: where.metrics });
+    const ended = new AbortController();
+    const sampling = sampleResources(
+      {
+        warehouse: platform.warehouse,
+        prefix: project.prefix,
+        process: `${label} ${process.pid}`,
+        clock: platform.clock,
+        telemetry,
+      },
+      AbortSignal.any([signal, ended.signal]),
+    );
     try {
       await runStreams(composed.streams, signal, (name, state) => states.set(name, state));
     } finally {
+      ended.abort();
+      await sampling;
       await composed.close();
     }
   } catch (error) {
