@@ -138,14 +138,16 @@ export function promote(
   };
 }
 
-/** The version that was champion before, or null. */
-export function beforeOf({ changes, champion, versions }: ModelHistory): VersionState | null {
-  const guard = versions.find(({ guards }) => guards !== null);
-  if (guard !== undefined) return guard;
-  const earlier = changes.findLast(
-    ({ state, version }) => state === 'champion' && version !== champion?.version,
-  );
-  return versions.find(({ version }) => version === earlier?.version) ?? null;
+/** The version that a rollback brings back: the champion before this one, those that were rolled back left out. */
+export function beforeOf({ changes, versions }: ModelHistory): VersionState | null {
+  const line: number[] = [];
+  for (const { version, state } of changes) {
+    if (state !== 'champion') continue;
+    const at = line.indexOf(version);
+    if (at < 0) line.push(version);
+    else line.length = at + 1;
+  }
+  return versions.find(({ version }) => version === line.at(-2)) ?? null;
 }
 
 /** The champion goes, and the one before it scores again. */

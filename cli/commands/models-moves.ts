@@ -148,9 +148,7 @@ function tell({ output }: CommandContext, { changes, history }: Said): void {
     const from = effectiveFrom === null ? 'at once' : `for requests from ${instant(effectiveFrom)} on`;
     output.line(`Version ${version} of ${history.model} is ${state}, ${from} (change ${number}).`);
     if (former !== null) {
-      const before = history.versions.find(
-        ({ since }) => since.change === number && since.version !== version,
-      );
+      const before = history.versions.find((one) => one.since.change === number && one.version !== version);
       const becomes = former === 'challenger' ? 'goes on in the shadow as its guard' : 'is retired';
       if (before !== undefined) output.line(`Version ${before.version}, the champion before, ${becomes}.`);
     }

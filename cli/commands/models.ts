@@ -3,6 +3,7 @@ import type { ModelHistory, VersionState } from '../../infrastructure/registry/h
 import { parseArtefact } from '../../models/artefact.ts';
 import { modelCard } from '../../models/card.ts';
 import type { ModelVersion } from '../../schemas/records.ts';
+import { floorTo, SECOND } from '../../schemas/time.ts';
 import { versionOf } from '../../streams/rollout-moves.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { instant } from '../format.ts';
@@ -73,8 +74,8 @@ async function list(context: CommandContext, options: { readonly model?: string 
           ...(many ? [one.model] : []),
           String(one.version),
           stateText(one, output),
-          one.since.effectiveFrom === null ? 'at once' : instant(one.since.effectiveFrom),
-          instant(one.since.at),
+          one.state === 'candidate' ? '-' : fromText(one.since),
+          instant(floorTo(one.since.at, SECOND)),
           one.since.by,
           shortened(whyOf(one)),
         ]),
@@ -91,6 +92,9 @@ function stateText({ state, guards }: VersionState, { colours }: Output): string
     return colours.yellow(guards === null ? 'challenger' : `guards version ${guards}`);
   return state;
 }
+
+const fromText = ({ effectiveFrom }: ModelVersion) =>
+  effectiveFrom === null ? 'at once' : instant(effectiveFrom);
 
 /** Of a version that another's promotion made what it is, in its own words. */
 function whyOf({ version, state, since }: VersionState): string {
@@ -142,9 +146,9 @@ async function show(
       ],
       changes.map((one) => [
         String(one.change),
-        instant(one.at),
+        instant(floorTo(one.at, SECOND)),
         one.version === version ? one.state : `${one.former ?? 'retired'}, by version ${one.version}`,
-        one.effectiveFrom === null ? 'at once' : instant(one.effectiveFrom),
+        fromText(one),
         one.by,
         one.reason,
       ]),

@@ -13,7 +13,7 @@ import {
   lookAtShadow,
   type RolloutDeps,
 } from '../../streams/rollout.ts';
-import { promote, registerVersion, retire, toChallenger } from '../../streams/rollout-moves.ts';
+import { promote, registerVersion, retire, rollBack, toChallenger } from '../../streams/rollout-moves.ts';
 import { artefactFor } from '../simulation/versions.ts';
 import { BEGIN, DAYS, type RolloutArchive, rolloutArchive } from './rollout-archive.ts';
 
@@ -315,6 +315,22 @@ describe('moves by hand', () => {
       'is retired since change 3 (bad labels): train anew',
     );
     await expect(say(retire(2, by('x')))).rejects.toThrow('is retired already');
+  });
+
+  it('roll back to the champion before, never to one that was rolled back', async () => {
+    await inShadow();
+    await expect(say(rollBack(by('x')))).rejects.toThrow('Version 1 is the first champion of late_arrival');
+    await say(promote(2, by('x')));
+    await registerVersion(registry, made('champion'), by('x'));
+    await say(rollBack(by('x')));
+    expect((await registry.history(model.name)).champion?.version).toBe(2);
+    await say(rollBack(by('x')));
+    expect((await registry.list(model.name)).map(({ state }) => state)).toEqual([
+      'champion',
+      'retired',
+      'retired',
+    ]);
+    await expect(say(rollBack(by('x')))).rejects.toThrow('there is none to go back to');
   });
 
   it('register one version a run, however often it tries, and against any other hand', async () => {
