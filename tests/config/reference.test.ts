@@ -52,15 +52,16 @@ describe('the reference', () => {
 });
 
 describe('the default project', () => {
-  it.each(['project.yaml', 'connections.yaml', 'views/route.yaml', 'models/late_arrival.yaml'])(
-    '%s names the schema that editors check it by',
-    (file) => {
-      const text = readFileSync(`${root}config/${file}`, 'utf8');
-      const kind = FILE_KINDS.find(
-        (one) => text.includes(`$schema=`) && text.includes(`/${one}.schema.json`),
-      );
-      expect(kind).toBeDefined();
-      if (kind !== undefined) expect(KINDS[kind].schema.safeParse(parse(text)).success).toBe(true);
-    },
-  );
+  it.each([
+    'project.yaml',
+    'connections.yaml',
+    'alerts.yaml',
+    'views/route.yaml',
+    'models/late_arrival.yaml',
+  ])('%s names the schema that editors check it by', (file) => {
+    const text = readFileSync(`${root}config/${file}`, 'utf8');
+    const kind = FILE_KINDS.find((one) => text.includes(`$schema=`) && text.includes(`/${one}.schema.json`));
+    expect(kind).toBeDefined();
+    if (kind !== undefined) expect(KINDS[kind].schema.safeParse(parse(text)).success).toBe(true);
+  });
 });

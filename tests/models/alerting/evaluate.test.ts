@@ -135,6 +135,18 @@ describe('an alert', () => {
     expect(run.states()).toBe('firing@3');
   });
 
+  it('can tell a challenger in shadow from the champion', () => {
+    const champions = rule({ condition: ({ by, value }) => by !== 'shadow' && Number(value) > 0.3 });
+    const run = new Run([champions]);
+    run.tick(0, [
+      measure(0, GOOD, { detail: '{"by":"champion"}' }),
+      measure(0, BAD, { version: 2, detail: '{"by":"shadow"}' }),
+    ]);
+    expect(run.states()).toBe('');
+    run.tick(1, [measure(1, BAD, { detail: '{"settled":true,"by":"champion"}' })]);
+    expect(run.states()).toBe('firing@1');
+  });
+
   it('whose rule is gone is resolved', () => {
     const run = new Run([rule()]);
     run.tick(0, [measure(0, BAD)]);
