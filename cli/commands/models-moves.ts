@@ -32,8 +32,21 @@ interface MoveOptions {
   readonly guard?: boolean;
 }
 
+interface JudgeOptions {
+  readonly model?: string;
+  readonly asOf?: number;
+}
+
 /** Changes by hand. Each is fenced: where another hand changed the model meanwhile, nothing happens. */
 export function registerMoves(group: Command, run: Runner): void {
+  // An option that the group knows too is taken by the group, wherever it stands.
+  const own = <O extends object>(options: O): O => ({ ...group.opts<O>(), ...options });
+  const onVersion = (
+    act: (context: CommandContext, version: number, options: MoveOptions) => Promise<void>,
+  ) =>
+    run((context: CommandContext, version: number, options: MoveOptions) =>
+      act(context, version, own(options)),
+    );
   const move = (name: string, description: string) =>
     group
       .command(name)
@@ -54,7 +67,7 @@ export function registerMoves(group: Command, run: Runner): void {
         'until a test or a hand decides',
       ]),
     )
-    .action(run(shadow));
+    .action(onVersion(shadow));
   move(
     'promote',
     'make a candidate or challenger the champion; the one before it goes on in the shadow as its guard',
@@ -71,20 +84,20 @@ export function registerMoves(group: Command, run: Runner): void {
         ],
       ),
     )
-    .action(run(promoteByHand));
+    .action(onVersion(promoteByHand));
   move('rollback', 'bring back the champion before this one; this one retires')
     .addHelpText(
       'after',
       examples(["millrace models rollback --reason 'scores look wrong since noon'", 'from now on']),
     )
-    .action(run(rollback));
+    .action(run((context: CommandContext, options: MoveOptions) => rollback(context, own(options))));
   move('retire', 'take a candidate or challenger out')
     .argument('<version>', 'a candidate or challenger', versionArgument)
     .addHelpText(
       'after',
       examples(["millrace models retire 2 --reason 'trained on bad labels'", 'never to score']),
     )
-    .action(run(retireByHand));
+    .action(onVersion(retireByHand));
   group
     .command('judge')
     .argument('[version]', 'a challenger; default: the guard of the champion', versionArgument)
@@ -102,7 +115,11 @@ export function registerMoves(group: Command, run: Runner): void {
         ['millrace models judge', 'whether the champion keeps its promises'],
       ),
     )
-    .action(run(judge));
+    .action(
+      run((context: CommandContext, version: number | undefined, options: JudgeOptions) =>
+        judge(context, version, own(options)),
+      ),
+    );
 }
 
 interface Session {
@@ -186,7 +203,7 @@ const retireByHand = (context: CommandContext, version: number, options: MoveOpt
 async function judge(
   context: CommandContext,
   version: number | undefined,
-  options: { readonly model?: string; readonly asOf?: number },
+  options: JudgeOptions,
 ): Promise<void> {
   const { output } = context;
   const project = openProject(context);

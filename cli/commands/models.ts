@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import type { ModelHistory, VersionState } from '../../infrastructure/registry/history.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { modelCard } from '../../models/card.ts';
@@ -10,6 +9,7 @@ import { instant } from '../format.ts';
 import { readable, registryOf, versionArgument } from '../model-registry.ts';
 import type { Output } from '../output.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { addModelsImport } from './models-import.ts';
 import { registerMoves } from './models-moves.ts';
 import { modelOf } from './predictions.ts';
 
@@ -41,8 +41,13 @@ export const registerModels: Register = (program, run) => {
         ['millrace models show 2 --json', 'manifest and history as JSON'],
       ),
     )
-    .action(run(show));
-  registerMoves(group as Command, run);
+    .action(
+      run((context: CommandContext, version: number, options: { readonly model?: string }) =>
+        show(context, version, { ...group.opts<{ model?: string }>(), ...options }),
+      ),
+    );
+  registerMoves(group, run);
+  addModelsImport(group, run);
 };
 
 async function list(context: CommandContext, options: { readonly model?: string }): Promise<void> {
