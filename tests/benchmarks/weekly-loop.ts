@@ -93,7 +93,8 @@ export async function runWeeks({
   const { rollout } = model;
   let champion = january;
   let previous: Version | null = null;
-  let challenger: { readonly model: Version; state: ReturnType<typeof startShadow> } | null = null;
+  // Side by side; when another takes over, their tests begin anew.
+  let challengers: Array<{ readonly model: Version; state: ReturnType<typeof startShadow> }> = [];
   let guard: ReturnType<typeof startGuard> | null = null;
   let versions = 1;
   let [refusals, rollbacks] = [0, 0];
@@ -119,8 +120,7 @@ export async function runWeeks({
       rollout.gate,
     );
     if (verdict.pass) {
-      if (challenger !== null) events.push(`v${challenger.model.version} superseded in shadow`);
-      challenger = { model: candidate, state: startShadow(rollout.shadow, monday + LATENCY) };
+      challengers.push({ model: candidate, state: startShadow(rollout.shadow, monday + LATENCY) });
       events.push(`v${candidate.version} shadows`);
     } else {
       refusals += 1;
@@ -143,34 +143,32 @@ export async function runWeeks({
           events.push(`v${champion.version} rolled back to v${previous.version}: ${code}`);
           rollbacks += 1;
           champion = previous;
+          for (const other of challengers) other.state = startShadow(rollout.shadow, day + DAY);
         }
         if (decision !== 'watch') [guard, previous] = [null, null];
       }
-      if (challenger === null) continue;
-      challenger.state = observeShadow(
-        challenger.state,
-        { ...rows, champion: served.subarray(from, to), challenger: scored(challenger.model, from, to) },
-        day + DAY,
-      );
-      const { decision, code } = shadowVerdict(challenger.state);
-      if (decision === 'refuse') {
-        events.push(`v${challenger.model.version} refused in shadow: ${code}`);
-        refusals += 1;
-        challenger = null;
-      } else if (decision === 'promote') {
-        events.push(
-          `v${challenger.model.version} promoted ${new Date(day + DAY).toISOString().slice(5, 10)}`,
+      for (const challenger of [...challengers]) {
+        challenger.state = observeShadow(
+          challenger.state,
+          { ...rows, champion: served.subarray(from, to), challenger: scored(challenger.model, from, to) },
+          day + DAY,
         );
-        promotions.push({
-          at: day + DAY,
-          version: challenger.model.version,
-          before: champion,
-          after: challenger.model,
-        });
+        const { decision, code } = shadowVerdict(challenger.state);
+        const { version } = challenger.model;
+        if (decision === 'watch') continue;
+        challengers = challengers.filter((one) => one !== challenger);
+        if (decision === 'refuse') {
+          events.push(`v${version} refused in shadow: ${code}`);
+          refusals += 1;
+          continue;
+        }
+        events.push(`v${version} promoted ${new Date(day + DAY).toISOString().slice(5, 10)}`);
+        promotions.push({ at: day + DAY, version, before: champion, after: challenger.model });
         previous = champion;
         champion = challenger.model;
         guard = startGuard({ ...rollout.guard, block: rollout.shadow.block }, day + DAY);
-        challenger = null;
+        for (const other of challengers) other.state = startShadow(rollout.shadow, day + DAY);
+        break;
       }
     }
     say(`${new Date(monday).toISOString().slice(0, 10)}  ${events.join('; ')}`);
