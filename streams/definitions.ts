@@ -1,7 +1,15 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { loadProject } from '../config/load.ts';
+import { ConfigError, loadProject } from '../config/load.ts';
 import type { Kafka, KafkaRecord } from '../infrastructure/kafka/port.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
@@ -11,8 +19,8 @@ import { Checkpoint } from './checkpoint.ts';
 import { readTails } from './tail.ts';
 
 /*
- * What was applied under a prefix, in order: `apply` appends the project's files where they differ from the last
- * ones, so that a process that runs a changed project knows the views and models that answered before.
+ * What was applied under a prefix, in order: `apply` appends the project's sources, views and models where the
+ * project differs from the last one, so that a process that runs a changed project knows the views and models that answered before.
  */
 
 /** A definition as it was applied: the text of each file by its path, those of connections apart. */
@@ -81,8 +89,8 @@ function decode({ value }: KafkaRecord): Definition[] {
   return [parsed as Definition];
 }
 
-/** The project of a definition, on the connections of the one that asks. Throws ConfigError. */
-export function loadDefinition(definition: Definition, like: Project): Project {
+/** The project of a definition, on the connections of the one that asks; null where it no longer loads. */
+export function loadDefinition(definition: Definition, like: Project): Project | null {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-definition-'));
   try {
     for (const [path, text] of Object.entries(definition.files)) {
@@ -99,6 +107,9 @@ export function loadDefinition(definition: Definition, like: Project): Project {
     return asApplied || count === undefined
       ? project
       : loadProject(directory, { ...declared, partitions: count });
+  } catch (error) {
+    if (error instanceof ConfigError) return null;
+    throw error;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -113,23 +124,23 @@ function definitionOf(project: Project): Definition {
   };
 }
 
-/** Connections belong to who runs, and may hold what nobody else may see. */
+const FOLDERS = ['sources', 'views', 'features', 'models'];
+
+/** What makes views and models. The rest belongs to who runs it, and may name secrets of an environment. */
 function filesOf(directory: string): Record<string, string> {
-  const files: Record<string, string> = {};
-  const take = (folder: string, deeper: boolean): void => {
-    for (const entry of readdirSync(join(directory, folder), { withFileTypes: true })) {
-      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (entry.isDirectory() && deeper) take(path, false);
-      else if (entry.isFile() && /\.ya?ml$/.test(path) && path !== 'connections.yaml')
-        files[path] = readFileSync(join(directory, path), 'utf8');
-    }
-  };
-  take('', true);
-  return files;
+  const paths = FOLDERS.filter((folder) => existsSync(join(directory, folder))).flatMap((folder) =>
+    readdirSync(join(directory, folder))
+      .filter((name) => name.endsWith('.yaml'))
+      .map((name) => `${folder}/${name}`),
+  );
+  return Object.fromEntries(
+    ['project.yaml', ...paths].map((path) => [path, readFileSync(join(directory, path), 'utf8')]),
+  );
 }
 
 function changedViews(deps: DefinitionsDeps, last: Definition): string {
   const before = loadDefinition(last, deps.project);
+  if (before === null) return 'the one before no longer loads, so nothing of it goes on answering';
   const known = new Set(before.views.map(({ id }) => id));
   const names = deps.project.views.filter(({ id }) => !known.has(id)).map(({ name }) => name);
   if (names.length === 0) return 'other files; every view stays as it is';

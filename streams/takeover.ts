@@ -8,7 +8,7 @@ import type { View } from '../schemas/view.ts';
 import type { Codecs } from './codecs.ts';
 import { loadDefinition, readDefinitions } from './definitions.ts';
 import { createInference, type InferenceDeps } from './inference.ts';
-import { SnapshotReader, type ViewPartition } from './snapshot.ts';
+import { type PartitionSnapshot, SnapshotReader, type ViewPartition } from './snapshot.ts';
 import type { Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 import { modelReads } from './vector.ts';
@@ -35,27 +35,33 @@ interface BeforeDeps {
 }
 
 /**
- * The last definition applied under the prefix that is not the one that runs, where there is something to take
- * over from it: a model of it still answers, and its views stand in the online store and can still be fed.
+ * The last definition applied under the prefix, other than the one that runs, that there is something to take over
+ * from: a model of it still answers, and its views can be read as far back as they declare, and still be fed.
  */
 export async function definitionBefore(deps: BeforeDeps): Promise<Project | null> {
+  const snapshots = new SnapshotReader(deps.store);
+  for (const definition of (await readDefinitions(deps)).reverse()) {
+    if (definition.hash === deps.project.hash) continue;
+    const before = loadDefinition(definition, deps.project);
+    if (before !== null && (await answersStill(deps, before, snapshots))) return before;
+  }
+  return null;
+}
+
+async function answersStill(deps: BeforeDeps, before: Project, snapshots: SnapshotReader): Promise<boolean> {
   const { project, telemetry } = deps;
-  const last = (await readDefinitions(deps)).findLast(({ hash }) => hash !== project.hash);
-  if (last === undefined) return null;
-  const before = loadDefinition(last, project);
   const leaving = viewsOnlyIn(before, project);
-  if (leaving.length === 0) return null;
+  if (leaving.length === 0) return false;
+  const partitions = leaving.flatMap((view) => partitionsOf(before, view));
+  const standing = await snapshots.read(partitions.map((of) => ({ of, entities: [] })));
+  if (!partitions.every(({ view }, i) => isWhole(view, standing[i]))) return false;
   const lacking = before.sources.flatMap((source) => missingFields(source, project));
   if (lacking.length > 0) {
     telemetry.note('run', 'nothing to take over', {
       reason: `the views before need ${lacking.join(', ')}, which the sources no longer have`,
     });
-    return null;
+    return false;
   }
-  const snapshots = new SnapshotReader(deps.store);
-  const partitions = leaving.flatMap((view) => partitionsOf(before, view));
-  const standing = await snapshots.read(partitions.map((of) => ({ of, entities: [] })));
-  if (standing.some(({ unreadable }) => unreadable !== null)) return null;
   const registry = createModelRegistry({
     kafka: deps.kafka,
     codec: deps.codecs.models,
@@ -73,10 +79,10 @@ export async function definitionBefore(deps: BeforeDeps): Promise<Project | null
           .join(' '),
         before: leaving.map(({ id }) => id).join(' '),
       });
-      return before;
+      return true;
     }
   }
-  return null;
+  return false;
 }
 
 /** The project that ingest and features work while both definitions are in service. */
@@ -167,11 +173,7 @@ function createLook(
     const frontiers = found.map(({ unreadable, meta }) =>
       unreadable === null ? (meta?.frontier ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY,
     );
-    const whole = after.every(({ view }, i) => {
-      const frontier = frontiers[i] ?? Number.NEGATIVE_INFINITY;
-      const base = found[i]?.meta?.base ?? Number.NEGATIVE_INFINITY;
-      return Number.isFinite(frontier) && frontier - view.readDelay - reachOf(view) >= base;
-    });
+    const whole = after.every(({ view }, i) => isWhole(view, found[i]));
     const stood = Math.min(...frontiers.slice(after.length));
     const caughtUp = whole && Math.min(...frontiers.slice(0, after.length)) >= (reached ?? stood);
     reached = stood;
@@ -180,6 +182,13 @@ function createLook(
     if (layouts.former !== layouts.present && championLayout === layouts.former) return 'former';
     return caughtUp ? 'present' : 'former';
   };
+}
+
+/** Whether a view partition can be read at its frontier as far back as the view declares. */
+function isWhole(view: View, snapshot: PartitionSnapshot | undefined): boolean {
+  const meta = snapshot?.unreadable === null ? snapshot.meta : null;
+  if (meta === null || meta.frontier === null) return false;
+  return meta.base === null || meta.frontier - view.readDelay - reachOf(view) >= meta.base;
 }
 
 /** The partitions of the views that a model reads. */
