@@ -7,7 +7,7 @@ export interface BullQueueOptions {
   readonly url: string;
   /** Part of every key up to the closing brace: one slot of a Redis Cluster. */
   readonly prefix: string;
-  /** A worker that has not been heard of for so long is dead; its jobs go to others after up to three times this. */
+  /** A worker that has not been heard of for so long is dead; its jobs go to others at most half as long later. */
   readonly lockMs?: number;
 }
 
@@ -20,7 +20,7 @@ const CONNECT_WAIT_MS = 5_000;
  * the documents; BullMQ carries the job, waits out its delay, and gives it to another worker where one died.
  */
 export function createBullQueue(options: BullQueueOptions): JobQueue {
-  const { url, prefix, lockMs = 5_000 } = options;
+  const { url, prefix, lockMs = 3_000 } = options;
   const documents = createDocuments(url, `${prefix}:runs`);
   const where = new URL(url).host;
   const queues = new Map<Lane, Queue<JobData>>();
@@ -69,7 +69,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
         prefix,
         concurrency,
         lockDuration: lockMs,
-        stalledInterval: lockMs,
+        stalledInterval: Math.ceil(lockMs / 2),
         // A job may lose its worker any number of times: the pipeline counts.
         maxStalledCount: Number.MAX_SAFE_INTEGER,
         drainDelay: 1,
