@@ -42,6 +42,13 @@ export interface Explanation {
     /** From the broker's stamp on the raw event to its stamp on the prediction. */
     readonly total: number;
   };
+  /** What other versions scored beside it, in the shadow, from the same vector; by version. */
+  readonly beside: ReadonlyArray<{
+    readonly id: string;
+    readonly version: number;
+    readonly score: number | null;
+    readonly reason: string | null;
+  }>;
   /** The SQL that shows the record with each feature in a column of its name. */
   readonly sql: string;
 }
@@ -82,11 +89,12 @@ export interface ExplainDeps {
   readonly artefacts: Pick<ArtefactStore, 'get'>;
 }
 
-/** `id` is that of a prediction or of its request. Throws UnknownPrediction. */
+/** `id` is that of a prediction, of its request, or of a shadow score of it. Throws UnknownPrediction. */
 export async function explain(deps: ExplainDeps, id: string): Promise<Explanation> {
   const { project, model, warehouse, artefacts } = deps;
-  const table = tables.predictions(project.prefix, model.name);
-  const predictionId = id.endsWith(`:${model.name}`) ? id : `${id}:${model.name}`;
+  const shadowed = /:v\d+$/.test(id) && id.slice(0, id.lastIndexOf(':')).endsWith(`:${model.name}`);
+  const table = (shadowed ? tables.shadow : tables.predictions)(project.prefix, model.name);
+  const predictionId = shadowed || id.endsWith(`:${model.name}`) ? id : `${id}:${model.name}`;
   const [row] = await warehouse.query<Row>(
     `SELECT id, request_id, toUnixTimestamp64Milli(request_time) AS request_time, status, reason, model_version, artefact,
        score, decision, layout, arrayMap(x -> hex(reinterpretAsUInt64(x)), vector) AS vector,
@@ -101,6 +109,11 @@ export async function explain(deps: ExplainDeps, id: string): Promise<Explanatio
     throw new UnknownPrediction(
       `There is no prediction ${predictionId} in ${table}: is the id right, and has the archive caught up?`,
     );
+  const beside = await warehouse.query<{ id: string; version: number; score: number | null; reason: string }>(
+    `SELECT id, model_version AS version, score, reason FROM ${quoteName(tables.shadow(project.prefix, model.name))} FINAL
+     WHERE request_time = fromUnixTimestamp64Milli({time:Int64}) AND request_id = {request:String} ORDER BY version`,
+    { time: row.request_time, request: row.request_id },
+  );
   const vector = Float64Array.from(row.vector, doubleOf);
   let recomputed: number | null = null;
   let threshold: number | null = null;
@@ -140,7 +153,8 @@ export async function explain(deps: ExplainDeps, id: string): Promise<Explanatio
     })),
     source: { topic: row.source_topic, partition: row.source_partition, offset: row.source_offset },
     ms: { gate: row.wait_ms, read: row.read_ms, score: row.score_ms, total: row.total_ms },
-    sql: `SELECT * FROM ${table}_features WHERE id = '${row.id.replaceAll("'", "\\'")}'`,
+    beside: beside.map((one) => ({ ...one, reason: one.reason === '' ? null : one.reason })),
+    sql: `SELECT * FROM ${table}${shadowed ? '' : '_features'} WHERE id = '${row.id.replaceAll("'", "\\'")}'`,
   };
 }
 

@@ -13,7 +13,7 @@ interface Options {
 export const registerExplain: Register = (program, run) => {
   program
     .command('explain')
-    .argument('<id>', 'of a prediction, or of the request it answers')
+    .argument('<id>', 'of a prediction, of the request it answers, or of a shadow score (…:v2)')
     .description(
       'one prediction with all its inputs, its score computed once more; exit code 1 where a bit differs',
     )
@@ -57,6 +57,8 @@ function print(one: Explanation, output: Output): void {
         ? `${green('✓')} computed once more from its record: the same to the last bit`
         : `${red('✗')} computed once more from its record: ${one.recomputed}`,
     );
+  for (const { version, score, reason } of one.beside)
+    output.line(dim(`beside it, in the shadow, version ${version}: ${score ?? `refused: ${reason}`}`));
   output.line();
   output.table(
     [

@@ -90,7 +90,7 @@ export async function rolloutArchive(): Promise<RolloutArchive> {
     async score(where, version, skill, { from = BEGIN, to = BEGIN + DAYS * DAY } = {}) {
       await warehouse.command(
         `INSERT INTO ${tables[where](prefix, model.name)} (id, request_id, request_time, status, model, model_version, score, source_offset)
-         SELECT concat('f', toString(number), ':d:', '${model.name}'), concat('f', toString(number), ':d'), ${time},
+         SELECT concat('f', toString(number), ':d:', '${model.name}', '${where === 'shadow' ? `:v${version}` : ''}'), concat('f', toString(number), ':d'), ${time},
            if(score IS NULL, 'refused', 'scored'), '${model.name}', ${version}, ${SKILLS[skill]} AS score, number * 2
          FROM numbers(${(from - BEGIN) / MINUTE}, ${(to - from) / MINUTE})`,
       );

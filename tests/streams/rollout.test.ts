@@ -5,6 +5,7 @@ import { createRandom } from '../../models/random.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
+import { explain } from '../../streams/explain.ts';
 import {
   decideShadow,
   gateCandidate,
@@ -296,6 +297,21 @@ describe('the gate', () => {
     await expect(
       gateCandidate({ registry, artefacts }, { model, candidate: other.address, data: set }),
     ).rejects.toThrow('was trained on feature layout');
+  });
+});
+
+describe('explain', () => {
+  it('shows what other versions scored beside an answer, and explains each of them by its own id', async () => {
+    await archive.score('predictions', 1, 'best', { to: BEGIN + HOUR });
+    await archive.score('shadow', 2, 'good', { to: BEGIN + HOUR });
+    await archive.score('shadow', 3, 'refusing', { to: BEGIN + HOUR });
+    const nothing = { get: async () => new Uint8Array() };
+    const explained = (id: string) =>
+      explain({ project: archive.project, model, warehouse: archive.warehouse, artefacts: nothing }, id);
+    const { beside, modelVersion } = await explained('f5:d');
+    expect([modelVersion, ...beside.map(({ version }) => version)]).toEqual([1, 2, 3]);
+    const shadow = await explained(`f5:d:${model.name}:v2`);
+    expect(shadow).toMatchObject({ modelVersion: 2, requestId: 'f5:d', score: beside[0]?.score });
   });
 });
 
