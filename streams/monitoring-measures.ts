@@ -88,6 +88,8 @@ export interface MeasureQuery {
   readonly before?: number;
   /** Every measurement of a window; default: the newest alone. */
   readonly every?: boolean;
+  /** Only those that fired. */
+  readonly fired?: boolean;
 }
 
 /** Measures in the order of (window, kind, statistic, subject, slice, version, tick). */
@@ -113,6 +115,7 @@ export async function readMeasures(
   add('endUntil', '`to` <= fromUnixTimestamp64Milli({endUntil:Int64})');
   add('tick', 'tick = fromUnixTimestamp64Milli({tick:Int64})');
   add('before', 'tick < fromUnixTimestamp64Milli({before:Int64})');
+  if (asked.fired === true) where.push('fired');
   const key = 'kind, statistic, model, version, subject, slice, `from`, `to`';
   return warehouse.query<Measure>(
     `SELECT kind, statistic, model, version, subject, slice, value, low, high, rows, threshold, fired, detail,

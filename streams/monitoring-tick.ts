@@ -2,6 +2,7 @@ import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import { parseArtefact } from '../models/artefact.ts';
+import { ESTIMATED_STATISTICS } from '../models/quality/types.ts';
 import type { Measure } from '../schemas/monitoring.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
@@ -11,7 +12,7 @@ import { measureDrift, measureLabelDrift, referenceFrom } from './monitoring-dri
 import { WindowBook } from './monitoring-drift-source.ts';
 import { FieldBook } from './monitoring-fields.ts';
 import { measureFreshness, measureLabelDelay } from './monitoring-freshness.ts';
-import { measure, readMeasures } from './monitoring-measures.ts';
+import { type MeasureQuery, measure, readMeasures } from './monitoring-measures.ts';
 import { earlierOf, judgeWindow, pastErrorsOf } from './monitoring-quality.ts';
 import { readScored, readSlices, type ScoredWindow } from './monitoring-window.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -40,7 +41,7 @@ export const createTickMemory = (): TickMemory => ({
 /** Windows of estimates whose errors the intervals of the next learn from. */
 const PAST_WINDOWS = 60;
 /** Windows back in which a detector's last state is looked for. */
-const STATE_WINDOWS = 60;
+const STATE_WINDOWS = 10;
 
 const NOTHING = { settled: false, complete: false, estimates: new Map() } as const;
 
@@ -87,17 +88,18 @@ async function measureModel(
   const from = tick - every;
   const waitFrom = Math.ceil((tick - labelWait) / every) * every - every;
   const windowDeps = { project, model, warehouse };
-  const known = await readMeasures(warehouse, project.prefix, {
-    kinds: ['quality', 'estimate', 'drift', 'detector'],
-    model: model.name,
-    slice: '',
-    endAfter: tick - Math.max(PAST_WINDOWS, STATE_WINDOWS) * every,
-    before: tick,
+  const past = { model: model.name, slice: '', before: tick };
+  const read = (asked: MeasureQuery) => readMeasures(warehouse, project.prefix, { ...past, ...asked });
+  const judged = await read({
+    kinds: ['quality', 'estimate'],
+    statistics: ['label_coverage', ...ESTIMATED_STATISTICS],
+    endAfter: tick - PAST_WINDOWS * every,
     every: true,
   });
-  const earlier = earlierOf(known.filter(({ from }) => from >= waitFrom));
-  const pastErrors = pastErrorsOf(known.filter(({ kind }) => kind === 'estimate'));
-  const pastDetectors = known.filter(({ kind }) => kind === 'detector');
+  const firedBefore = await read({ kinds: ['drift'], fired: true, endAfter: referenceFrom(model, waitFrom) });
+  const pastDetectors = await read({ kinds: ['detector'], endAfter: waitFrom - STATE_WINDOWS * every });
+  const earlier = earlierOf(judged.filter(({ from }) => from >= waitFrom));
+  const pastErrors = pastErrorsOf(judged.filter(({ kind }) => kind === 'estimate'));
   const measures: Measure[] = [];
 
   const scored = await readScored(windowDeps, { from: Math.min(waitFrom, from), to: tick, asOf: tick });
@@ -107,9 +109,9 @@ async function measureModel(
     const slices = await readSlices(windowDeps, { from: start, to: start + every });
     for (const window of open.filter((one) => one.from === start)) {
       const before = earlier.get(`${window.from} ${window.version}`) ?? NOTHING;
-      const judged = judgeWindow(model, window, tick, before, slices, pastErrors);
-      measures.push(...judged.measures);
-      if (judged.settles) settling.push(window);
+      const found = judgeWindow(model, window, tick, before, slices, pastErrors);
+      measures.push(...found.measures);
+      if (found.settles) settling.push(window);
     }
   }
   for (const window of settling) {
@@ -125,8 +127,8 @@ async function measureModel(
   if (current.length === 0) measures.push(...nothingScored(model, from, tick));
 
   measures.push(...(await measureFreshness(windowDeps, { from, to: tick, tick })));
-  measures.push(...(await driftMeasures(deps, model, tick, memory, known)));
-  const newest = [...known, ...measures];
+  measures.push(...(await driftMeasures(deps, model, tick, memory, firedBefore)));
+  const newest = [...judged, ...firedBefore, ...measures];
   for (const [start, window] of settledWindows(settling)) {
     measures.push(...(await measureLabelDelay(windowDeps, { from: start, to: start + every, tick })));
     const positives = window.labels.reduce((sum, label) => sum + (label === 1 ? 1 : 0), 0);
@@ -174,7 +176,7 @@ async function driftMeasures(
   model: Model,
   tick: number,
   memory: TickMemory,
-  known: readonly Measure[],
+  firedBefore: readonly Measure[],
 ): Promise<Measure[]> {
   const { project, warehouse } = deps;
   const { every } = model.monitoring;
@@ -201,7 +203,7 @@ async function driftMeasures(
   }
   const importance = await importanceOf(deps, model, artefact, memory);
   const since = referenceFrom(model, from);
-  const earlier = known.filter((one) => one.kind === 'drift' && one.from >= since && one.from < from);
+  const earlier = firedBefore.filter((one) => one.from >= since && one.from < from);
   return measureDrift(windowDeps, book, { from, to: tick, tick, version }, importance, earlier);
 }
 

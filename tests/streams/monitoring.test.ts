@@ -77,7 +77,7 @@ describe('a tick of event time', () => {
 
   it('stays within the budget of false alarms on quiet days', async () => {
     const world = await createWorld(warehouse, { seed: 5 });
-    const days = 24;
+    const days = 16;
     const ticks = await run(world, days);
     const alarms = ticks.flatMap(firedDrift);
     expect(alarms.length).toBeLessThanOrEqual(poissonBound(world.model.monitoring.drift.falseAlarmsPerMonth));
