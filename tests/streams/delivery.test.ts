@@ -3,7 +3,7 @@ import { WarehouseError } from '../../infrastructure/clickhouse/errors.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
-import { groups, topics } from '../../schemas/names.ts';
+import { groups, headers, topics } from '../../schemas/names.ts';
 import type { Alert } from '../../schemas/records.ts';
 import { readSilences, writeSilence } from '../../streams/silences.ts';
 import { alert } from '../infrastructure/alerting/alert.ts';
@@ -41,9 +41,9 @@ const resolved = (n: number, other: Partial<Alert> = {}) =>
 /** Changes that a receiver got, dropping deliveries it has seen: `<id> <state>`. */
 function taken(receiver: Receiver): string[] {
   const seen = new Set<unknown>();
-  return receiver.requests.flatMap(({ headers, body }) => {
-    if (seen.has(headers['millrace-delivery'])) return [];
-    seen.add(headers['millrace-delivery']);
+  return receiver.requests.flatMap(({ headers: sent, body }) => {
+    if (seen.has(sent['millrace-delivery'])) return [];
+    seen.add(sent['millrace-delivery']);
     const { alerts } = JSON.parse(body) as { alerts: Alert[] };
     return alerts.map(({ id, state }) => `${id} ${state}`);
   });
@@ -99,7 +99,7 @@ describe('delivery', () => {
     await delivery.stop();
     expect(taken(ops)).toEqual(['f1:1 firing', 'f1:2 resolved']);
     expect(
-      new Set(ops.requests.slice(0, 4).map(({ headers }) => headers['millrace-delivery'])).size,
+      new Set(ops.requests.slice(0, 4).map((one) => one.headers['millrace-delivery'])).size,
       'one id for all tries',
     ).toBe(1);
     expect(await alerting.deliveries()).toContain('ops delivered 4 f1:1');
@@ -162,12 +162,18 @@ describe('delivery', () => {
 
   it('a change that is in the log twice is told once', async () => {
     const { kafka, codecs, project } = alerting;
-    const twice = [firing(1), firing(1), firing(2)];
-    for (const one of twice) {
+    // Two processes judged the same tick; the second had more to say.
+    for (const together of [[firing(1)], [firing(1), firing(2)]]) {
       const producer = await kafka.producer();
-      await producer.send([
-        { topic: topics.alerts(project.prefix), partition: 0, key: null, value: codecs.alerts.encode(one) },
-      ]);
+      await producer.send(
+        together.map((one, index) => ({
+          topic: topics.alerts(project.prefix),
+          partition: 0,
+          key: null,
+          value: codecs.alerts.encode(one),
+          headers: { [headers.together]: `${index}/${together.length}` },
+        })),
+      );
     }
     const delivery = alerting.deliver();
     await until('all is committed', async () => (await committed()) === 3);
