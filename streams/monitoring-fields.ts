@@ -13,6 +13,8 @@ const MOST_OUTSIDE = 0.02;
 
 /** Fields of the events of one type in one window. */
 interface Extent {
+  /** Of its window, epoch ms. */
+  readonly start: number;
   readonly kind: string;
   readonly rows: number;
   /** Of each field of the source. */
@@ -50,7 +52,7 @@ async function extents(
   const list = (sql: readonly string[]) => (sql.length === 0 ? '[]' : `[${sql.join(', ')}]`);
   const names = source.fields.map(({ name }) => quoteName(name));
   const numbers = source.fields.filter(isNumber).map(({ name }) => quoteName(name));
-  const rows = await warehouse.query<Extent & { start: number }>(
+  const rows = await warehouse.query<Extent>(
     `SELECT intDiv(toUnixTimestamp64Milli(time), {every:Int64}) * {every:Int64} AS start, type AS kind, count() AS rows,
        ${list(names.map((name) => `countIf(${name} IS NULL)`))} AS nulls,
        ${list(numbers.map((name) => `toFloat64(min(${name}))`))} AS lows,
@@ -61,7 +63,7 @@ async function extents(
     { from, to, every },
   );
   const found = new Map<number, Extent[]>();
-  for (const { start, ...extent } of rows) found.set(start, [...(found.get(start) ?? []), extent]);
+  for (const one of rows) found.set(one.start, [...(found.get(one.start) ?? []), one]);
   return found;
 }
 
@@ -74,8 +76,8 @@ export async function measureFields(
   const { source } = deps;
   const every = to - from;
   const all = await book.windows(deps, from - RANGE_WINDOWS * every, to, every);
-  const current = await book.windows(deps, from, to, every);
-  const before = all.slice(0, all.length - current.length);
+  const current = all.filter(({ start }) => start >= from);
+  const before = all.filter(({ start }) => start < from);
   const kinds = [...new Set(all.map(({ kind }) => kind))].sort();
   const usual = new Map(kinds.map((kind) => [kind, merged(before.filter((one) => one.kind === kind))]));
   const outside = await countOutside(deps, { from, to }, usual);
@@ -120,6 +122,7 @@ function merged(extents: readonly Extent[]): Extent | undefined {
       sum === undefined
         ? one
         : {
+            start: sum.start,
             kind: sum.kind,
             rows: sum.rows + one.rows,
             nulls: sum.nulls.map((count, i) => count + (one.nulls[i] ?? 0)),
