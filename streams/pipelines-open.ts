@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createShelf } from '../infrastructure/artefacts/shelf.ts';
-import { createModelRegistry } from '../infrastructure/registry/models.ts';
+import { createModelRegistry, type ModelRegistry } from '../infrastructure/registry/models.ts';
 import type { Project } from '../schemas/project.ts';
 import { type ChildOptions, createChildExecutor } from './pipelines-child.ts';
 import type { StepExecutor } from './pipelines-work.ts';
@@ -19,6 +19,8 @@ export interface StepSettings {
 }
 
 export function stepTools(platform: Platform, project: Project, settings: StepSettings): StepTools {
+  // One for all steps: what a test has judged of closed days is remembered by it.
+  let registry: ModelRegistry | undefined;
   return {
     project,
     get warehouse() {
@@ -26,13 +28,15 @@ export function stepTools(platform: Platform, project: Project, settings: StepSe
     },
     artefacts: platform.artefacts,
     dataSets: createShelf(join(settings.dataDirectory, 'datasets')),
-    registry: async () =>
-      createModelRegistry({
+    registry: async () => {
+      registry ??= createModelRegistry({
         kafka: platform.kafka,
         codec: (await platform.codecs()).models,
         prefix: project.prefix,
         now: platform.clock.now,
-      }),
+      });
+      return registry;
+    },
     codeVersion: settings.codeVersion,
     now: platform.clock.now,
     tuningWorkers: Math.max(1, Math.min(4, availableParallelism() - 1)),

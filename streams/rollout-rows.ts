@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gather, readBlocks } from '../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { retrying } from '../infrastructure/clickhouse/retry.ts';
@@ -24,6 +25,7 @@ export interface BesideRows {
   readonly labels: Uint8Array;
 }
 
+/** A champion, and a version that is scored beside it. */
 export interface Beside {
   readonly model: Model;
   readonly champion: number;
@@ -43,8 +45,7 @@ export async function* closedStretches(
   upTo: number,
 ): AsyncGenerator<{ readonly rows: BesideRows; readonly to: number }> {
   const { model, from } = beside;
-  const { block } = model.rollout.shadow;
-  const length = Math.ceil(block / DAY) * DAY;
+  const length = lengthOf(model);
   for (
     let start = floorTo(from, length);
     start + length + model.monitoring.labelWait <= upTo;
@@ -53,6 +54,43 @@ export async function* closedStretches(
     const to = start + length;
     const range = { from: Math.max(from, start), to };
     yield { rows: await rowsOf(deps, beside, range, to + model.monitoring.labelWait), to };
+  }
+}
+
+/** Length of a stretch, ms. */
+const lengthOf = ({ rollout }: Model) => Math.ceil(rollout.shadow.block / DAY) * DAY;
+
+/** End of the last stretch that is closed at an event time, epoch ms. */
+export const closedBefore = (model: Model, upTo: number) =>
+  floorTo(upTo - model.monitoring.labelWait, lengthOf(model));
+
+const WAIT_MS = 10_000;
+const LOOK_EVERY_MS = 200;
+
+/**
+ * Resolves when the archive holds a shadow score of the last request before `to` that it holds an answer of, by partition:
+ * the two topics are archived side by side, and clocks stand in that of the answers alone. Gives up after 10 s of wall time,
+ * with false: a version that cannot be loaded scores nothing.
+ */
+export async function shadowArchived(
+  { project, warehouse }: RowsDeps,
+  { model, champion, other, from }: Beside,
+  to: number,
+): Promise<boolean> {
+  const last = (table: string, version: string) =>
+    `SELECT source_partition, max(source_offset) AS last FROM ${quoteName(table)}
+     WHERE model_version = {${version}:Int32} AND request_time >= fromUnixTimestamp64Milli({from:Int64})
+       AND request_time < fromUnixTimestamp64Milli({to:Int64}) GROUP BY source_partition`;
+  for (const deadline = performance.now() + WAIT_MS; ; ) {
+    const [row] = await warehouse.query<{ behind: number }>(
+      `SELECT count() AS behind FROM (${last(tables.predictions(project.prefix, model.name), 'champion')}) AS p
+       LEFT JOIN (${last(tables.shadow(project.prefix, model.name), 'other')}) AS s ON s.source_partition = p.source_partition
+       WHERE s.last < p.last`,
+      { champion, other, from, to },
+    );
+    if (row === undefined || row.behind === 0) return true;
+    if (performance.now() > deadline) return false;
+    await sleep(LOOK_EVERY_MS);
   }
 }
 

@@ -22,12 +22,9 @@ import { createScorer, type Scorer } from '../models/scorer.ts';
 import type { Model } from '../schemas/project.ts';
 import type { ModelVersion } from '../schemas/records.ts';
 import type { DataSet } from './dataset.ts';
+import { judgeStretches, type RolloutDeps } from './rollout-judged.ts';
 import { type Hand, insist, promote, RolloutRefused, retire, rollBack, versionOf } from './rollout-moves.ts';
-import { type BesideRows, closedStretches, firstScored, type RowsDeps, rowsOf } from './rollout-rows.ts';
-
-export interface RolloutDeps extends RowsDeps {
-  readonly registry: ModelRegistry;
-}
+import { type BesideRows, firstScored, rowsOf } from './rollout-rows.ts';
 
 /** Rows that neither version learnt from. */
 export interface GateData {
@@ -155,12 +152,11 @@ export async function lookAtShadow(
       decision: 'watch',
       sentence: 'Keep watching: no request was scored beside the champion yet.',
     };
-  let state = startShadow(model.rollout.shadow, startedAt);
   const beside = { model, champion: champion.version, other: version, from: startedAt };
-  for await (const { rows, to } of closedStretches(deps, beside, upTo)) {
-    state = observeShadow(state, pairs(rows), to);
-    if (state.decided !== null) break;
-  }
+  const { state } = await judgeStretches(deps, beside, upTo, model.rollout.shadow, {
+    start: () => startShadow(model.rollout.shadow, startedAt),
+    observe: (state, rows, to) => observeShadow(state, pairs(rows), to),
+  });
   const verdict = shadowVerdict(state);
   return { ...draft, decision: verdict.decision, sentence: verdict.sentence, verdict };
 }
@@ -233,13 +229,12 @@ export async function lookAtGuard(
     };
   const rules: GuardRules = { ...model.rollout.guard, block: model.rollout.shadow.block };
   const beside = { model, champion: champion.version, other: guard.version, from: startedAt };
-  let state = startGuard(rules, startedAt);
-  let closedTo = startedAt;
-  for await (const { rows, to } of closedStretches(deps, beside, upTo)) {
-    state = observeGuard(state, guardRows(rows), to);
-    closedTo = to;
-    if (state.decided !== null) break;
-  }
+  const judged = await judgeStretches(deps, beside, upTo, rules, {
+    start: () => startGuard(rules, startedAt),
+    observe: (state, rows, to) => observeGuard(state, guardRows(rows), to),
+  });
+  let { state } = judged;
+  const closedTo = judged.to;
   if (state.decided === null && upTo > closedTo) {
     // Refusals need no labels, so they are seen at once. The labels of this stretch come later: nothing else of it counts.
     const young = await rowsOf(deps, beside, { from: closedTo, to: upTo }, null);

@@ -12,8 +12,8 @@ import {
   guardChampion,
   lookAtGuard,
   lookAtShadow,
-  type RolloutDeps,
 } from '../../streams/rollout.ts';
+import type { RolloutDeps } from '../../streams/rollout-judged.ts';
 import { promote, registerVersion, retire, rollBack, toChallenger } from '../../streams/rollout-moves.ts';
 import { artefactFor } from '../simulation/versions.ts';
 import { BEGIN, DAYS, type RolloutArchive, rolloutArchive } from './rollout-archive.ts';
