@@ -20,8 +20,10 @@ import { registerPipelines } from './commands/pipelines.ts';
 import { registerPredictions } from './commands/predictions.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerRun } from './commands/run.ts';
+import { registerRuns } from './commands/runs.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTrain } from './commands/train.ts';
+import { registerTune } from './commands/tune.ts';
 import { registerUp } from './commands/up.ts';
 import { readEnvironment } from './environment.ts';
 import { describeFailure, EXIT } from './errors.ts';
@@ -39,10 +41,12 @@ const COMMANDS: readonly Register[] = [
   registerImport,
   registerBackfill,
   registerTrain,
+  registerTune,
   registerEvaluate,
   registerModels,
   registerMonitor,
   registerPipelines,
+  registerRuns,
   registerFeatures,
   registerPredictions,
   registerExplain,

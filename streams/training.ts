@@ -2,15 +2,16 @@ import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import type { VersionState } from '../infrastructure/registry/history.ts';
 import type { ModelRegistry } from '../infrastructure/registry/models.ts';
-import type { TrainingBackend } from '../models/backend.ts';
-import type { EpochReport } from '../models/train.ts';
+import type { Engine, EpochReport, Parameters } from '../models/trainer.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { buildDataSets, type DataSet, type DataSetProgress } from './dataset.ts';
 import { type Fitted, fitModel } from './fit.ts';
 import { registerVersion } from './rollout-moves.ts';
-import { recordRun } from './runs.ts';
+import { type RunMirror, trackRun } from './runs.ts';
+import { keepReference } from './steps/reference.ts';
+import { tailOf } from './steps/train.ts';
 
 export interface TrainOptions {
   readonly project: Project;
@@ -30,6 +31,9 @@ export interface TrainOptions {
   readonly as: 'auto' | 'champion' | 'candidate';
   readonly by: string;
   readonly codeVersion: string;
+  /** In the place of what the model declares, name by name. */
+  readonly parameters?: Parameters;
+  readonly mirror?: RunMirror | null;
   /** Wall time, epoch ms. */
   readonly now: () => number;
   readonly progress?: (done: TrainProgress) => void;
@@ -43,10 +47,12 @@ export interface ArtefactSink {
 
 export type TrainProgress =
   | DataSetProgress
-  | { readonly step: 'backend'; readonly backend: TrainingBackend }
+  | { readonly step: 'backend'; readonly backend: Engine }
   | { readonly step: 'epoch'; readonly report: EpochReport; readonly of: number };
 
 export interface TrainReport {
+  /** Of the experiment: `millrace runs show` tells of it. */
+  readonly run: string;
   readonly version: VersionState;
   readonly dataSet: Omit<DataSet, 'ids' | 'times' | 'rows' | 'labels' | 'cells'> & { readonly rows: number };
   readonly fitted: Fitted;
@@ -60,12 +66,35 @@ export class NothingToLearn extends MillraceError {
 }
 
 /**
- * From the archive to a registered model: data set, fit, artefact, registry record, run. The artefact is kept
- * before the registry names it, so that no reader of the registry can miss it.
+ * From the archive to a registered model: data set, fit, artefact, registry record, and a run that keeps what
+ * it took, of a failure too. The artefact is kept before the registry names it, so that no reader of the
+ * registry can miss it.
  */
 export async function trainModel(options: TrainOptions): Promise<TrainReport> {
-  const { project, model, warehouse, registry } = options;
+  const { project, model, warehouse, codeVersion, mirror = null, parameters = {} } = options;
   const startedAt = options.now();
+  const run = `train-${model.name}-${startedAt.toString(36)}`;
+  const deps = { warehouse, prefix: project.prefix, codeVersion, now: options.now, mirror };
+  const head = {
+    id: run,
+    kind: 'train' as const,
+    subject: model.name,
+    parameters: { ...model.trainer.parameters, ...parameters },
+  };
+  const made = await trackRun(deps, head, async () => {
+    const value = await fitAndRegister(options);
+    const { version, dataSet, fitted } = value;
+    const tail = tailOf(fitted);
+    const detail = { ...tail.detail, version: version.version, state: version.state, dataSet };
+    return { value, tail: { ...tail, dataset: dataSet.hash, detail } };
+  });
+  return { run, ...made, startedAt, finishedAt: options.now() };
+}
+
+async function fitAndRegister(
+  options: TrainOptions,
+): Promise<Omit<TrainReport, 'run' | 'startedAt' | 'finishedAt'>> {
+  const { project, model, warehouse, registry } = options;
   const { from, to, asOf } = await rangeOf(options);
   const passOn = options.signal === undefined ? {} : { signal: options.signal };
   const [training] = await buildDataSets({
@@ -88,6 +117,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
     test: null,
     asOf,
     codeVersion: options.codeVersion,
+    ...(options.parameters === undefined ? {} : { parameters: options.parameters }),
     onBackend: (backend) => options.progress?.({ step: 'backend', backend }),
     onEpoch: (report, of) => options.progress?.({ step: 'epoch', report, of }),
     ...passOn,
@@ -109,18 +139,9 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       evidence: { validation: fitted.validation, test: fitted.test },
     },
   );
-  const finishedAt = options.now();
-  const { ids: _ids, times: _times, labels: _labels, cells: _cells, ...rest } = training;
-  const dataSet = { ...rest, rows: training.labels.length };
-  await recordRun(warehouse, project.prefix, {
-    id: fitted.address,
-    kind: 'train',
-    subject: model.name,
-    startedAt,
-    finishedAt,
-    detail: { version: version.version, state: version.state, dataSet, validation: fitted.validation },
-  });
-  return { version, dataSet, fitted, startedAt, finishedAt };
+  await keepReference({ warehouse, project, model }, version, fitted.artefact, training);
+  const { ids: _ids, times: _times, rows: _rows, labels: _labels, cells: _cells, ...rest } = training;
+  return { version, dataSet: { ...rest, rows: training.labels.length }, fitted };
 }
 
 /** Open ends: what the model declares, then what the archive holds. */

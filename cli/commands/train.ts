@@ -1,4 +1,5 @@
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { openMirror } from '../../streams/runs-mirror.ts';
 import { trainModel } from '../../streams/training.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { count, duration, instant } from '../format.ts';
@@ -47,7 +48,7 @@ async function train(context: CommandContext, name: string | undefined, options:
   const steps = trainingSteps(output);
   try {
     const { models: codec } = await platform.codecs();
-    const { version, dataSet, fitted, startedAt, finishedAt } = await trainModel({
+    const { run, version, dataSet, fitted, startedAt, finishedAt } = await trainModel({
       project,
       model,
       warehouse: platform.warehouse,
@@ -60,12 +61,13 @@ async function train(context: CommandContext, name: string | undefined, options:
       by: 'millrace train',
       codeVersion: codeVersion(context.environment.packageDirectory),
       now: platform.clock.now,
+      mirror: openMirror(project, output.warn),
       progress: steps.on,
       signal,
     });
     steps.done();
     const { validation } = fitted;
-    if (output.isJson) return output.json({ version, dataSet, validation });
+    if (output.isJson) return output.json({ run, version, dataSet, validation });
     output.line(
       `${model.name} version ${version.version} is ${version.state}: ${count(dataSet.rows)} rows of ${instant(dataSet.from)} to ${instant(dataSet.to)}, in ${duration(finishedAt - startedAt)}`,
     );

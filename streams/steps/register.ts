@@ -1,10 +1,9 @@
 import { parseArtefact } from '../../models/artefact.ts';
-import { createScorer } from '../../models/scorer.ts';
 import type { ModelState } from '../../schemas/records.ts';
-import { writeReference } from '../references.ts';
 import { registerVersion } from '../rollout-moves.ts';
 import { dataSetsOf } from './dataset.ts';
 import type { EvaluateResult } from './evaluate.ts';
+import { keepReference } from './reference.ts';
 import { done, inputOf, needed, type StepWork } from './tools.ts';
 import type { TrainResult } from './train.ts';
 
@@ -46,21 +45,8 @@ export const registerStep: StepWork = async (context) => {
     },
   );
   const { training } = await dataSetsOf(context);
-  const scorer = createScorer(
-    parseArtefact(await artefacts.get(trained.artefact), trained.artefact),
-    model.layoutHash,
-  );
-  const scores = new Float64Array(training.labels.length);
-  scorer.scoreBatch(training.rows, scores.length, scores);
-  await writeReference(warehouse, project, model, {
-    version: version.version,
-    artefact: version.artefact,
-    ids: training.ids,
-    times: training.times,
-    rows: training.rows,
-    scores,
-    labels: training.labels,
-  });
+  const artefact = parseArtefact(await artefacts.get(trained.artefact), trained.artefact);
+  await keepReference({ warehouse, project, model }, version, artefact, training);
   const result: RegisterResult = {
     version: version.version,
     state: version.state,

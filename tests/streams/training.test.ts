@@ -14,6 +14,7 @@ import { applyProject } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
 import { buildDataSets } from '../../streams/dataset.ts';
 import { evaluateModel } from '../../streams/evaluate.ts';
+import { readRun, readRuns } from '../../streams/runs-read.ts';
 import { NothingToLearn, type TrainOptions, type TrainProgress, trainModel } from '../../streams/training.ts';
 import { backfillRange, basisOf } from '../../streams/vectors.ts';
 import { type FlightsArchive, flightsArchive } from './history-fixture.ts';
@@ -56,7 +57,7 @@ afterAll(() => archive.warehouse.close());
 
 describe('training', () => {
   it('goes from the archive to a registered artefact that scores, and tells of every step', async () => {
-    const { version, dataSet, fitted } = await trainModel(options);
+    const { run, version, dataSet, fitted } = await trainModel(options);
     expect(version).toMatchObject({ model: options.model.name, version: 1, state: 'champion' });
     expect(dataSet).toMatchObject({ rows: 1_500, logged: 0, backfilled: 1_500 });
     expect(new Set(seen.map(({ step }) => step))).toEqual(
@@ -77,10 +78,21 @@ describe('training', () => {
     expect(score).toBeGreaterThan(0);
     expect(score).toBeLessThan(1);
     expect(fitted.validation.model.rows).toBe(fitted.trained.split.validationRows);
-    const runs = await archive.warehouse.query<{ id: string; kind: string }>(
-      `SELECT id, kind FROM ${tables.runs(archive.project.prefix)}`,
+    const runs = await readRuns(archive.warehouse, archive.project.prefix, {});
+    expect(runs).toMatchObject([
+      { id: run, kind: 'train', state: 'done', artefact: version.artefact, dataset: dataSet.hash },
+    ]);
+    const kept = await readRun(archive.warehouse, archive.project.prefix, run);
+    expect(kept?.parameters).toMatchObject({ epochs: 2, hidden: [8] });
+    expect(kept?.environment).toMatchObject({ node: process.version });
+    expect(kept?.resources.cpuMs).toBeGreaterThan(0);
+    const losses = kept?.metrics.filter(({ metric }) => metric === 'validation_log_loss') ?? [];
+    expect(losses.map(({ step }) => step)).toEqual([0, 1, 2]);
+    const [reference] = await archive.warehouse.query<{ n: number; versions: number[] }>(
+      `SELECT count() AS n, groupUniqArray(version) AS versions FROM ${tables.references(archive.project.prefix, options.model.name)} FINAL`,
     );
-    expect(runs).toEqual([{ id: version.artefact, kind: 'train' }]);
+    expect(reference?.versions).toEqual([1]);
+    expect(reference?.n).toBeGreaterThan(100);
   });
 
   it('gives the same bytes for the same rows, and a candidate where there is a champion', async () => {
@@ -96,6 +108,8 @@ describe('training', () => {
 
   it('says what is missing where no label had matured', async () => {
     await expect(trainModel({ ...options, asOf: FROM })).rejects.toThrow(NothingToLearn);
+    const [failed] = await readRuns(archive.warehouse, archive.project.prefix, { state: 'failed' });
+    expect(failed).toMatchObject({ kind: 'train', error: expect.stringMatching(/there is no flight/) });
   });
 });
 
