@@ -9,6 +9,7 @@ import { duration, instant, padEnd } from '../format.ts';
 import { instantOption, wholeOption } from '../options.ts';
 import type { Colours } from '../output.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { registerDeliveries } from './alerts-deliveries.ts';
 import { registerSilences } from './alerts-silences.ts';
 
 interface ListOptions {
@@ -59,6 +60,7 @@ export const registerAlerts: Register = (program, run) => {
     )
     .action(run(tail));
   registerSilences(group, run);
+  registerDeliveries(group, run);
 };
 
 async function read(context: CommandContext): Promise<readonly Alert[]> {

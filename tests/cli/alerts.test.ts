@@ -6,6 +6,7 @@ import { readEnvironment } from '../../cli/environment.ts';
 import { table } from '../../cli/format.ts';
 import type { Output } from '../../cli/output.ts';
 import type { StackAddresses } from '../../infrastructure/local/stack.ts';
+import { tables } from '../../schemas/names.ts';
 import { AlertLog } from '../../streams/alert-log.ts';
 import { alert } from '../infrastructure/alerting/alert.ts';
 import { Flights } from '../scenarios/flights.ts';
@@ -158,4 +159,23 @@ it('silences for a while and ends it', async () => {
   await expect(alerts(['silence', '--rule', 'drifted', '--for', 'soon', '--reason', 'r'])).rejects.toThrow(
     'duration',
   );
+});
+
+it('says what became of telling', async () => {
+  expect(await alerts(['deliveries'])).toEqual(['Nobody was told of anything.']);
+  const row = (id: string, status: string, detail: string, second: number) => ({
+    ...{ id, receiver: 'webhook', alerts: ['aa11:2'], status, tries: 1, detail },
+    at: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
+  });
+  const { warehouse } = flights.platform;
+  const table = tables.deliveries(flights.project.prefix);
+  const rows = [row('d1', 'delivered', '', 1), row('d2', 'refused', 'It answered 404', 2)];
+  await warehouse.insert(table, rows, { token: 'two' });
+  expect(await alerts(['deliveries'])).toEqual([
+    'at                    receiver  status     changes  tries  delivery  detail',
+    '2026-01-01T00:00:02Z  webhook   refused          1      1  d2        It answered 404',
+    '2026-01-01T00:00:01Z  webhook   delivered        1      1  d1',
+  ]);
+  expect(await alerts(['deliveries', '--status', 'delivered', '--limit', '1'])).toHaveLength(2);
+  expect(await alerts(['deliveries', '--receiver', 'nobody'])).toEqual(['Nobody was told of anything.']);
 });
