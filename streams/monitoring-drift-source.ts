@@ -19,6 +19,9 @@ interface Range {
   readonly to: number;
 }
 
+/** New words that are named. */
+const NEW_WORDS = 5;
+
 /** Fields of the request that are compared as words: what makes the keys of reads, and zones. */
 export function wordFields({ model, project }: Pick<WindowDeps, 'model' | 'project'>): readonly string[] {
   const source = project.sources.find(({ name }) => name === model.request.source);
@@ -125,6 +128,20 @@ export class WindowBook {
         this.#windows.set(window.from, window);
     for (const start of this.#windows.keys()) if (start < from) this.#windows.delete(start);
     return starts.flatMap((start) => this.#windows.get(start) ?? []);
+  }
+
+  /** The most frequent words of a field in a window that the reference did not have. */
+  async newWords(field: string, { from, to }: Range): Promise<string[]> {
+    const { warehouse, project, model } = this.#deps;
+    const name = quoteName(field);
+    const rows = await warehouse.query<{ word: string }>(
+      `SELECT ifNull(${name}, '') AS word FROM ${quoteName(tables.events(project.prefix, model.request.source))} FINAL
+       WHERE type = {type:String} AND time >= fromUnixTimestamp64Milli({from:Int64})
+         AND time < fromUnixTimestamp64Milli({to:Int64}) AND word != '' AND NOT has({known:Array(String)}, word)
+       GROUP BY word ORDER BY count() DESC, word LIMIT ${NEW_WORDS}`,
+      { type: model.request.eventType, from, to, known: this.#binnings.words[field] ?? [] },
+    );
+    return rows.map(({ word }) => word);
   }
 
   /** A window without predictions takes the rows that the version learnt from, where there are some. */

@@ -64,7 +64,17 @@ export async function measureDrift(
     ...model.features.map(({ name }, i) => [name, importance[i] ?? 0] as const),
     ...ofWords,
   ]);
-  return decide(model, window, reference, current, shares, earlier, 1 - LABEL_BUDGET);
+  const measures = decide(model, window, reference, current, shares, earlier, 1 - LABEL_BUDGET);
+  return Promise.all(measures.map((one) => withNewWords(book, words, one)));
+}
+
+/** Share of rows with words never seen from which on they are named. */
+const NAMED_SHARE = 0.001;
+
+async function withNewWords(book: WindowBook, words: readonly string[], one: Measure): Promise<Measure> {
+  const { statistic, subject, value, from, to } = one;
+  if (statistic !== 'new_categories' || !words.includes(subject) || (value ?? 0) < NAMED_SHARE) return one;
+  return { ...one, detail: JSON.stringify({ names: await book.newWords(subject, { from, to }) }) };
 }
 
 /** The labels of a window that has just become known. */

@@ -59,6 +59,14 @@ export function driftLines(measures: readonly Measure[], model: Model, { colours
   const whys = verdicts
     .filter(({ measure }) => measure.fired)
     .map(({ measure, detail }) => `  ${measure.subject}: ${String(detail.why)}`);
+  const news = measures.flatMap((measure) => {
+    const { names } = detailOf(measure);
+    return Array.isArray(names) && names.length > 0
+      ? [
+          `  ${measure.subject}: ${percent(measure.value ?? 0)} of the rows hold what was never seen before: ${names.join(', ')}`,
+        ]
+      : [];
+  });
   return [
     colours.bold(
       `${model.name} version ${one.version}, window ${day(one.from)} to ${day(one.to)} against the ${Math.round(model.monitoring.reference / DAY)} days before`,
@@ -76,7 +84,7 @@ export function driftLines(measures: readonly Measure[], model: Model, { colours
       ],
       rows,
     ),
-    ...(whys.length === 0 ? [] : ['', ...whys]),
+    ...(whys.length + news.length === 0 ? [] : ['', ...whys, ...news]),
     '',
     `${fired} of ${compared} fired; alerting on every change of ${number(model.monitoring.drift.minEffect)} ${statistic} would have fired ${declared}, on everything ${compared}, on nothing 0.`,
   ];

@@ -114,6 +114,8 @@ describe('planted drifts', () => {
         .sort((a, b) => Number(detailOf(a).rank) - Number(detailOf(b).rank));
       expect(subjects).toContain(fired[0]?.subject);
       expect(detailOf(fired[0] as Measure).why).toMatch(/above|values|missing/);
+      const [news] = find(ticks[first] ?? [], 'new_categories', { subject: 'shop' });
+      if (what === 'rename') expect(detailOf(news as Measure).names).toEqual(['annabel']);
       if (what === 'flip') {
         const detector = ticks.flat().filter(({ kind, fired }) => kind === 'detector' && fired);
         expect(detector.map(({ subject }) => subject)).toContain('loss');
