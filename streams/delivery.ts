@@ -32,10 +32,10 @@ export interface DeliveryDeps {
 
 /** A poll does not hear the signal to stop. */
 const LONGEST_POLL_MS = 200;
-const MAX_POLL_RECORDS = 1_000;
+const MAX_POLL_RECORDS = 100;
 /** As often as Prometheus tells its own. */
 const REFRESH_MS = 60_000;
-/** Groups of changes on their way; more wait in Kafka. */
+/** With so many groups of changes under way nothing more is polled; the rest waits in Kafka. */
 const MAX_UNDER_WAY = 64;
 /** What a delivery that is being sent may still take when the stream stops. */
 const DRAIN_MS = 2_000;

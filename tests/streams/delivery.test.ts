@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Sender } from '../../infrastructure/alerting/sender.ts';
 import { WarehouseError } from '../../infrastructure/clickhouse/errors.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
@@ -103,6 +104,28 @@ describe('delivery', () => {
       'one id for all tries',
     ).toBe(1);
     expect(await alerting.deliveries()).toContain('ops delivered 4 f1:1');
+  });
+
+  it('what a receiver holds up waits in Kafka, not in memory', async () => {
+    let busy = true;
+    const told = { ops: 0, team: 0 };
+    const sender: Sender = {
+      async send({ receiver }) {
+        if (receiver === 'ops' && busy) return { kind: 'again', reason: 'busy', afterMs: null };
+        told[receiver === 'ops' ? 'ops' : 'team'] += 1;
+        return { kind: 'delivered' };
+      },
+    };
+    for (let n = 0; n < 300; n++) await alerting.append([firing(n, { severity: 'warning' })]);
+    const delivery = alerting.deliver({ sender });
+    await until('team has some', () => told.team >= 64);
+    await wall.sleep(500);
+    expect(told.team).toBeLessThan(200);
+    expect(await committed()).toBeNull();
+    busy = false;
+    await until('all is committed', async () => (await committed()) === 300);
+    await delivery.stop();
+    expect(told).toEqual({ ops: 300, team: 300 });
   });
 
   it('a receiver that says no is given up, with the reason', async () => {
