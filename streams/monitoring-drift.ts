@@ -1,6 +1,7 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import { discreteBinning } from '../models/drift/binning.ts';
+import { MIN_QUIET } from '../models/drift/calibrate.ts';
 import { compareWindows } from '../models/drift/compare.ts';
 import { decideDrift } from '../models/drift/decide.ts';
 import { type Quiet, quietOf } from '../models/drift/effect.ts';
@@ -125,12 +126,21 @@ function decide(
     falseAlarmsPerMonth: drift.falseAlarmsPerMonth * budgetShare,
     ticksPerMonth: MONTH / every,
   };
-  return decideDrift({ features, rule }).flatMap((verdict, i) => {
+  const lacks = lackOfWindows(reference);
+  return decideDrift({ features, rule }).flatMap((judged, i) => {
+    const verdict = lacks === null || !judged.fired ? judged : { ...judged, ...lacks };
     const comparison = compared[verdict.name];
     return comparison === undefined
       ? []
       : columnMeasures(model, window, verdict, comparison, i + 1, importance.get(verdict.name) ?? 0);
   });
+}
+
+/** Nobody knows how far quiet windows move before there are some: no budget could be kept. */
+function lackOfWindows({ windows }: ReferenceSummary): Pick<DriftVerdict, 'fired' | 'reason' | 'why'> | null {
+  const known = windows.filter(({ columns }) => Object.values(columns).some(({ rows }) => rows > 0)).length;
+  const why = `The reference has ${known} windows; how far quiet ones move shows from ${MIN_QUIET} on.`;
+  return known >= MIN_QUIET ? null : { fired: false, reason: 'too_few', why };
 }
 
 /** A window at which a column fired says nothing of how that column moves by itself. */

@@ -156,14 +156,18 @@ describe('bad input', () => {
     expect(why(auc)).toBe('All labels are the same, so there is nothing to rank.');
   }, 60_000);
 
-  it('compares a constant feature, and begins without any reference', async () => {
-    const world = await createWorld(warehouse, { reference: false });
+  it('compares a constant feature, begins without any reference, and alerts on nothing before it knows quiet days', async () => {
+    const plants: Plant[] = [{ from: 1, what: 'shift' }];
+    const world = await createWorld(warehouse, { reference: false, plants });
     const ticks = await run(world, 2);
     const [fixed] = find(ticks[1] ?? [], 'psi', { subject: 'fixed' });
     expect(fixed).toMatchObject({ value: 0, fired: false });
     const [amount] = find(ticks[0] ?? [], 'psi', { subject: 'amount' });
     expect(amount).toMatchObject({ value: null, fired: false });
     expect(why(amount)).toMatch(/200 are needed/);
-    expect(find(ticks[1] ?? [], 'psi', { subject: 'amount' })[0]?.value).toBeGreaterThanOrEqual(0);
+    const [shifted] = find(ticks[1] ?? [], 'psi', { subject: 'amount' });
+    expect(shifted?.value).toBeGreaterThan(0.5);
+    expect(shifted?.fired).toBe(false);
+    expect(why(shifted)).toMatch(/The reference has 1 windows/);
   }, 60_000);
 });
