@@ -30,8 +30,8 @@ export interface AlertEvaluator {
 }
 
 /**
- * Rules over measures -> alerts topic. What it remembers between ticks is only what the topic and the measures' table
- * hold, and it reads that back where it does not know it: nothing is lost with the process.
+ * Rules over measures -> alerts topic. Between ticks it remembers only what it has read of the topic: which windows
+ * came before is asked of the measures' table each time, for another process may have judged ticks meanwhile.
  */
 export function createAlertEvaluator({
   project,
@@ -41,37 +41,28 @@ export function createAlertEvaluator({
   clock,
 }: AlertDeps): AlertEvaluator {
   const { rules } = project.alerting;
+  const kinds = [...new Set(rules.map(({ kind }) => kind))];
   const log = new AlertLog({ kafka, codec: codecs.alerts, prefix: project.prefix });
   const span = lookback(project);
-  let book: MeasureBook | null = null;
-  let last = Number.NEGATIVE_INFINITY;
-
-  /** What was measured before `tick` of the windows that still count. */
-  async function newestBefore(tick: number): Promise<readonly Measure[]> {
-    const kinds = [...new Set(rules.map(({ kind }) => kind))];
-    if (kinds.length === 0) return [];
-    return readMeasures(warehouse, project.prefix, { kinds, endAfter: tick - span, before: tick });
-  }
 
   return {
     async evaluate(tick, measures) {
       await log.catchUp();
-      if (book === null || tick <= last) {
-        book = new MeasureBook(rules);
-        book.add(await newestBefore(tick));
-      }
+      const book = new MeasureBook(rules);
+      if (kinds.length > 0)
+        book.add(
+          await readMeasures(warehouse, project.prefix, { kinds, endAfter: tick - span, before: tick }),
+        );
       book.add(measures.map((measure) => (measure.tick === tick ? measure : { ...measure, tick })));
       book.prune(tick - span);
-      last = tick;
       const earlier = log.before(tick);
-      const all = book.measures();
-      return log.append(evaluateTick({ rules, measures: all, earlier, tick, at: clock.now() }));
+      return log.append(evaluateTick({ rules, measures: book.measures(), earlier, tick, at: clock.now() }));
     },
     close: () => log.close(),
   };
 }
 
-/** Judges one tick with everything read anew: for a step that is run by itself. */
+/** Judges one tick by itself. */
 export async function evaluateAlerts(
   deps: AlertDeps,
   tick: number,

@@ -45,7 +45,7 @@ async function tell(ticks: readonly number[], restart: boolean): Promise<string[
 const EXPECTED = [':1 firing', ':1 firing', ':1 pending', ':2 firing', ':3 resolved'];
 
 describe('evaluating ticks', () => {
-  it('writes each change once, in memory or with everything read back at each tick', async () => {
+  it('writes each change once, by one process or by a new one at each tick', async () => {
     expect(await tell([0, 1, 2, 3], false)).toEqual(EXPECTED);
     alerting = await Alerting.create(broker.kafka(), warehouse, { rules: alerting.project.alerting.rules });
     expect(await tell([0, 1, 2, 3], true)).toEqual(EXPECTED);
@@ -62,6 +62,16 @@ describe('evaluating ticks', () => {
       expect(await alerting.logged()).toEqual(before);
     }
     expect((await alerting.logged()).length).toBe(EXPECTED.length);
+  });
+
+  it('goes on from what another process judged meanwhile', async () => {
+    const [one, other] = [createAlertEvaluator(alerting.deps), createAlertEvaluator(alerting.deps)];
+    for (const [window, measures] of STORY.entries()) {
+      await alerting.write(measures, 1_000 + window);
+      // Leadership moves at each tick.
+      await (window % 2 === 0 ? one : other).evaluate(tickOf(window), measures);
+    }
+    expect((await alerting.logged()).map((line) => line.slice(16)).sort()).toEqual(EXPECTED);
   });
 
   it.each(['before', 'after'] as const)(
