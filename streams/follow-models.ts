@@ -1,5 +1,6 @@
 import type { Admin, Kafka, Reader } from '../infrastructure/kafka/port.ts';
 import { historyOf, type ModelHistory, stretchAt, timelineOf } from '../infrastructure/registry/history.ts';
+import { boundsOf } from '../infrastructure/registry/models.ts';
 import { parseArtefact } from '../models/artefact.ts';
 import { createScorer } from '../models/scorer.ts';
 import type { Clock } from '../schemas/clock.ts';
@@ -101,13 +102,10 @@ export async function followModels(deps: FollowDeps): Promise<ModelFollower> {
     });
   }
 
-  const [bounds] = await (async () => {
-    const admin = await kafka.admin();
-    return admin.offsets(topic).finally(() => admin.close());
-  })();
+  const { start, end } = await boundsOf(kafka, topic);
   const reader = await kafka.reader([{ topic, partition: 0, position: 'earliest' }]);
-  next = bounds?.start ?? 0;
-  while (next < (bounds?.end ?? 0)) await take(reader);
+  next = start;
+  while (next < end) await take(reader);
 
   const following = (async () => {
     while (!stopped)

@@ -4,6 +4,7 @@ import type { ModelVersion } from '../../schemas/records.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { TRANSITIONS } from '../../schemas/rollout.ts';
 import type { Kafka } from '../kafka/port.ts';
+import { askAgain } from '../kafka/retry.ts';
 import { historiesOf, historyOf, type ModelHistory, type VersionState } from './history.ts';
 
 /** Bytes of a model record, both ways. */
@@ -73,9 +74,7 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
   const topic = topics.models(prefix);
 
   async function log(): Promise<ModelVersion[]> {
-    const admin = await kafka.admin();
-    const [bounds] = await admin.offsets(topic).finally(() => admin.close());
-    const { start, end } = bounds ?? { start: 0, end: 0 };
+    const { start, end } = await boundsOf(kafka, topic);
     const versions: ModelVersion[] = [];
     if (end <= start) return versions;
     const reader = await kafka.reader([{ topic, partition: 0, position: start }]);
@@ -144,6 +143,15 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
       return { changes: records, history: then };
     },
   };
+}
+
+/** First offset of a topic of one partition, and the one after its last. */
+export async function boundsOf(kafka: Kafka, topic: string): Promise<{ start: number; end: number }> {
+  return askAgain(async () => {
+    const admin = await kafka.admin();
+    const [bounds] = await admin.offsets(topic).finally(() => admin.close());
+    return bounds ?? { start: 0, end: 0 };
+  });
 }
 
 /** @throws BadTransition */
