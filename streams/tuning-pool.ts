@@ -97,21 +97,23 @@ export function createTrialPool(
       const worker = await take();
       return new Promise<TrialAnswer>((resolve, reject) => {
         const settle = (then: () => void, keep: boolean) => {
-          worker.removeAllListeners();
+          worker.off('message', onMessage);
+          worker.off('error', onError);
           signal.removeEventListener('abort', onAbort);
           if (keep) give(worker);
           else drop(worker).catch(() => undefined);
           then();
         };
         const onAbort = () => settle(() => reject(signal.reason as Error), false);
-        signal.addEventListener('abort', onAbort, { once: true });
-        worker.once('message', (message: TrialMessage) =>
+        const onMessage = (message: TrialMessage) =>
           settle(() => {
             if (message.kind === 'answer') resolve(message.answer);
             else reject(new TrialFailed(message.message));
-          }, true),
-        );
-        worker.once('error', (error: Error) => settle(() => reject(new TrialFailed(error.message)), false));
+          }, true);
+        const onError = (error: Error) => settle(() => reject(new TrialFailed(error.message)), false);
+        signal.addEventListener('abort', onAbort, { once: true });
+        worker.on('message', onMessage);
+        worker.on('error', onError);
         if (signal.aborted) onAbort();
         else worker.postMessage(question);
       });
