@@ -1,7 +1,7 @@
 import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/port.ts';
 import { compactLog, logInfo, wantsCompaction } from '../processors/log.ts';
 import { exactHeadOf } from '../processors/meta.ts';
-import type { HeldView } from './features.ts';
+import type { HeldView } from './held-view.ts';
 
 /** Bytes of each log's last compaction, by key: a hint when to look, never a truth; forgotten at will. */
 export type Compactions = Map<string, number>;

@@ -6,19 +6,17 @@ import type {
   TopicPartition,
 } from '../infrastructure/kafka/port.ts';
 import type { Commit, CommitResult, OnlineStore } from '../infrastructure/redis/port.ts';
-import { isTooOld } from '../processors/contribute.ts';
 import { Folder } from '../processors/fold.ts';
-import { applyHeader, encodeMeta, type ViewMeta } from '../processors/meta.ts';
+import { encodeMeta, type ViewMeta } from '../processors/meta.ts';
 import { reachOf } from '../processors/window.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { groups, keys, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import type { Contribution, Section } from '../schemas/records.ts';
-import { MillraceError, type RefusalCode } from '../schemas/refusal.ts';
 import type { View } from '../schemas/view.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { Codecs } from './codecs.ts';
-import { type Compactions, compactGrown } from './compaction.ts';
+import { compactGrown } from './compaction.ts';
+import { applyBlock, EMPTY, type HeldView, type Refused } from './held-view.ts';
 import { beginLife, isBuilding } from './life.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -32,40 +30,10 @@ export interface FeaturesDeps {
   readonly telemetry: Telemetry;
 }
 
-/** The log of a view partition says that a backfill wrote part of its state, and the state does not know of it. */
-export class StateNeedsBackfill extends MillraceError {
-  readonly code = 'state_needs_backfill';
-  readonly retriable = true;
-}
-
 /** A commit blocks every reader of the store while it lasts, so it is cut at this many keys. */
 const MAX_KEYS = 450;
 const MAX_POLL_RECORDS = 2_000;
 const IDLE_POLL_MS = 1_000;
-
-/** A view partition that this process owns. */
-export interface HeldView extends TopicPartition {
-  readonly view: View;
-  /** Raw topics of the view's sources. */
-  readonly topics: readonly string[];
-  /** Prefix of its keys in the online store. */
-  readonly key: string;
-  /** The meta as the store has it, byte for byte. */
-  expected: Uint8Array | null;
-  meta: ViewMeta;
-  readonly compactions: Compactions;
-  /** Empty between two commits. */
-  readonly folder: Folder;
-  /** A backfill is writing it: nothing is folded until its meta says ready. */
-  building: boolean;
-}
-
-interface Refused {
-  readonly section: Section;
-  readonly contribution: Contribution;
-  readonly code: RefusalCode;
-  readonly detail: string;
-}
 
 /** View topics -> tiles in the online store. */
 export function createFeatures(deps: FeaturesDeps): Stream {
@@ -309,71 +277,3 @@ export function createFeatures(deps: FeaturesDeps): Stream {
     run: (signal) => liveOn('features', clock, telemetry, signal, (healthy) => life(signal, healthy)),
   };
 }
-
-/**
- * Applies the sections of one block, one by one, in order. A contribution at or below its source's mark is a
- * repeat. One below the frontier as it stood before the block comes too late for tiles that readers have
- * already seen: it is refused.
- */
-export function applyBlock(
-  state: Pick<HeldView, 'view' | 'topics'>,
-  start: ViewMeta,
-  sections: readonly Section[],
-  folder: Pick<Folder, 'add'>,
-  refused: Refused[],
-): ViewMeta {
-  const before = start.frontier ?? Number.NEGATIVE_INFINITY;
-  let meta = start;
-  for (const section of sections) {
-    if (section.history !== null) {
-      if (meta.history === null)
-        throw new StateNeedsBackfill(
-          `View ${state.view.id} was built from imported history, and its state in the online store is gone or not yet written. Run 'millrace backfill state --to ${new Date(section.history.until).toISOString()}'.`,
-        );
-      continue;
-    }
-    const mark = meta.sources[`${section.topic}:${section.partition}`]?.mark ?? -1;
-    const refusedBefore = refused.length;
-    let taken = 0;
-    for (const contribution of section.contributions) {
-      if (contribution.offset <= mark) continue;
-      taken += 1;
-      if (contribution.time < before)
-        refused.push({
-          section,
-          contribution,
-          code: 'late_for_view',
-          detail: `Event time ${contribution.time} is below the frontier ${before} of ${state.view.id}: its partition was idle and woke with older events.`,
-        });
-      else if (isTooOld(state.view, contribution))
-        refused.push({
-          section,
-          contribution,
-          code: 'too_old',
-          detail: `The event came ${contribution.time - (contribution.at ?? 0)} ms after its ${state.view.at?.field}; ${state.view.id} waits ${state.view.at?.maxDelay} ms at most.`,
-        });
-      else folder.add(contribution);
-    }
-    const left = refused.length - refusedBefore;
-    meta = {
-      ...applyHeader(state, meta, section),
-      applied: meta.applied + taken - left,
-      refused: meta.refused + left,
-    };
-  }
-  return meta;
-}
-
-const EMPTY: ViewMeta = {
-  status: 'clearing',
-  life: '',
-  next: 0,
-  sources: {},
-  frontier: null,
-  base: null,
-  baseOpen: false,
-  oldestExactHead: null,
-  history: null,
-  applied: 0,
-  refused: 0,
-};

@@ -5,7 +5,7 @@ import { decodeMeta, encodeMeta, freshMeta, type ViewMeta } from '../processors/
 import { keys } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import type { HeldView } from './features.ts';
+import type { HeldView } from './held-view.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** Another owner is at the same view partition; its turn will end, or ours. */

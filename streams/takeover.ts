@@ -122,6 +122,8 @@ export function createTakeover(deps: InferenceDeps, before: Project): Stream {
       const change = new AbortController();
       const stop = AbortSignal.any([signal, change.signal]);
       const running = streams[serving].run(stop).finally(() => change.abort());
+      // Its failure is thrown below, once this turn of the loop has seen that it ended.
+      running.catch(() => {});
       while (!stop.aborted) {
         await clock.sleep(LOOK_EVERY_MS);
         if (stop.aborted) break;
