@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { type Alerting, type AlertRule, type MeasureScope, SEVERITIES } from '../schemas/alert.ts';
 import { MEASURE_KINDS } from '../schemas/monitoring.ts';
+import { DAY, SECOND } from '../schemas/time.ts';
 import type { Place } from './document.ts';
+import { parseDuration } from './durations.ts';
 import { createExpressionCompiler, type ScopeTypes } from './expression.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { compileAt, inside, type Reporter } from './reporter.ts';
-import { expression, name } from './texts.ts';
+import { duration, expression, name } from './texts.ts';
 
 const ruleSchema = z
   .strictObject({
@@ -34,6 +36,14 @@ const routeSchema = z.strictObject({
   to: z.array(name('Receiver of the connections.')).min(1).describe('Receivers.'),
 });
 
+const deliverySchema = z.strictObject({
+  timeout: duration('Longest time that a receiver may take.').default('10s'),
+  tries: z.int().min(1).max(100).default(3).describe('A receiver that answers 4xx or 3xx is tried so often.'),
+  give_up_after: duration(
+    'A receiver that cannot be reached, or answers 5xx, is tried for so long, by the clock on the wall.',
+  ).default('1d'),
+});
+
 /** What is told to whom. */
 export const alertsSchema = z
   .strictObject({
@@ -43,12 +53,20 @@ export const alertsSchema = z
       .array(z.enum(['rule', 'model', 'severity']))
       .default(['rule', 'model'])
       .describe('Alerts of one window that are told together.'),
+    delivery: deliverySchema.prefault({}).describe('When telling a receiver is given up.'),
   })
   .describe('Alerts.');
 
 export type AlertsDeclaration = z.output<typeof alertsSchema>;
 
-export const NO_ALERTS: Alerting = { rules: [], routes: [], groupBy: ['rule', 'model'] };
+export const NO_ALERTS: Alerting = {
+  rules: [],
+  routes: [],
+  groupBy: ['rule', 'model'],
+  delivery: { timeout: 10 * SECOND, tries: 3, giveUpAfter: DAY },
+};
+
+const ms = (text: string) => parseDuration(text) ?? 0;
 
 const SCOPE: ScopeTypes = {
   statistic: 'string',
@@ -110,6 +128,13 @@ export function compileAlerts(
       if (!names.includes(one))
         reporter.report(inside(at, 'rules', i), `There is no rule '${one}'.`, mendOfUnknown(one, names));
   }
+  const { delivery } = declared;
+  if (ms(delivery.timeout) === 0)
+    reporter.report(
+      inside(place, 'delivery', 'timeout'),
+      'A receiver that may take no time is never told.',
+      'Say 10s.',
+    );
   return {
     rules,
     routes: declared.routes.map((route) => ({
@@ -118,5 +143,10 @@ export function compileAlerts(
       receivers: route.to,
     })),
     groupBy: declared.group_by,
+    delivery: {
+      timeout: ms(delivery.timeout),
+      tries: delivery.tries,
+      giveUpAfter: ms(delivery.give_up_after),
+    },
   };
 }

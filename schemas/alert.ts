@@ -34,11 +34,22 @@ export interface AlertRoute {
   readonly receivers: readonly string[];
 }
 
+/** When telling a receiver is given up. */
+export interface DeliveryRule {
+  /** From the look-up of a name to the last byte of the answer, ms. */
+  readonly timeout: number;
+  /** A receiver that answers 3xx or 4xx (but 408, 425, 429) is tried so often. */
+  readonly tries: number;
+  /** A receiver that cannot be reached, or answers 5xx, is tried for so long, ms. */
+  readonly giveUpAfter: number;
+}
+
 export interface Alerting {
   readonly rules: readonly AlertRule[];
   readonly routes: readonly AlertRoute[];
   /** Alerts of one tick with equal values of these are told in one delivery. */
   readonly groupBy: ReadonlyArray<'rule' | 'model' | 'severity'>;
+  readonly delivery: DeliveryRule;
 }
 
 /** Where alerts are delivered. An empty URL: nowhere, for now. */

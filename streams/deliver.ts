@@ -2,6 +2,7 @@ import type { Sender } from '../infrastructure/alerting/sender.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import { type Delivery, type Silence, silenceOf } from '../models/alerting/deliveries.ts';
+import type { DeliveryRule } from '../schemas/alert.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { tables } from '../schemas/names.ts';
 import { MillraceError } from '../schemas/refusal.ts';
@@ -13,18 +14,11 @@ export interface DeliveryLimits {
   /** Before the second try; doubled for each further one, ms. Half of it is left to chance. */
   readonly firstPauseMs: number;
   readonly longestPauseMs: number;
-  /** A receiver that answers 3xx or 4xx (but 408, 425, 429) is tried so often. */
-  readonly rejectedTries: number;
-  /** A receiver that cannot be reached, or answers 5xx, is tried for so long, ms. */
-  readonly giveUpAfterMs: number;
+  readonly tries: DeliveryRule['tries'];
+  readonly giveUpAfter: DeliveryRule['giveUpAfter'];
 }
 
-export const DELIVERY_LIMITS: DeliveryLimits = {
-  firstPauseMs: 1_000,
-  longestPauseMs: 300_000,
-  rejectedTries: 3,
-  giveUpAfterMs: 24 * 3_600_000,
-};
+export const DELIVERY_PAUSES = { firstPauseMs: 1_000, longestPauseMs: 300_000 } as const;
 
 /** A receiver asked for patience; longer than that is not granted. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
@@ -124,9 +118,8 @@ export function createDeliverer(deps: DelivererDeps): Deliverer {
       if (sent.kind === 'never') return { status: 'refused', tries, detail: sent.reason, alerts };
       if (sent.kind === 'rejected') {
         rejected += 1;
-        if (rejected >= limits.rejectedTries)
-          return { status: 'refused', tries, detail: sent.reason, alerts };
-      } else if (clock.now() - since >= limits.giveUpAfterMs)
+        if (rejected >= limits.tries) return { status: 'refused', tries, detail: sent.reason, alerts };
+      } else if (clock.now() - since >= limits.giveUpAfter)
         return { status: 'refused', tries, detail: `Given up after ${tries} tries. ${sent.reason}`, alerts };
       telemetry.note('delivery', 'a receiver did not take a delivery; it is tried again', {
         receiver: delivery.receiver,

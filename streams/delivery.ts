@@ -10,7 +10,7 @@ import { MillraceError } from '../schemas/refusal.ts';
 import { AlertLog, togetherOf } from './alert-log.ts';
 import { refresh, refreshedReceivers } from './alert-refresh.ts';
 import type { Codecs } from './codecs.ts';
-import { createDeliverer, DELIVERY_LIMITS, type DeliveryLimits } from './deliver.ts';
+import { createDeliverer, DELIVERY_PAUSES, type DeliveryLimits } from './deliver.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -60,8 +60,13 @@ export function createDelivery(deps: DeliveryDeps): Stream {
   const group = groups.delivery(prefix);
   const sender =
     deps.sender ??
-    createSender({ from: { project: project.name, prefix }, connections, now: () => clock.now() });
-  const limits = { ...DELIVERY_LIMITS, ...deps.limits };
+    createSender({
+      from: { project: project.name, prefix },
+      connections,
+      now: () => clock.now(),
+      timeoutMs: project.alerting.delivery.timeout,
+    });
+  const limits = { ...DELIVERY_PAUSES, ...project.alerting.delivery, ...deps.limits };
   const deliverer = createDeliverer({ prefix, warehouse, sender, clock, telemetry, limits, random });
   const reminded = refreshedReceivers(project);
   const { refreshMs = REFRESH_MS } = deps;

@@ -21,7 +21,7 @@ export const isTold = ({ state, firedAt }: Alert): boolean =>
 
 /** Names of the receivers of an alert: the first route that matches counts. */
 export function receiversOf(
-  { routes }: Alerting,
+  { routes }: Pick<Alerting, 'routes'>,
   alert: Pick<Alert, 'rule' | 'severity'>,
 ): readonly string[] {
   const route = routes.find(
@@ -40,7 +40,7 @@ interface Group {
 
 /** What is told to whom of the changes of one tick. Depends on nothing but the changes and the declaration. */
 export function deliveriesOf(
-  alerting: Alerting,
+  alerting: Pick<Alerting, 'routes' | 'groupBy'>,
   prefix: string,
   changes: readonly Alert[],
 ): readonly Delivery[] {

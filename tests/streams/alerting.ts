@@ -47,6 +47,7 @@ export class Alerting {
     const project: Project = {
       ...base,
       alerting: {
+        ...base.alerting,
         rules: options.rules ?? [rule()],
         routes: options.routes ?? [],
         groupBy: ['rule', 'model'],
@@ -113,7 +114,7 @@ export class Alerting {
       ...SILENT,
       failure: (_: string, error: Error) => void this.failures.push(error.message),
     };
-    const limits = { firstPauseMs: 5, longestPauseMs: 20, giveUpAfterMs: 60_000 };
+    const limits = { firstPauseMs: 5, longestPauseMs: 20, giveUpAfter: 60_000 };
     const stream = createDelivery({ ...this.deps, telemetry, limits, ...options });
     const stop = new AbortController();
     const done = stream.run(stop.signal);
@@ -137,9 +138,9 @@ export class Alerting {
   }
 }
 
-/** Waits until `check` answers true, or fails after 10 s. */
+/** Waits until `check` answers true, or fails after 20 s. */
 export async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await check()); ) {
+  for (const deadline = Date.now() + 20_000; !(await check()); ) {
     if (Date.now() > deadline) throw new Error(`it did not come to this: ${what}`);
     await wall.sleep(10);
   }

@@ -23,6 +23,7 @@ const base = tripsProject({ ...trips, fields });
 const project: Project = {
   ...base,
   alerting: {
+    ...base.alerting,
     rules: [],
     routes: [{ severities: ['page'], rules: [], receivers: ['ops', 'team'] }],
     groupBy: ['rule'],
@@ -131,7 +132,7 @@ async function tell({ batches, lives, answers }: Story) {
       };
     });
     left = lives[life] ?? Number.POSITIVE_INFINITY;
-    const limits = { firstPauseMs: 1, longestPauseMs: 1, giveUpAfterMs: 60_000 };
+    const limits = { firstPauseMs: 1, longestPauseMs: 1, giveUpAfter: 60_000 };
     const stop = new AbortController();
     const run = createDelivery({
       project,

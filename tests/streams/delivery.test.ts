@@ -116,16 +116,16 @@ describe('delivery', () => {
         return { kind: 'delivered' };
       },
     };
-    for (let n = 0; n < 300; n++) await alerting.append([firing(n, { severity: 'warning' })]);
+    for (let n = 0; n < 180; n++) await alerting.append([firing(n, { severity: 'warning' })]);
     const delivery = alerting.deliver({ sender });
     await until('team has some', () => told.team >= 64);
     await wall.sleep(500);
-    expect(told.team).toBeLessThan(200);
+    expect(told.team).toBeLessThan(165);
     expect(await committed()).toBeNull();
     busy = false;
-    await until('all is committed', async () => (await committed()) === 300);
+    await until('all is committed', async () => (await committed()) === 180);
     await delivery.stop();
-    expect(told).toEqual({ ops: 300, team: 300 });
+    expect(told).toEqual({ ops: 180, team: 180 });
   });
 
   it('a receiver that says no is given up, with the reason', async () => {
@@ -146,7 +146,7 @@ describe('delivery', () => {
     ops.answers.push(...Array.from({ length: 50 }, () => ({ status: 503 })));
     await alerting.append([firing(1)]);
     const delivery = alerting.deliver({
-      limits: { firstPauseMs: 10, longestPauseMs: 10, giveUpAfterMs: 100 },
+      limits: { firstPauseMs: 10, longestPauseMs: 10, giveUpAfter: 100 },
     });
     await until('it has ended', async () => (await committed()) === 1);
     await delivery.stop();

@@ -51,7 +51,7 @@ it("the guide's receiver takes what is signed, once, and nothing else", async ()
       now: Date.now,
     });
   const [delivery] = deliveriesOf(
-    { rules: [], routes: [{ severities: ['page'], rules: [], receivers: ['ops'] }], groupBy: [] },
+    { routes: [{ severities: ['page'], rules: [], receivers: ['ops'] }], groupBy: [] },
     'flights',
     [alert(1)],
   );

@@ -10,11 +10,7 @@ import { Receiver } from './receiver.ts';
 const NOW = Date.UTC(2026, 10, 23);
 const never = new AbortController().signal;
 const [delivery] = deliveriesOf(
-  {
-    rules: [],
-    routes: [{ severities: ['page'], rules: [], receivers: ['ops'] }],
-    groupBy: ['rule', 'model'],
-  },
+  { routes: [{ severities: ['page'], rules: [], receivers: ['ops'] }], groupBy: ['rule', 'model'] },
   'p',
   [alert(1), alert(2)],
 );

@@ -1,3 +1,4 @@
+import { NO_ALERTS } from '../../../config/alerting.ts';
 import type { Model, Project, Source } from '../../../schemas/project.ts';
 
 let prefixes = 0;
@@ -70,7 +71,7 @@ export function tripsProject(source: Source = trips): Project {
     views: [],
     models: [late],
     history: null,
-    alerting: { rules: [], routes: [], groupBy: [] },
+    alerting: NO_ALERTS,
     pipelines: [],
     connections: {
       kafka: { brokers: [], tls: false, sasl: null },
