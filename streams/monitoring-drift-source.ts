@@ -111,12 +111,11 @@ export class WindowBook {
     const learnt = known
       ? await learnBinnings(warehouse, sources.references, range)
       : await learnFrom(deps, sources, range);
-    const wordsRange = { from: floorTo(range.from, every), to: range.to };
-    const words =
-      sources.requests.words.length === 0
-        ? { words: {} }
-        : await learnBinnings(warehouse, sources.requests, wordsRange);
-    return new WindowBook(deps, version, { numbers: learnt.numbers, words: words.words });
+    const words = await learnWords(deps, sources, [
+      { from: floorTo(range.from, every), to: range.to },
+      { from: before - reference, to: before },
+    ]);
+    return new WindowBook(deps, version, { numbers: learnt.numbers, words });
   }
 
   /** Windows of the range in order, those without rows included. Ends are multiples of the window's length. */
@@ -183,6 +182,20 @@ async function learnFrom(
   const cells = await learnBinnings(warehouse, features, range);
   const score = await learnBinnings(warehouse, scores, range);
   return { numbers: { ...cells.numbers, ...score.numbers }, words: {} };
+}
+
+/** Categories of the first range that has any: events may be gone sooner than what was learnt from them. */
+async function learnWords(
+  { warehouse }: WindowDeps,
+  { requests }: ReturnType<typeof sourcesOf>,
+  ranges: readonly Range[],
+): Promise<Binnings['words']> {
+  if (requests.words.length === 0) return {};
+  for (const range of ranges) {
+    const { words } = await learnBinnings(warehouse, requests, range);
+    if (Object.values(words).some((known) => known.length > 0)) return words;
+  }
+  return {};
 }
 
 /** Stretches of windows that are not known yet. */

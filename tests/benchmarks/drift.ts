@@ -33,6 +33,8 @@ const LIVE = { from: Date.UTC(2001, 2, 19), to: Date.UTC(2001, 6, 1) };
 /** Day on which the drifts are planted, in the first quiet stretch. */
 const PLANTED = Date.UTC(2001, 4, 9);
 const WATCHED_DAYS = 3;
+/** Days measured before it: how far labels move by themselves shows from the fifth on. */
+const WARM_DAYS = 7;
 
 const element = (place: number, sql: string) =>
   `arrayMap((value, i) -> if(i = ${place}, ${sql}, value), vector, arrayEnumerate(vector))`;
@@ -134,10 +136,17 @@ async function main(): Promise<void> {
     for (const plant of PLANTS) {
       say(`planting: ${plant.what}`);
       const own = { ...project, prefix: `driftbench-${plant.name}` };
-      const since = PLANTED - 16 * DAY;
+      const since = PLANTED - (WARM_DAYS + 15) * DAY;
       const until = PLANTED + WATCHED_DAYS * DAY;
       await plantWorld(warehouse, project, own, model, plant, { since, planted: PLANTED, until });
-      const watched = await runTicks(warehouse, own, model, learnt.bytes, PLANTED - 2 * DAY, until + DAY);
+      const watched = await runTicks(
+        warehouse,
+        own,
+        model,
+        learnt.bytes,
+        PLANTED - WARM_DAYS * DAY,
+        until + DAY,
+      );
       planted.push(foundIn(plant, model, watched));
       await removeTables(warehouse, own.prefix);
     }
