@@ -84,10 +84,11 @@ const SCOPE: ScopeTypes = {
   by: 'string',
 };
 
+/** `receivers` are the names of the connections; null where these are broken, which is reported there. */
 export function compileAlerts(
   declared: AlertsDeclaration,
   place: Place,
-  receivers: readonly string[],
+  receivers: readonly string[] | null,
   reporter: Reporter,
 ): Alerting {
   const compiler = createExpressionCompiler(SCOPE);
@@ -118,7 +119,7 @@ export function compileAlerts(
   for (const [index, route] of declared.routes.entries()) {
     const at = inside(place, 'routes', index);
     for (const [i, one] of route.to.entries())
-      if (!receivers.includes(one))
+      if (receivers !== null && !receivers.includes(one))
         reporter.report(
           inside(at, 'to', i),
           `There is no receiver '${one}' in connections.yaml.`,

@@ -271,7 +271,12 @@ export function loadProject(directory: string, options: LoadOptions): Project {
   const alerting =
     alerts?.declaration == null
       ? NO_ALERTS
-      : compileAlerts(alerts.declaration, alerts.place, Object.keys(connections?.receivers ?? {}), reporter);
+      : compileAlerts(
+          alerts.declaration,
+          alerts.place,
+          connections === null ? null : Object.keys(connections.receivers),
+          reporter,
+        );
   const pipelinesDocument = documents.get('pipelines.yaml');
   const declaredPipelines =
     pipelinesDocument === undefined ? null : check(pipelinesDocument, pipelinesSchema, reporter, 'pipelines');
