@@ -29,6 +29,8 @@ const LOOK_MS = 250;
 export async function sampleResources(deps: ResourceDeps, signal: AbortSignal): Promise<void> {
   const { warehouse, prefix, clock, telemetry, everyMs = EVERY_MS } = deps;
   const sampler = createSampler(deps.process, clock.now());
+  /** What is wrong is told once, not each time. */
+  let failing = '';
   try {
     while (!signal.aborted) {
       const end = clock.now() + everyMs;
@@ -36,9 +38,11 @@ export async function sampleResources(deps: ResourceDeps, signal: AbortSignal): 
       const measures = sampler.take(clock.now());
       try {
         await writeMeasures(warehouse, prefix, `resource ${deps.process}`, measures, clock.now());
+        failing = '';
       } catch (error) {
         if (!(error instanceof MillraceError)) throw error;
-        telemetry.failure('resources', error);
+        if (failing !== error.code) telemetry.failure('resources', error);
+        failing = error.code;
       }
     }
   } finally {
