@@ -13,7 +13,7 @@ import { compileAt, inside, type Reporter } from './reporter.ts';
 import { compileRollout } from './rollout-declaration.ts';
 import { compileSearch } from './search.ts';
 import { scopeOf } from './source.ts';
-import { parametersOf } from './trainer.ts';
+import { parametersOf, TRAINER_KEYS } from './trainer.ts';
 
 function labelOf(
   model: ModelDeclaration,
@@ -114,7 +114,9 @@ export function compileModel(
     reporter,
   );
   const search =
-    model.search === undefined ? null : compileSearch(model.search, inside(place, 'search'), reporter);
+    model.search === undefined
+      ? null
+      : compileSearch(model.search, inside(place, 'search'), TRAINER_KEYS[model.trainer.name], reporter);
   if (label === null || reporter.problems.length > before) return null;
   return {
     name: model.model,

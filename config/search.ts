@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { SearchDimension, SearchSpace } from '../schemas/search.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
+import { mendOfUnknown } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';
 import { duration } from './texts.ts';
 
@@ -39,9 +40,22 @@ export type SearchDeclaration = z.output<typeof searchSchema>;
 
 const camel = (key: string) => key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
-export function compileSearch(declared: SearchDeclaration, place: Place, reporter: Reporter): SearchSpace {
+/** @param takes the keys of the model's trainer, as they are written. */
+export function compileSearch(
+  declared: SearchDeclaration,
+  place: Place,
+  takes: readonly string[],
+  reporter: Reporter,
+): SearchSpace {
   const parameters: Record<string, SearchDimension> = {};
   for (const [name, one] of Object.entries(declared.parameters)) {
+    if (!takes.includes(name))
+      reporter.report(
+        inside(place, 'parameters', name),
+        `'${name}' is no parameter of the model's trainer.`,
+        mendOfUnknown(name, takes),
+        { key: true },
+      );
     if ('choice' in one) {
       parameters[camel(name)] = { kind: 'choice', values: one.choice };
       continue;

@@ -70,6 +70,16 @@ search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
       'models/returns.yaml:10:34: [1, 0] is no range to search in. Write the smaller first.',
     ],
     [
+      'a search for what the trainer does not take',
+      { [MODEL]: `${FILES[MODEL]}search: {parameters: {learn_rate: {real: [0, 1]}}}\n` },
+      "models/returns.yaml:10:23: 'learn_rate' is no parameter of the model's trainer. Did you mean 'learning_rate'?",
+    ],
+    [
+      'a clock that never strikes',
+      { 'pipelines.yaml': PIPELINES.replace('every: 7d', "cron: '0 25 * * *'") },
+      "pipelines.yaml:4:20: '25' is no hour: it goes from 0 to 23. Write '0 3 * * 1': minute hour day month weekday.",
+    ],
+    [
       'a condition of an unknown name',
       { 'alerts.yaml': ALERTS.replace('low >', 'lower >') },
       "alerts.yaml:2:67: The expression names 'lower', which is not known here. Did you mean 'low'?",
