@@ -16,6 +16,11 @@ import { labelledRows, type ScoredWindow, type SliceNames } from './monitoring-w
 /** With this share of its labels a window counts as known: its estimate is held against it, its losses are watched. */
 export const SETTLED_COVERAGE = 0.98;
 
+/** How long after its end a window waits for its labels, ms: the declared wait, and what they need to mature. */
+export function waitOf({ monitoring, label }: Pick<Model, 'monitoring' | 'label'>): number {
+  return monitoring.labelWait + label.maturity;
+}
+
 /** What earlier ticks said of a version's window. */
 export interface Earlier {
   /** Its labels were known by then. */
@@ -45,7 +50,7 @@ export function judgeWindow(
   slices: SliceNames,
   pastErrors: readonly EstimateErrors[],
 ): JudgedWindow {
-  const { confidence, labelWait } = model.monitoring;
+  const { confidence } = model.monitoring;
   const { threshold } = model;
   const { version, from, to, by } = window;
   const labelled = labelledRows(window);
@@ -53,7 +58,7 @@ export function judgeWindow(
   const options = { threshold, confidence, seed: Math.floor(from / 1_000) };
   const quality = qualityOf(labelled.scores, labelled.labels, { ...options, predicted });
   const coverage = predicted === 0 ? 0 : labelled.rows.length / predicted;
-  const settled = coverage >= SETTLED_COVERAGE || to + labelWait <= tick;
+  const settled = coverage >= SETTLED_COVERAGE || to + waitOf(model) <= tick;
   const shared = { model: model.name, version, from, to, tick };
   const note = { settled, complete: coverage === 1, by };
 

@@ -13,7 +13,7 @@ import { WindowBook } from './monitoring-drift-source.ts';
 import { FieldBook } from './monitoring-fields.ts';
 import { measureFreshness, measureLabelDelay } from './monitoring-freshness.ts';
 import { type MeasureQuery, measure, readMeasures } from './monitoring-measures.ts';
-import { earlierOf, judgeWindow, pastErrorsOf } from './monitoring-quality.ts';
+import { earlierOf, judgeWindow, pastErrorsOf, waitOf } from './monitoring-quality.ts';
 import { readScored, readSlices, type ScoredWindow } from './monitoring-window.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -84,9 +84,9 @@ async function measureModel(
   memory: TickMemory,
 ): Promise<Measure[]> {
   const { project, warehouse } = deps;
-  const { every, labelWait } = model.monitoring;
+  const { every } = model.monitoring;
   const from = tick - every;
-  const waitFrom = Math.ceil((tick - labelWait) / every) * every - every;
+  const waitFrom = Math.ceil((tick - waitOf(model)) / every) * every - every;
   const windowDeps = { project, model, warehouse };
   const past = { model: model.name, slice: '', before: tick };
   const read = (asked: MeasureQuery) => readMeasures(warehouse, project.prefix, { ...past, ...asked });

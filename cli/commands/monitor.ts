@@ -1,6 +1,6 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
-import type { Project } from '../../schemas/project.ts';
+import type { Model, Project } from '../../schemas/project.ts';
 import { type MeasureQuery, readMeasures } from '../../streams/monitoring-measures.ts';
 import { eventTimeFinished, nextTick, readTicks } from '../../streams/monitoring-progress.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
@@ -96,12 +96,22 @@ async function quality(context: CommandContext, options: Options): Promise<void>
       (one) => slice === '' || slice.includes('=') || one.slice.startsWith(`${slice}=`),
     );
     if (output.isJson) return output.json(measures);
-    if (measures.length === 0) return output.line(NOTHING);
+    if (measures.length === 0)
+      return output.line(
+        slice === ''
+          ? NOTHING
+          : `No window has the slice ${slice}: the model declares ${sliceNames(model)}, each with at least so many labelled rows.`,
+      );
     output.table(QUALITY_COLUMNS, qualityRows(measures, output));
     output.note(
       `intervals of ${model.monitoring.confidence * 100} %; ~ is estimated from the scores alone, until the labels are there`,
     );
   });
+}
+
+function sliceNames({ monitoring }: Model): string {
+  const names = monitoring.slices.map(({ name, minRows }) => `${name} (${minRows})`);
+  return names.length === 0 ? 'none' : names.join(', ');
 }
 
 async function drift(context: CommandContext, options: Options): Promise<void> {
@@ -135,10 +145,16 @@ async function data(context: CommandContext, options: Options): Promise<void> {
         { title: 'usual' },
         { title: '' },
       ],
-      [...measured, ...used].map((one) => dataRow(one, output)),
+      [...measured, ...used].filter(isTelling).map((one) => dataRow(one, output)),
     );
+    const quiet = [...measured, ...used].filter((one) => !isTelling(one)).length;
+    if (quiet > 0) output.note(`${quiet} fields have no nulls, or nothing out of range; --json shows all`);
   });
 }
+
+/** A share of nothing at all is no news. */
+const isTelling = ({ statistic, value, fired }: Measure) =>
+  fired || value !== 0 || (statistic !== 'nulls' && statistic !== 'out_of_range');
 
 /** The newest sample of each process and figure. */
 function latest(measures: readonly Measure[]): Measure[] {
