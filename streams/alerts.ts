@@ -84,5 +84,8 @@ export function lookback({ alerting, models }: Pick<Project, 'alerting' | 'model
   const windows =
     2 + Math.max(0, ...alerting.rules.map((rule) => Math.max(rule.forWindows, rule.resolveAfter)));
   const every = Math.max(...models.map(({ monitoring }) => monitoring.every), models.length === 0 ? DAY : 0);
-  return windows * every + Math.max(0, ...models.map(({ monitoring }) => monitoring.labelWait));
+  return (
+    windows * every +
+    Math.max(0, ...models.map(({ label, monitoring }) => label.maturity + monitoring.labelWait))
+  );
 }
