@@ -9,10 +9,10 @@ import type { Model } from '../schemas/project.ts';
 import { detailOf, measure } from './monitoring-measures.ts';
 import { labelledRows, type ScoredWindow, type WindowDeps } from './monitoring-window.ts';
 
-/** Labelled rows that make one value of the loss. */
-const BLOCK_ROWS = 100;
-/** Parts of a window that make one value of the score each: an hour of a day. */
+/** Parts of a window that make one value each: an hour of a day. */
 const PARTS = 24;
+/** Least labelled rows that make one value of the loss. */
+const BLOCK_ROWS = 100;
 /** Windows before, of which at least so many tell what is usual at a part of the window. */
 const USUAL_WINDOWS = 7;
 const LEAST_USUAL = 3;
@@ -28,21 +28,24 @@ export interface Point {
 /**
  * Losses set against what the scores themselves expect, in blocks of rows in the order of time: sum of
  * (loss - entropy of the score) over its standard deviation if every label were a coin of its score. So the hours and
- * the weekdays, which make some rows harder than others, are out of it: about N(0, 1) while the model is right.
+ * the weekdays, which make some rows harder than others, are out of it: about N(0, 1) while the model is right. Few and
+ * large blocks, since from one hour to the next no model is as right as its scores claim.
  */
 export function lossPoints(window: ScoredWindow): Point[] {
   const { rows, scores, labels } = labelledRows(window);
   const points: Point[] = [];
-  for (let start = 0; start + BLOCK_ROWS <= rows.length; start += BLOCK_ROWS) {
+  const block = Math.max(BLOCK_ROWS, Math.ceil(rows.length / PARTS));
+  for (let start = 0; start + BLOCK_ROWS <= rows.length; start += block) {
+    const end = Math.min(rows.length, start + block);
     let [sum, variance] = [0, 0];
-    for (let i = start; i < start + BLOCK_ROWS; i += 1) {
+    for (let i = start; i < end; i += 1) {
       const p = Math.min(1 - LOG_LOSS_CLIP, Math.max(LOG_LOSS_CLIP, scores[i] ?? 0));
       const logit = Math.log(p / (1 - p));
       // loss - entropy = (p - label) * logit
       sum += (p - (labels[i] ?? 0)) * logit;
       variance += p * (1 - p) * logit * logit;
     }
-    const last = rows[start + BLOCK_ROWS - 1] ?? 0;
+    const last = rows[end - 1] ?? 0;
     if (variance > 0)
       points.push({
         value: Math.max(-MOST, Math.min(MOST, sum / Math.sqrt(variance))),
@@ -105,7 +108,7 @@ const WATCHERS: ReadonlyArray<{
   readonly options: object;
   readonly map: (value: number) => number;
 }> = [
-  { detector: 'page_hinkley', subject: 'loss', options: { minCount: 30 }, map: (value) => value },
+  { detector: 'page_hinkley', subject: 'loss', options: { minCount: 30, delta: 0.5 }, map: (value) => value },
   { detector: 'adwin', subject: 'loss', options: { every: 8 }, map: (value) => value },
   { detector: 'ddm', subject: 'loss', options: { minCount: 300 }, map: (value) => (value > 0 ? 1 : 0) },
   { detector: 'page_hinkley', subject: 'score', options: { twoSided: true }, map: (value) => value },
