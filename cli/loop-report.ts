@@ -116,9 +116,10 @@ const MARKS: Readonly<Record<string, string>> = { firing: '▲', resolved: '✓'
 
 export function alertLines({ alerts, delivered }: LoopReport, colours: Colours): string[] {
   if (alerts.length === 0) return ['  none'];
+  const told = alerts.filter(({ severity }) => severity !== 'info');
   const shown = table(
     [left(''), left(''), left(''), left('')],
-    alerts.map(({ tick, rule, state, summary }) => [
+    told.map(({ tick, rule, state, summary }) => [
       instant(tick).slice(0, 10),
       state === 'firing' ? colours.red(MARKS.firing ?? '') : colours.green(MARKS[state] ?? state),
       rule,
@@ -127,6 +128,9 @@ export function alertLines({ alerts, delivered }: LoopReport, colours: Colours):
   );
   return [
     ...indent(shown),
+    ...(told.length < alerts.length
+      ? [`  and ${count(alerts.length - told.length)} changes that are for information (millrace alerts ls)`]
+      : []),
     `  A webhook receiver got ${count(delivered.changes)} changes in ${count(delivered.deliveries)} deliveries${delivered.repeats > 0 ? `, and ${count(delivered.repeats)} repeats that it dropped` : ''}.`,
   ];
 }

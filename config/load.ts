@@ -287,7 +287,13 @@ export function loadProject(directory: string, options: LoadOptions): Project {
           declaredPipelines.declaration,
           declaredPipelines.place,
           {
-            models: loadedModels.flatMap(({ name }) => name ?? []),
+            models: new Map(
+              loadedModels.flatMap(({ name }) =>
+                name === null
+                  ? []
+                  : [[name, models.find((model) => model.name === name)?.features ?? []] as const],
+              ),
+            ),
             rules: (alerts?.declaration?.rules ?? []).map(({ rule }) => rule),
           },
           reporter,

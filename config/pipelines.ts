@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Pipeline, STEP_KINDS, type Step, type StepKind } from '../schemas/pipeline.ts';
+import type { ModelFeature } from '../schemas/project.ts';
 import { DAY, HOUR, MINUTE } from '../schemas/time.ts';
 import { parseCron } from './cron.ts';
 import type { Place } from './document.ts';
@@ -7,6 +8,7 @@ import { parseDuration } from './durations.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';
 import { duration, name } from './texts.ts';
+import { parametersOf, trainerSchema } from './trainer.ts';
 
 const stepSchema = z.strictObject({
   step: name('Name of the step.'),
@@ -19,6 +21,9 @@ const stepSchema = z.strictObject({
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
     .default({})
     .describe('Settings: `dataset` takes `last`, a duration.'),
+  trainer: trainerSchema
+    .optional()
+    .describe("Of a step that trains: another trainer than the model's, to challenge it."),
 });
 
 const pipelineSchema = z
@@ -64,7 +69,11 @@ const SETTINGS: Readonly<Record<StepKind, Readonly<Record<string, 'duration' | '
 export function compilePipelines(
   declared: PipelinesDeclaration,
   place: Place,
-  known: { readonly models: readonly string[]; readonly rules: readonly string[] },
+  known: {
+    /** Features of each declared model; none where it is broken, which is reported already. */
+    readonly models: ReadonlyMap<string, readonly ModelFeature[]>;
+    readonly rules: readonly string[];
+  },
   reporter: Reporter,
 ): readonly Pipeline[] {
   const names = declared.pipelines.map((one) => one.pipeline);
@@ -74,8 +83,8 @@ export function compilePipelines(
       reporter.report(inside(at, ...path), message, mend);
     if (names.indexOf(one.pipeline) < index)
       refuse(['pipeline'], `Two pipelines have the name '${one.pipeline}'.`, 'Give one another name.');
-    if (!known.models.includes(one.model))
-      refuse(['model'], `There is no model '${one.model}'.`, mendOfUnknown(one.model, known.models));
+    if (!known.models.has(one.model))
+      refuse(['model'], `There is no model '${one.model}'.`, mendOfUnknown(one.model, known.models.keys()));
     for (const [i, rule] of one.start.alerts.entries())
       if (!known.rules.includes(rule))
         refuse(['start', 'alerts', i], `There is no alert rule '${rule}'.`, mendOfUnknown(rule, known.rules));
@@ -96,7 +105,7 @@ export function compilePipelines(
         cooldown: parseDuration(one.start.cooldown) ?? DAY,
       },
       eventLatency: parseDuration(one.event_latency) ?? 2 * HOUR,
-      steps: stepsOf(one.steps, at, reporter),
+      steps: stepsOf(one.steps, one.model, known.models.get(one.model) ?? [], at, reporter),
     };
   });
 }
@@ -112,7 +121,13 @@ function cronFault(text: string): string | null {
 
 type StepDeclaration = z.output<typeof stepSchema>;
 
-function stepsOf(declared: readonly StepDeclaration[], at: Place, reporter: Reporter): readonly Step[] {
+function stepsOf(
+  declared: readonly StepDeclaration[],
+  model: string,
+  features: readonly ModelFeature[],
+  at: Place,
+  reporter: Reporter,
+): readonly Step[] {
   const names = declared.map(({ step }) => step);
   const steps = declared.flatMap((one, index): Step[] => {
     const place = inside(at, 'steps', index);
@@ -143,6 +158,22 @@ function stepsOf(declared: readonly StepDeclaration[], at: Place, reporter: Repo
           ),
         );
     const settings = kind === undefined ? {} : settingsOf(kind, one, place, reporter);
+    const { trainer } = one;
+    if (trainer !== undefined && kind !== undefined && kind !== 'train')
+      reporter.report(
+        inside(place, 'trainer'),
+        `A step that does '${kind}' trains nothing.`,
+        "Move 'trainer:' to the step that trains.",
+        { key: true },
+      );
+    if (trainer !== undefined && declared.some(({ step, does }) => (does ?? step) === 'tune'))
+      reporter.report(
+        inside(place, 'trainer'),
+        "What the step that tunes finds is of the model's own trainer.",
+        "Take the step that tunes away, or 'trainer:' here.",
+        { key: true },
+      );
+    const parameters = trainer === undefined ? null : parametersOf(trainer, model, features, place, reporter);
     if (kind === undefined || reporter.problems.length > before) return [];
     return [
       {
@@ -153,6 +184,7 @@ function stepsOf(declared: readonly StepDeclaration[], at: Place, reporter: Repo
         timeout: parseDuration(one.timeout) ?? 0,
         resources: one.resources ?? (CPU.includes(kind) ? 'cpu' : 'light'),
         with: settings,
+        trainer: trainer === undefined || parameters === null ? null : { name: trainer.name, parameters },
       },
     ];
   });

@@ -1,3 +1,5 @@
+import type { TrainerChoice } from './project.ts';
+
 /** What a step does. Every kind is a command too: `millrace pipelines step KIND`. */
 export const STEP_KINDS = [
   'dataset',
@@ -24,6 +26,8 @@ export interface Step {
   readonly resources: 'light' | 'cpu';
   /** By the kind: `dataset` takes `last` (ms of event time). */
   readonly with: Readonly<Record<string, number | string | boolean>>;
+  /** Of a `train` step that tries another trainer than the model declares; null = the model's. */
+  readonly trainer: TrainerChoice | null;
 }
 
 /** A directed graph of steps, and what starts it. */

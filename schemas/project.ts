@@ -97,6 +97,12 @@ export interface Label {
 export const TRAINERS = ['dense', 'logistic', 'trees'] as const;
 export type TrainerName = (typeof TRAINERS)[number];
 
+/** What learns, and with which parameters, as code names them. */
+export interface TrainerChoice {
+  readonly name: TrainerName;
+  readonly parameters: Readonly<Record<string, number | string | readonly number[]>>;
+}
+
 export interface Model {
   readonly name: string;
   readonly task: 'binary';
@@ -105,10 +111,7 @@ export interface Model {
   readonly features: readonly ModelFeature[];
   readonly layoutHash: string;
   readonly label: Label;
-  readonly trainer: {
-    readonly name: TrainerName;
-    readonly parameters: Readonly<Record<string, number | string | readonly number[]>>;
-  };
+  readonly trainer: TrainerChoice;
   readonly sample: { readonly maxRows: number; readonly seed: number };
   /** Score at or above which the decision is true. */
   readonly threshold: number;

@@ -45,7 +45,7 @@ export async function tellLoop({ project, model, warehouse, log, received }: Loo
   );
   const alerts = await warehouse.query<LoopReport['alerts'][number]>(
     `SELECT ${milli('tick')} AS tick, rule, severity, state, summary
-     FROM ${quoteName(tables.alerts(prefix))} FINAL WHERE state != 'pending' ORDER BY tick, fingerprint, change`,
+     FROM ${quoteName(tables.alerts(prefix))} FINAL WHERE fired_at IS NOT NULL ORDER BY tick, fingerprint, change`,
   );
   const runs = await warehouse.query<Omit<LoopReport['runs'][number], 'steps'>>(
     `SELECT id, pipeline, ${milli('event_time')} AS eventTime, cause, state, detail

@@ -1,4 +1,5 @@
 import type { Parameters } from '../../models/trainer.ts';
+import type { Model } from '../../schemas/project.ts';
 import { type Fitted, fitModel } from '../fit.ts';
 import { epochMetrics, metricsFrom, trackRun } from '../runs.ts';
 import { dataSetsOf } from './dataset.ts';
@@ -19,8 +20,10 @@ export interface TrainResult {
 
 /** Fits on all but the test part, with what tuning found where a step before this one tuned. */
 export const trainStep: StepWork = async (context) => {
-  const { project, model, call, warehouse, artefacts, codeVersion, now, mirror, signal } = context;
+  const { project, call, warehouse, artefacts, codeVersion, now, mirror, signal } = context;
   const { training, test, pinned } = await dataSetsOf(context);
+  const { trainer } = call.step.step;
+  const model: Model = trainer ? { ...context.model, trainer } : context.model;
   const parameters: Parameters = inputOf<TuneResult>(context, 'tune')?.parameters ?? {};
   const id = `${call.run.id}.${call.step.step.name}.${call.step.attempt}`;
   const result = await trackRun(

@@ -11,7 +11,7 @@ const PIPELINES = `pipelines:
     start: {every: 7d, alerts: [worse]}
     steps:
       - {step: dataset, with: {last: 75d}}
-      - {step: fit, does: train}
+      - {step: fit, does: train, trainer: {name: trees, learning_rate: 0.1}}
       - {step: gate, needs: [fit, dataset]}
 `;
 const MODEL = 'models/returns.yaml';
@@ -56,6 +56,11 @@ search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
       ['gate', 'gate', ['fit', 'dataset']],
     ]);
     expect(project.pipelines[0]?.steps[0]?.with).toEqual({ last: 75 * DAY });
+    expect(project.pipelines[0]?.steps.map(({ trainer }) => trainer)).toEqual([
+      null,
+      { name: 'trees', parameters: { learningRate: 0.1 } },
+      null,
+    ]);
   });
 
   it.each([
@@ -91,13 +96,23 @@ search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
     ],
     [
       'a step that does not say what it does',
-      { 'pipelines.yaml': PIPELINES.replace(', does: train', '') },
+      { 'pipelines.yaml': PIPELINES.replace(/, does: train.*/, '}') },
       "pipelines.yaml:7:16: 'fit' does not say what it does. Add 'does:' with one of dataset, tune, train, evaluate, gate, register, shadow, decide.",
     ],
     [
       'steps in a circle',
       { 'pipelines.yaml': PIPELINES.replace('with: {last: 75d}', 'needs: [gate]') },
       'pipelines.yaml:6:7: The steps dataset, fit, gate need each other in a circle. Take one of the needs away.',
+    ],
+    [
+      'a trainer where nothing is trained',
+      { 'pipelines.yaml': PIPELINES.replace('with: {last: 75d}', 'trainer: {name: trees}') },
+      "pipelines.yaml:6:25: A step that does 'dataset' trains nothing. Move 'trainer:' to the step that trains.",
+    ],
+    [
+      'a parameter of another trainer',
+      { 'pipelines.yaml': PIPELINES.replace('learning_rate: 0.1', 'epochs: 3') },
+      "pipelines.yaml:7:57: 'epochs' is no parameter of the trainer 'trees'. Choose one of 'rounds', 'learning_rate', 'leaves', 'depth', 'min_weight', 'row_share', 'feature_share', 'bins', 'l2', 'patience', 'seed', 'validation_share', 'calibration'.",
     ],
     [
       'a setting of another step',

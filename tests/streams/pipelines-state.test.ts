@@ -27,6 +27,7 @@ const step = (name: string, parts: Partial<Step> = {}): Step => ({
   timeout: 1_000,
   resources: 'light',
   with: {},
+  trainer: null,
   ...parts,
 });
 const pipelineOf = (steps: readonly Step[]): Pipeline => ({

@@ -37,6 +37,7 @@ const step = (name: Step['kind'], needs: readonly string[], parts: Partial<Step>
   timeout: 60_000,
   resources: 'light',
   with: {},
+  trainer: null,
   ...parts,
 });
 const weekly: Pipeline = {
