@@ -54,22 +54,23 @@ export async function gateCandidate(
   deps: { readonly registry: Pick<ModelRegistry, 'history'>; readonly artefacts: Pick<ArtefactStore, 'get'> },
   { model, candidate, data }: { readonly model: Model; readonly candidate: string; readonly data: GateData },
 ): Promise<GateResult> {
-  const { set, slices } = data;
   const { champion } = await deps.registry.history(model.name);
   const load = async (address: string) => parseArtefact(await deps.artefacts.get(address), address);
   const artefact = await load(candidate);
   const learnt = artefact.manifest.dataset;
-  if (learnt !== null && learnt.to > set.from && learnt.from < set.to)
+  if (learnt !== null && learnt.to > data.set.from && learnt.from < data.set.to)
     throw new RolloutRefused(
-      `The candidate learnt from requests up to ${iso(learnt.to)}, and the gate's rows begin at ${iso(set.from)}: it would be judged on what it knows. Train it on earlier ones.`,
+      `The candidate learnt from requests up to ${iso(learnt.to)}, and the gate's rows begin at ${iso(data.set.from)}: it would be judged on what it knows. Train it on earlier ones.`,
     );
+  const comparable = champion !== null && champion.layout === model.layoutHash ? champion : null;
+  const before = comparable === null ? null : await load(comparable.artefact);
+  const known = before?.manifest.dataset?.to ?? Number.NEGATIVE_INFINITY;
+  const { set, slices } = rowsFrom(data, known, model.features.length);
   const scores = (scorer: Scorer) => {
     const out = new Float64Array(set.labels.length);
     scorer.scoreBatch(set.rows, set.labels.length, out);
     return out;
   };
-  const comparable = champion !== null && champion.layout === model.layoutHash ? champion : null;
-  const before = comparable === null ? null : await load(comparable.artefact);
   const verdict = judgeOffline(
     {
       labels: set.labels,
@@ -80,9 +81,11 @@ export async function gateCandidate(
     },
     { ...model.rollout.gate, seed: model.sample.seed },
   );
-  const { to } = before?.manifest.dataset ?? { to: Number.NEGATIVE_INFINITY };
+  const left = data.set.labels.length - set.labels.length;
   const knows =
-    to > set.from ? ` (version ${comparable?.version} learnt from requests up to ${iso(to)})` : '';
+    left === 0
+      ? ''
+      : ` (${left} rows before ${iso(known)} were left out: version ${comparable?.version} learnt from that time)`;
   return {
     pass: verdict.pass,
     sentence: `${verdict.sentence}${knows}`,
@@ -96,6 +99,24 @@ export async function gateCandidate(
       slices: verdict.slices.slice(0, 5),
     },
   };
+}
+
+/** What a champion learnt from says nothing of it: only rows from `time` on. Rows are in the order of time. */
+function rowsFrom({ set, slices }: GateData, time: number, width: number): GateData {
+  const { rows, labels, times } = set;
+  const cut = times.findIndex((one) => one >= time);
+  const first = cut < 0 ? times.length : cut;
+  if (first === 0) return { set, ...(slices === undefined ? {} : { slices }) };
+  const rest = {
+    ...set,
+    from: time,
+    rows: rows.subarray(first * width),
+    labels: labels.subarray(first),
+    times: times.subarray(first),
+  };
+  if (slices === undefined) return { set: rest };
+  const cutSlices = Object.entries(slices).map(([name, of]) => [name, of.slice(first)]);
+  return { set: rest, slices: Object.fromEntries(cutSlices) };
 }
 
 /** Which version is asked about, as of which event time, and who asks. */

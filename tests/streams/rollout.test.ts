@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ModelRegistry } from '../../infrastructure/registry/models.ts';
-import { parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
+import { addressOf, parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
 import { createRandom } from '../../models/random.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
@@ -281,6 +281,26 @@ describe('the gate', () => {
     ).rejects.toThrow(
       /The candidate learnt from requests up to 2001-05-14.* it would be judged on what it knows/,
     );
+  });
+
+  it('leaves out the rows that the champion learnt from', async () => {
+    const champion = artefactFor(model, 5);
+    const { manifest, ...rest } = parseArtefact(artefactFor(model, 6).bytes, artefactFor(model, 6).address);
+    const dataset = manifest.dataset === null ? null : { ...manifest.dataset, to: Date.UTC(2001, 4, 7) };
+    const bytes = serialiseArtefact({ ...rest, manifest: { ...manifest, dataset } });
+    const candidate = addressOf(bytes);
+    store.set(champion.address, champion.bytes);
+    store.set(candidate, bytes);
+    await registerVersion(registry, { ...made('champion'), artefact: champion.address }, by('first'));
+    const overlapping = data(honest, candidate, Date.UTC(2001, 4, 10));
+    const { sentence, evidence } = await gateCandidate(
+      { registry, artefacts },
+      { model, candidate, data: overlapping },
+    );
+    const known = overlapping.set.times.filter((time) => time < Date.UTC(2001, 4, 14)).length;
+    expect(known).toBeGreaterThan(0);
+    expect(sentence).toContain(`(${known} rows before 2001-05-14T00:00:00.000Z were left out`);
+    expect(evidence).toMatchObject({ dataset: { rows: rows - known } });
   });
 
   it('says so where one bit of a model is wrong, or it reads another layout', async () => {
