@@ -32,7 +32,17 @@ export const registerPipelines: Register = (program, run) => {
         ['millrace run pipelines', 'one more worker'],
       ),
     );
-  pipelines.command('ls').description('pipelines and their newest runs').action(run(list));
+  pipelines
+    .command('ls')
+    .description('pipelines and their newest runs')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace pipelines ls', 'what is declared, what runs, and what came of the last runs'],
+        ['millrace pipelines ls --json', 'the same for a program'],
+      ),
+    )
+    .action(run(list));
   pipelines
     .command('run')
     .argument('[pipeline]', "default: the project's only one")
@@ -46,18 +56,37 @@ export const registerPipelines: Register = (program, run) => {
     .option('--watch', 'show the steps until they are through')
     .option('--work', 'do the steps in this process and its own, until the run is through')
     .option('--outside', 'no worker takes the steps: `pipelines step` does, from Airflow or Kubernetes')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace pipelines run retrain --watch', 'now, by the workers that run'],
+        ['millrace pipelines run retrain --at 2001-03-23 --work', 'as of then, in this process'],
+        ['millrace pipelines run --resume retrain@2001-03-29', 'from the step that failed'],
+      ),
+    )
     .action(run(start));
   pipelines
     .command('show')
     .argument('<run>', 'id of the run, or the beginning of it')
     .description('the steps of a run, with what each came to')
     .option('--watch', 'until they are through')
+    .addHelpText(
+      'after',
+      examples(['millrace pipelines show retrain@2001-03-29 --watch', 'a live tree of its steps']),
+    )
     .action(run(show));
   pipelines
     .command('cancel')
     .argument('<run>', 'id of the run, or the beginning of it')
     .description('end a run: what is in hand is stopped and counts for nothing')
     .option('--reason <text>', 'for whoever reads it later', 'cancelled by hand')
+    .addHelpText(
+      'after',
+      examples([
+        "millrace pipelines cancel retrain@2001-03-29 --reason 'wrong data'",
+        'and nothing of it counts',
+      ]),
+    )
     .action(run(stop));
   pipelines
     .command('step')
@@ -65,6 +94,10 @@ export const registerPipelines: Register = (program, run) => {
     .description('do one step of a run in this process: for Airflow, a Kubernetes job, or a worker')
     .requiredOption('--run <run>', 'id of the run')
     .option('--token <token>', 'of the worker that holds the step and waits for the answer')
+    .addHelpText(
+      'after',
+      examples(['millrace pipelines step train --run retrain@2001-03-29', 'from a scheduler of your own']),
+    )
     .action(run(stepCommand));
 };
 
