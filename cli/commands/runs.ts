@@ -38,16 +38,25 @@ export const registerRuns: Register = (program, run) => {
     .option('--parent <run>', 'of one pipeline run or tuning')
     .option('--failed', 'those that failed')
     .option('--limit <n>', 'at most so many', wholeOption(1), 30)
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace runs ls --kind train --model late_arrival', 'trainings of one model'],
+        ['millrace runs ls --parent retrain@2001-03-29', 'what one run of a pipeline made'],
+      ),
+    )
     .action(run(list));
   runs
     .command('show')
     .argument('<run>', 'id, or the beginning of it')
     .description('parameters, figures by epoch and slice, data set, code, machine, what it cost')
+    .addHelpText('after', examples(['millrace runs show 3f9a', 'by the first letters of its id']))
     .action(run(show));
   runs
     .command('compare')
     .argument('<run...>', 'two or more')
     .description('parameters that differ, figures side by side, validation loss by epoch')
+    .addHelpText('after', examples(['millrace runs compare 3f9a b21c', 'why is one better?']))
     .action(run(compare));
 };
 
