@@ -18,7 +18,7 @@ refused or rolled back by the same rules as live. A model of January that never 
 
   --rows N       seeded sample of all flights (default 1000000; 0 = all 2.9 million)
   --trainer T    trees, dense or logistic (default: what the model declares)
-  --train-rows N most rows a training takes (default 150000)
+  --train-rows N most rows a training takes (default: what the model declares)
   --last DAYS    how far back a training looks (default 75)
   --json         JSON instead of a table
 `;
@@ -27,7 +27,7 @@ const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000000' },
     trainer: { type: 'string' },
-    'train-rows': { type: 'string', default: '150000' },
+    'train-rows': { type: 'string' },
     last: { type: 'string', default: '75' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
@@ -86,7 +86,7 @@ async function main(): Promise<void> {
     project,
     model,
     data: all,
-    trainRows: Number(values['train-rows']),
+    trainRows: Number(values['train-rows'] ?? model.sample.maxRows),
     last: Number(values.last) * DAY,
     say,
   });
