@@ -16,7 +16,7 @@ export function bytes(value: number): string {
   return `${amount.toFixed(amount < 10 ? 2 : amount < 100 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** 0.8 ms, 12 ms, 4.2 s, 2 min 31 s */
+/** 0.8 ms, 12 ms, 4.2 s, 2 min 31 s, 1 h 2 min, 7 d */
 export function duration(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1_000) return `${Math.round(ms)} ms`;
@@ -24,6 +24,8 @@ export function duration(ms: number): string {
   const seconds = Math.round(ms / 1_000);
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   const minutes = Math.round(seconds / 60);
+  // What was declared as whole days is told in them.
+  if (minutes >= 2_880 && minutes % 1_440 === 0) return `${minutes / 1_440} d`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 

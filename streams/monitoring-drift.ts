@@ -72,10 +72,19 @@ export async function measureDrift(
 /** Share of rows with words never seen from which on they are named. */
 const NAMED_SHARE = 0.001;
 
-async function withNewWords(book: WindowBook, words: readonly string[], one: Measure): Promise<Measure> {
+/** The figure with the names of what is new in it. */
+export async function withNewWords(
+  book: Pick<WindowBook, 'newWords'>,
+  words: readonly string[],
+  one: Measure,
+): Promise<Measure> {
   const { statistic, subject, value, from, to } = one;
   if (statistic !== 'new_categories' || !words.includes(subject) || (value ?? 0) < NAMED_SHARE) return one;
-  return { ...one, detail: JSON.stringify({ names: await book.newWords(subject, { from, to }) }) };
+  // Where this figure speaks for its column the verdict is in it too.
+  return {
+    ...one,
+    detail: JSON.stringify({ ...detailOf(one), names: await book.newWords(subject, { from, to }) }),
+  };
 }
 
 /** The labels of a window that has just become known. */

@@ -12,7 +12,7 @@ import { historyOf } from './import.ts';
 interface Options {
   readonly from?: number;
   readonly to?: number;
-  readonly speed: number;
+  readonly speed?: number;
   readonly name?: string;
   readonly loop?: boolean;
 }
@@ -26,12 +26,7 @@ export const registerReplay: Register = (program, run) => {
     )
     .option('--from <time>', 'event times from here', instantOption)
     .option('--to <time>', 'event times before this', instantOption)
-    .option(
-      '--speed <x>',
-      'event time per wall time: 1, 3600x, or max',
-      speedOption,
-      Number.POSITIVE_INFINITY,
-    )
+    .option('--speed <x>', 'event time per wall time: 1, 3600x, or max (default: max)', speedOption)
     .option(
       '--name <name>',
       'run again under its name, a replay goes on where it stopped (default: the range)',
@@ -74,7 +69,7 @@ async function replayCommand(
         source: source.name,
         name: options.name ?? `replay-${range.from ?? 'start'}-${range.to ?? 'end'}`,
         items: plant(file, range, { source, seed: 0, each: 0, keyOf: (event) => String(event[source.key]) }),
-        speed: options.speed,
+        speed: options.speed ?? Number.POSITIVE_INFINITY,
         signal,
         ...(options.loop ? { loop: createLoopLimit({ warehouse: platform.warehouse, project }) } : {}),
         onProgress: ({ sent, eventTime, tick }) =>

@@ -1,6 +1,7 @@
 import { groupCount, groupCounts, nextUp, sameBinning } from './binning.ts';
 import { jensenShannon, ksOfCounts, psi, type Weighted, wassersteinOfPoints } from './distances.ts';
 import { chiSquared, ksP, twoProportions } from './significance.ts';
+import { MAX_CATEGORIES } from './summary.ts';
 import type {
   CategorySummary,
   ColumnSummary,
@@ -156,9 +157,17 @@ function words(reference: CategorySummary, current: CategorySummary): Comparison
     ksP: null,
     wasserstein: null,
     wassersteinScaled: null,
-    ...unseenIn(reference, current, reference.others, newRows([...a, 0], [...b, 0], current.others)),
+    ...(isWhole(reference)
+      ? unseenIn(reference, current, reference.others, newRows([...a, 0], [...b, 0], current.others))
+      : { unseen: null, unseenShare: null }),
   };
 }
+
+/**
+ * Whether the categories kept are all there were. Of more, the most frequent are kept: what is none of them may be well
+ * known, and comes more often later than in the rows that chose them.
+ */
+const isWhole = ({ counts }: CategorySummary) => Object.keys(counts).length < MAX_CATEGORIES;
 
 /** Every column of the reference with the same of another window; a column that is not there counts as empty. */
 export function compareWindows(

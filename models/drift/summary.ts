@@ -8,7 +8,7 @@ import type {
   WindowSummary,
 } from './types.ts';
 
-/** Categories of a reference that are kept one by one; the rest counts as never seen. */
+/** Categories of a reference that are kept one by one; the rest is put together, and nobody can say what of it is new. */
 export const MAX_CATEGORIES = 256;
 
 /** Counts a window's values; what is no finite number is missing. */

@@ -101,7 +101,8 @@ export interface Comparison {
   readonly missing: TwoProportions | null;
   /**
    * Rows with values of no known category: between the values, or beside the categories, that the cells were learnt
-   * from, and in the current window those too that the reference never holds. Null for what is not discrete.
+   * from, and in the current window those too that the reference never holds. Null for what is not discrete, and for a
+   * reference of so many categories that not all were kept.
    */
   readonly unseen: TwoProportions | null;
   /** `unseen.current` */

@@ -24,6 +24,8 @@ describe('numbers as a person reads them', () => {
       '1 h 2 min',
     ]);
     expect(duration(3_599_700)).toBe('1 h 0 min');
+    expect(duration(7 * 86_400_000)).toBe('7 d');
+    expect(duration(7 * 86_400_000 + 60_000)).toBe('168 h 1 min');
   });
 });
 

@@ -3,7 +3,8 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import { poissonBound } from '../../models/drift/score-rule.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { DAY } from '../../schemas/time.ts';
-import { detailOf, readMeasures } from '../../streams/monitoring-measures.ts';
+import { withNewWords } from '../../streams/monitoring-drift.ts';
+import { detailOf, measure, readMeasures } from '../../streams/monitoring-measures.ts';
 import { createTickMemory, measureTick } from '../../streams/monitoring-tick.ts';
 import { SILENT } from '../../streams/telemetry.ts';
 import { createWorld, ordersProject, type Plant, START, type World } from './monitoring-fixture.ts';
@@ -170,4 +171,17 @@ describe('bad input', () => {
     expect(shifted?.fired).toBe(false);
     expect(why(shifted)).toMatch(/The reference has 1 windows/);
   }, 60_000);
+});
+
+it('names of new categories stand beside the verdict where that figure speaks for its column', async () => {
+  const window = { from: 0, to: 1, tick: 1, kind: 'drift', statistic: 'new_categories' } as const;
+  const one = measure({
+    ...window,
+    subject: 'shop',
+    value: 0.2,
+    fired: true,
+    detail: { rank: 1, why: 'So.' },
+  });
+  const named = await withNewWords({ newWords: async () => ['annabel'] }, ['shop'], one);
+  expect(detailOf(named)).toEqual({ rank: 1, why: 'So.', names: ['annabel'] });
 });

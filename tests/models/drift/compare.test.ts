@@ -259,3 +259,19 @@ describe('comparing', () => {
     );
   });
 });
+
+describe('a column of more categories than are kept', () => {
+  const cards = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `c_${from + i}`);
+
+  // 1,000 cards of which 256 are kept: the others are three quarters of any day, and none of them is new.
+  it('has no share of values never seen, as the rest of them may be well known', () => {
+    const known = cards(0, 1_000);
+    const kept = learnCategories(known);
+    const compared = driftOf(summariseWords(known, kept), summariseWords(cards(500, 1_500), kept));
+    expect(compared).toMatchObject({ status: 'compared', unseen: null, unseenShare: null });
+    expect(compared.psi).toBeGreaterThan(0);
+    const few = learnCategories(cards(0, 200));
+    const other = driftOf(summariseWords(cards(0, 200), few), summariseWords(cards(100, 300), few));
+    expect(other.unseenShare).toBe(0.5);
+  });
+});
