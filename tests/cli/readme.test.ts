@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -14,12 +14,15 @@ describe('README', () => {
     try {
       writeFileSync(join(directory, 'project.yaml'), 'name: payments\n');
       const files = [...readme.matchAll(/```yaml\n# (\S+)\n([\s\S]*?)```/g)];
-      expect(files).toHaveLength(3);
+      expect(files).toHaveLength(5);
       for (const [, file = '', text = ''] of files) {
         mkdirSync(dirname(join(directory, file)), { recursive: true });
         writeFileSync(join(directory, file), text);
       }
-      expect(loadProject(directory, { environment: {} }).models[0]?.features.length).toBeGreaterThan(5);
+      const { models, alerting, pipelines } = loadProject(directory, { environment: {} });
+      expect(models[0]?.features.length).toBeGreaterThan(5);
+      expect(alerting.rules).toHaveLength(1);
+      expect(pipelines[0]?.steps).toHaveLength(6);
     } finally {
       rmSync(directory, { recursive: true });
     }
@@ -34,7 +37,12 @@ describe('README', () => {
 });
 
 describe('links between documents', () => {
-  const documents = ['README.md', 'docs/flow.md', 'docs/features.md', 'docs/failures.md', 'docs/client.md'];
+  const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  const documents = [
+    'README.md',
+    'docs/examples/payments/README.md',
+    ...guides.map((name) => `docs/${name}`),
+  ];
   for (const document of documents)
     it(`of ${document} lead somewhere`, () => {
       const links = [...read(document).matchAll(/\]\(([^)#]+)[^)]*\)/g)]
