@@ -106,6 +106,8 @@ export function createArchive(deps: ArchiveDeps): Stream {
 
     async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
       // What waits was of the assignment before: its partitions are read again from where the tables stand.
+      // Clocks before marks: what a clock says is stored must be in the marks, and another process may still write both.
+      const clocks = await readLastClocks(warehouse, project.prefix);
       const byTopic = new Map<string, Batch>();
       const marks = new Map<string, Map<number, Mark>>();
       for (const topic of new Set(assigned.map((one) => one.topic))) {
@@ -115,7 +117,6 @@ export function createArchive(deps: ArchiveDeps): Stream {
         byTopic.set(topic, emptyBatch(table));
         marks.set(topic, await readMarks(warehouse, table));
       }
-      const clocks = await readLastClocks(warehouse, project.prefix);
       const next = new Map<string, Held>();
       const positions: Position[] = [];
       for (const { topic, partition } of assigned) {
