@@ -7,7 +7,7 @@ import type { ValidatedEvent } from '../schemas/event.ts';
 import { keys, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import type { Codecs } from '../streams/codecs.ts';
-import { SnapshotReader, type ViewPartition } from '../streams/snapshot.ts';
+import { SnapshotReader, type ViewPartition } from '../streams/inference/snapshot.ts';
 
 export interface ProbeDeps {
   readonly project: Project;

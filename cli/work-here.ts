@@ -1,7 +1,7 @@
 import type { Project } from '../schemas/project.ts';
+import type { RunLog } from '../streams/pipelines/log.ts';
+import type { StepExecutor } from '../streams/pipelines/work.ts';
 import { createPipelines } from '../streams/pipelines.ts';
-import type { RunLog } from '../streams/pipelines-log.ts';
-import type { StepExecutor } from '../streams/pipelines-work.ts';
 import type { Platform } from '../streams/platform.ts';
 import { SILENT } from '../streams/telemetry.ts';
 

@@ -19,7 +19,7 @@ import {
   readLastClocks,
   type WaitingClocks,
   writeClocks,
-} from './archive-clocks.ts';
+} from './archive/clocks.ts';
 import {
   type ArchiveTable,
   archiveTables,
@@ -27,7 +27,7 @@ import {
   type Mark,
   markKey,
   readMarks,
-} from './archive-tables.ts';
+} from './archive/tables.ts';
 import { readClock } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { liveOn, type Stream } from './stream.ts';

@@ -3,7 +3,7 @@ import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { tables, topics } from '../schemas/names.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
-import { type ArchiveTable, archiveTables } from './archive-tables.ts';
+import { type ArchiveTable, archiveTables } from './archive/tables.ts';
 import {
   boundsOf,
   Finding,
@@ -12,11 +12,11 @@ import {
   Tally,
   tallyRows,
   unfinishedPartitions,
-} from './audit-books.ts';
-import { auditView, type ViewAudit } from './audit-views.ts';
+} from './audit/books.ts';
+import { auditView, type ViewAudit } from './audit/views.ts';
 import { readClock } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
-import { decodeProgress, progressKey } from './progress.ts';
+import { decodeProgress, progressKey } from './ingest/progress.ts';
 
 /*
  * The books of a project, offset by offset:

@@ -7,10 +7,10 @@ import { groups, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Alert } from '../schemas/records.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import { AlertLog, togetherOf } from './alert-log.ts';
-import { refresh, refreshedReceivers } from './alert-refresh.ts';
+import { createDeliverer, DELIVERY_PAUSES, type DeliveryLimits } from './alerts/deliver.ts';
+import { AlertLog, togetherOf } from './alerts/log.ts';
+import { refresh, refreshedReceivers } from './alerts/refresh.ts';
 import type { Codecs } from './codecs.ts';
-import { createDeliverer, DELIVERY_PAUSES, type DeliveryLimits } from './deliver.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 

@@ -15,9 +15,9 @@ import type { Project } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { Codecs } from './codecs.ts';
-import { compactGrown } from './compaction.ts';
-import { applyBlock, EMPTY, type HeldView, type Refused } from './held-view.ts';
-import { beginLife, isBuilding } from './life.ts';
+import { compactGrown } from './features/compaction.ts';
+import { applyBlock, EMPTY, type HeldView, type Refused } from './features/held-view.ts';
+import { beginLife, isBuilding } from './features/life.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 

@@ -10,7 +10,7 @@ import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
-import { Gate } from './gate.ts';
+import { Gate } from './inference/gate.ts';
 import {
   type Asked,
   answerOf,
@@ -19,13 +19,13 @@ import {
   predictionId,
   type ScoringModel,
   shadowId,
-} from './predict.ts';
-import { RequestQueue, type Waiting } from './requests.ts';
-import { NEXT_HEADER, OPEN_HEADER, readResumes } from './resume.ts';
-import { SnapshotReader } from './snapshot.ts';
+} from './inference/predict.ts';
+import { RequestQueue, type Waiting } from './inference/requests.ts';
+import { NEXT_HEADER, OPEN_HEADER, readResumes } from './inference/resume.ts';
+import { SnapshotReader } from './inference/snapshot.ts';
+import { type Target, type Vector, VectorReader } from './inference/vector.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
-import { type Target, type Vector, VectorReader } from './vector.ts';
 
 export interface InferenceDeps {
   readonly project: Project;

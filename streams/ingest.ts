@@ -15,11 +15,11 @@ import type { Clock } from '../schemas/clock.ts';
 import { groups, headers, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { SECOND } from '../schemas/time.ts';
-import { Announcer, type SourcePartition } from './announcer.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
-import { encodeProgress, loadProgress, PROGRESS_TTL_MS, progressKey } from './progress.ts';
+import { Announcer, type SourcePartition } from './ingest/announcer.ts';
+import { encodeProgress, loadProgress, PROGRESS_TTL_MS, progressKey } from './ingest/progress.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 

@@ -7,8 +7,8 @@ import { keys } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import type { View } from '../schemas/view.ts';
-import { readPast, startFor } from './past.ts';
-import { SnapshotReader } from './snapshot.ts';
+import { readPast, startFor } from './history/past.ts';
+import { SnapshotReader } from './inference/snapshot.ts';
 
 /** The features of one entity as a request at `time` would see them. Times are epoch ms of event time. */
 export interface LookUp {

@@ -2,14 +2,14 @@ import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Measure } from '../schemas/monitoring.ts';
 import { groups, topics } from '../schemas/names.ts';
-import { writeMeasures } from './monitoring-measures.ts';
-import { eventTimeFinished, nextTick, writeTick } from './monitoring-progress.ts';
-import { createTickMemory, measureTick, type TickDeps } from './monitoring-tick.ts';
+import { writeMeasures } from './monitoring/measures.ts';
+import { eventTimeFinished, nextTick, writeTick } from './monitoring/progress.ts';
+import { createTickMemory, measureTick, type TickDeps } from './monitoring/tick.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 
-export { eventTimeFinished, nextTick } from './monitoring-progress.ts';
-export { measureTick } from './monitoring-tick.ts';
+export { eventTimeFinished, nextTick } from './monitoring/progress.ts';
+export { measureTick } from './monitoring/tick.ts';
 
 /** An alert that began to fire at a tick: pipelines may start by it. */
 export interface Fired {

@@ -10,12 +10,12 @@ import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Codecs } from './codecs.ts';
 import { iso } from './iso.ts';
-import { writeRun } from './pipelines-history.ts';
-import { createRunLog, type RunLog } from './pipelines-log.ts';
-import { cronDue, type FiredAlert, pipelinesAt, runId } from './pipelines-starts.ts';
-import { isOver, isSettled, type PipelineRun, type Start, tell } from './pipelines-state.ts';
-import { jobsOf, type StepExecutor, workOn } from './pipelines-work.ts';
-import { guardChampion } from './rollout.ts';
+import { writeRun } from './pipelines/history.ts';
+import { createRunLog, type RunLog } from './pipelines/log.ts';
+import { cronDue, type FiredAlert, pipelinesAt, runId } from './pipelines/starts.ts';
+import { isOver, isSettled, type PipelineRun, type Start, tell } from './pipelines/state.ts';
+import { jobsOf, type StepExecutor, workOn } from './pipelines/work.ts';
+import { guardChampion } from './rollout/rollout.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 

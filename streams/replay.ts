@@ -10,7 +10,7 @@ import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { clockRecord, readClock, textOf } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
-import { decodeProgress, progressKey } from './progress.ts';
+import { decodeProgress, progressKey } from './ingest/progress.ts';
 import { readTails } from './tail.ts';
 
 /** A record to replay: an event to encode, or bytes (null among them) sent as they are. */

@@ -7,11 +7,11 @@ import type { Model, Project, Source } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import type { Codecs } from './codecs.ts';
 import { loadDefinition, readDefinitions } from './definitions.ts';
+import { type PartitionSnapshot, SnapshotReader, type ViewPartition } from './inference/snapshot.ts';
+import { modelReads } from './inference/vector.ts';
 import { createInference, type InferenceDeps } from './inference.ts';
-import { type PartitionSnapshot, SnapshotReader, type ViewPartition } from './snapshot.ts';
 import type { Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
-import { modelReads } from './vector.ts';
 
 /*
  * A changed view is another view, with keys and progress of its own. Until it can answer what the one before

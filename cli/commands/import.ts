@@ -1,7 +1,7 @@
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import type { History, Project, Source } from '../../schemas/project.ts';
-import { importHistory } from '../../streams/import.ts';
+import { importHistory } from '../../streams/history/import.ts';
 import { examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count, instant } from '../format.ts';

@@ -7,7 +7,6 @@ import { createScorer } from '../../models/scorer.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { Platform } from '../../streams/platform.ts';
-import { lookAtGuard, lookAtShadow } from '../../streams/rollout.ts';
 import {
   beforeOf,
   type Hand,
@@ -16,7 +15,8 @@ import {
   rollBack,
   toChallenger,
   versionOf,
-} from '../../streams/rollout-moves.ts';
+} from '../../streams/rollout/moves.ts';
+import { lookAtGuard, lookAtShadow } from '../../streams/rollout/rollout.ts';
 import { type CommandContext, examples, type Runner } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { instant } from '../format.ts';

@@ -3,7 +3,7 @@ import { parseArtefact } from '../../models/artefact.ts';
 import { modelCard } from '../../models/card.ts';
 import type { ModelVersion } from '../../schemas/records.ts';
 import { floorTo, SECOND } from '../../schemas/time.ts';
-import { versionOf } from '../../streams/rollout-moves.ts';
+import { versionOf } from '../../streams/rollout/moves.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { instant } from '../format.ts';
 import { readable, registryOf, versionArgument } from '../model-registry.ts';

@@ -5,8 +5,8 @@ import { fitBaseRate, fitCalendar } from '../../models/baseline.ts';
 import { type Evaluation, evaluate } from '../../models/evaluation.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
-import { labelledQuery, selectLabelled } from '../../streams/labels.ts';
 import type { Platform } from '../../streams/platform.ts';
+import { labelledQuery, selectLabelled } from '../../streams/training/labels.ts';
 import type { Quantiles, Report } from '../report.ts';
 
 /** What the archive says of one run of a project; everything by SQL that anyone can run again. */

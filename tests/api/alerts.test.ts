@@ -5,7 +5,7 @@ import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Alert } from '../../schemas/records.ts';
-import { AlertLog } from '../../streams/alert-log.ts';
+import { AlertLog } from '../../streams/alerts/log.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';
 import { alert } from '../infrastructure/alerting/alert.ts';

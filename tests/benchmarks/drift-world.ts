@@ -8,13 +8,13 @@ import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
-import type { DataSet } from '../../streams/dataset.ts';
-import { fitModel } from '../../streams/fit.ts';
-import { writeMeasures } from '../../streams/monitoring-measures.ts';
-import { writeTick } from '../../streams/monitoring-progress.ts';
-import { createTickMemory, measureTick } from '../../streams/monitoring-tick.ts';
-import { writeReference } from '../../streams/references.ts';
+import { writeMeasures } from '../../streams/monitoring/measures.ts';
+import { writeTick } from '../../streams/monitoring/progress.ts';
+import { writeReference } from '../../streams/monitoring/references.ts';
+import { createTickMemory, measureTick } from '../../streams/monitoring/tick.ts';
 import { SILENT } from '../../streams/telemetry.ts';
+import type { DataSet } from '../../streams/training/dataset.ts';
+import { fitModel } from '../../streams/training/fit.ts';
 
 /** Rows of a data set between two times, as a data set of their own. */
 export function part(data: DataSet, from: number, to: number, width: number): DataSet {

@@ -1,6 +1,6 @@
 import type { EventRecord } from '../../schemas/event.ts';
-import { SnapshotReader } from '../../streams/snapshot.ts';
-import { VectorReader } from '../../streams/vector.ts';
+import { SnapshotReader } from '../../streams/inference/snapshot.ts';
+import { VectorReader } from '../../streams/inference/vector.ts';
 import type { Flights } from '../scenarios/flights.ts';
 import { quantiles } from './cpu.ts';
 

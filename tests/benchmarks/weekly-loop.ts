@@ -6,7 +6,7 @@ import { observeShadow, shadowVerdict, startShadow } from '../../models/rollout/
 import type { Scorer } from '../../models/scorer.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
-import type { DataSet } from '../../streams/dataset.ts';
+import type { DataSet } from '../../streams/training/dataset.ts';
 import { fitScorer } from './weekly-fit.ts';
 
 /** A mean of paired differences with its 95 % interval, days drawn whole. */

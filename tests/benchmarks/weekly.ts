@@ -6,8 +6,8 @@ import { createMemoryWarehouse } from '../../infrastructure/memory/warehouse.ts'
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
-import { buildDataSets, type DataSet } from '../../streams/dataset.ts';
-import { importHistory } from '../../streams/import.ts';
+import { importHistory } from '../../streams/history/import.ts';
+import { buildDataSets, type DataSet } from '../../streams/training/dataset.ts';
 import { runWeeks } from './weekly-loop.ts';
 import { weeklyLines } from './weekly-report.ts';
 

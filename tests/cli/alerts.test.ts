@@ -7,7 +7,7 @@ import { table } from '../../cli/format.ts';
 import type { Output } from '../../cli/output.ts';
 import type { StackAddresses } from '../../infrastructure/local/stack.ts';
 import { tables } from '../../schemas/names.ts';
-import { AlertLog } from '../../streams/alert-log.ts';
+import { AlertLog } from '../../streams/alerts/log.ts';
 import { alert } from '../infrastructure/alerting/alert.ts';
 import { Flights } from '../scenarios/flights.ts';
 import { testStack } from '../stack.ts';

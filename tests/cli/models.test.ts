@@ -9,7 +9,7 @@ import type { StackAddresses } from '../../infrastructure/local/stack.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { topics } from '../../schemas/names.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
-import { registerVersion } from '../../streams/rollout-moves.ts';
+import { registerVersion } from '../../streams/rollout/moves.ts';
 import { root } from '../architecture/sources.ts';
 import { artefactFor } from '../simulation/versions.ts';
 import { testStack } from '../stack.ts';

@@ -4,7 +4,7 @@ import { qualityRows } from '../../cli/commands/monitor-quality.ts';
 import type { Output } from '../../cli/output.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { DAY } from '../../schemas/time.ts';
-import { measure } from '../../streams/monitoring-measures.ts';
+import { measure } from '../../streams/monitoring/measures.ts';
 import { ordersProject } from '../streams/monitoring-fixture.ts';
 
 const plain = (text: string) => text;
@@ -115,7 +115,9 @@ describe('millrace monitor drift', () => {
       model,
       output,
     );
-    const ranked = lines.filter((line) => /^ *\d  \w/.test(line)).map((line) => line.trim().split(/\s+/)[1]);
+    const ranked = lines
+      .filter((line) => /^ *\d {2}\w/.test(line))
+      .map((line) => line.trim().split(/\s+/)[1]);
     expect(ranked).toEqual(['weight', 'amount', 'hour']);
     expect(lines.join('\n')).toContain('weight: W.');
     expect(lines.join('\n')).toContain('shop: 25.0 % of the rows hold what was never seen before: annabel');

@@ -14,12 +14,12 @@ import type { Prediction } from '../../schemas/records.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
 import { createFeatures } from '../../streams/features.ts';
+import { modelReads } from '../../streams/inference/vector.ts';
 import { createInference } from '../../streams/inference.ts';
 import { createIngest } from '../../streams/ingest.ts';
 import { replay } from '../../streams/replay.ts';
 import { readTails } from '../../streams/tail.ts';
 import { SILENT } from '../../streams/telemetry.ts';
-import { modelReads } from '../../streams/vector.ts';
 import { oracleRead } from '../oracle/naive.ts';
 
 /** The payments project through the real streams, on the in-memory twins, in virtual time. */

@@ -8,7 +8,7 @@ import { createScorer, type Scorer } from '../../models/scorer.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import { HOUR } from '../../schemas/time.ts';
-import { promote, registerVersion } from '../../streams/rollout-moves.ts';
+import { promote, registerVersion } from '../../streams/rollout/moves.ts';
 import { readTails } from '../../streams/tail.ts';
 import { Flights, openFlightsFile } from '../scenarios/flights.ts';
 import { artefactFor } from '../simulation/versions.ts';

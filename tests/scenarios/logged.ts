@@ -8,9 +8,9 @@ import type { EventRecord } from '../../schemas/event.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import { DAY } from '../../schemas/time.ts';
-import { backfillVectors } from '../../streams/backfill-vectors.ts';
-import { startFor } from '../../streams/past.ts';
-import { modelReads } from '../../streams/vector.ts';
+import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
+import { startFor } from '../../streams/history/past.ts';
+import { modelReads } from '../../streams/inference/vector.ts';
 import { oracleRead } from '../oracle/naive.ts';
 import { seeded } from '../simulation/random.ts';
 

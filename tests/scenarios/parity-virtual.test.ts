@@ -6,9 +6,9 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import { plant } from '../../infrastructure/readers/planted.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { HOUR, MINUTE } from '../../schemas/time.ts';
-import { backfillState } from '../../streams/backfill.ts';
-import { importHistory } from '../../streams/import.ts';
-import { startFor } from '../../streams/past.ts';
+import { backfillState } from '../../streams/history/backfill.ts';
+import { importHistory } from '../../streams/history/import.ts';
+import { startFor } from '../../streams/history/past.ts';
 import { root } from '../architecture/sources.ts';
 import { seeded } from '../simulation/random.ts';
 import { ALL, World } from '../simulation/world.ts';

@@ -11,7 +11,7 @@ import type { Project } from '../../schemas/project.ts';
 import { HOUR, MINUTE } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { audit } from '../../streams/audit.ts';
-import { backfillState } from '../../streams/backfill.ts';
+import { backfillState } from '../../streams/history/backfill.ts';
 import { composeStreams } from '../../streams/main.ts';
 import { openTwins, type Platform } from '../../streams/platform.ts';
 import { type ReplayItem, replay } from '../../streams/replay.ts';

@@ -16,13 +16,13 @@ import { HOUR, MINUTE } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { audit } from '../../streams/audit.ts';
 import { explain } from '../../streams/explain.ts';
-import { fitModel } from '../../streams/fit.ts';
 import { lookUp } from '../../streams/look-up.ts';
 import { composeStreams, STREAM_NAMES } from '../../streams/main.ts';
 import { openTwins, type Platform } from '../../streams/platform.ts';
 import { type ReplayItem, replay } from '../../streams/replay.ts';
-import { registerVersion } from '../../streams/rollout-moves.ts';
+import { registerVersion } from '../../streams/rollout/moves.ts';
 import { runStreams } from '../../streams/supervise.ts';
+import { fitModel } from '../../streams/training/fit.ts';
 import { root } from '../architecture/sources.ts';
 
 /** The whole flights project in this process on the twins, and the tools a person uses on it. */

@@ -1,6 +1,6 @@
 import { topics } from '../../schemas/names.ts';
-import { Tally } from '../../streams/audit-books.ts';
-import { auditView, type ViewAudit } from '../../streams/audit-views.ts';
+import { Tally } from '../../streams/audit/books.ts';
+import { auditView, type ViewAudit } from '../../streams/audit/views.ts';
 import type { World } from './world.ts';
 
 /** What the states of all views took of their topics, by the books that `millrace audit` keeps. */

@@ -2,7 +2,7 @@ import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/contribute.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
 import type { DeadLetter, Prediction } from '../../schemas/records.ts';
-import { modelReads } from '../../streams/vector.ts';
+import { modelReads } from '../../streams/inference/vector.ts';
 import { oracleRead } from '../oracle/naive.ts';
 import type { World } from './world.ts';
 

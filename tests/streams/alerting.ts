@@ -7,7 +7,7 @@ import type { Measure } from '../../schemas/monitoring.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Alert } from '../../schemas/records.ts';
-import { AlertLog } from '../../streams/alert-log.ts';
+import { AlertLog } from '../../streams/alerts/log.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';
 import { createDelivery, type DeliveryDeps } from '../../streams/delivery.ts';

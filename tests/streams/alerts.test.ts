@@ -3,7 +3,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
-import { createAlertEvaluator, evaluateAlerts } from '../../streams/alerts.ts';
+import { createAlertEvaluator, evaluateAlerts } from '../../streams/alerts/evaluate.ts';
 import { BAD, GOOD, measure, rule, tickOf } from '../models/alerting/fixtures.ts';
 import { Alerting } from './alerting.ts';
 import { wall } from './archived.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { tables, topics } from '../../schemas/names.ts';
-import { readLastClocks } from '../../streams/archive-clocks.ts';
+import { readLastClocks } from '../../streams/archive/clocks.ts';
 import { Archived, type Sent, wall } from './archived.ts';
 
 const HOUR = 3_600_000;

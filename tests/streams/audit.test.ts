@@ -4,7 +4,7 @@ import { createMemoryStore } from '../../infrastructure/memory/store.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { headers, tables, topics } from '../../schemas/names.ts';
 import { audit } from '../../streams/audit.ts';
-import { encodeProgress, progressKey } from '../../streams/progress.ts';
+import { encodeProgress, progressKey } from '../../streams/ingest/progress.ts';
 import { Archived, type Sent, wall } from './archived.ts';
 
 /** One raw record and what became of it: accepted (and asked the model), refused, a clock. */

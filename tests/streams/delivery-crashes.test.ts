@@ -9,7 +9,7 @@ import { isTold } from '../../models/alerting/deliveries.ts';
 import { groups, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Alert } from '../../schemas/records.ts';
-import { AlertLog } from '../../streams/alert-log.ts';
+import { AlertLog } from '../../streams/alerts/log.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
 import { createDelivery } from '../../streams/delivery.ts';

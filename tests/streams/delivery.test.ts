@@ -6,7 +6,7 @@ import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memo
 import { createMemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { groups, headers, topics } from '../../schemas/names.ts';
 import type { Alert } from '../../schemas/records.ts';
-import { readSilences, writeSilence } from '../../streams/silences.ts';
+import { readSilences, writeSilence } from '../../streams/alerts/silences.ts';
 import { alert } from '../infrastructure/alerting/alert.ts';
 import { Receiver } from '../infrastructure/alerting/receiver.ts';
 import { Alerting, until } from './alerting.ts';

@@ -5,8 +5,8 @@ import { CannotLearn } from '../../models/cannot-learn.ts';
 import { createScorer } from '../../models/scorer.ts';
 import { layoutHash } from '../../schemas/layout.ts';
 import { type Model, type Project, TRAINERS, type TrainerName } from '../../schemas/project.ts';
-import type { DataSet } from '../../streams/dataset.ts';
-import { type FitOptions, fitModel, fitTrial } from '../../streams/fit.ts';
+import type { DataSet } from '../../streams/training/dataset.ts';
+import { type FitOptions, fitModel, fitTrial } from '../../streams/training/fit.ts';
 import { NAMES, syntheticDataset } from '../models/fixtures.ts';
 
 const QUICK: Readonly<Record<TrainerName, Model['trainer']['parameters']>> = {

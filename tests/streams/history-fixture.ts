@@ -11,7 +11,7 @@ import type { EventRecord } from '../../schemas/event.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import { type ImportReport, importHistory } from '../../streams/import.ts';
+import { type ImportReport, importHistory } from '../../streams/history/import.ts';
 import { type OracleEvent, oracleRead } from '../oracle/naive.ts';
 
 /** The flights project with some days of real history in the in-process warehouse. */

@@ -13,14 +13,14 @@ import { keys, tables } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
-import { backfillState } from '../../streams/backfill.ts';
-import { backfillVectors } from '../../streams/backfill-vectors.ts';
 import { openCodecs } from '../../streams/codecs.ts';
-import { buildDataSets } from '../../streams/dataset.ts';
+import { backfillState } from '../../streams/history/backfill.ts';
+import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
 import { composeStreams, type StreamDeps } from '../../streams/main.ts';
 import { replay } from '../../streams/replay.ts';
 import { SILENT } from '../../streams/telemetry.ts';
-import { trainModel } from '../../streams/training.ts';
+import { buildDataSets } from '../../streams/training/dataset.ts';
+import { trainModel } from '../../streams/training/training.ts';
 import { close, createOracle, type FlightsArchive, flightsArchive } from './history-fixture.ts';
 
 const FROM = Date.UTC(2001, 2, 26);

@@ -12,12 +12,12 @@ import type { EventRecord } from '../../schemas/event.ts';
 import { keys, tables, topics } from '../../schemas/names.ts';
 import { DAY, HOUR, MINUTE } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
-import { backfillState, StateInTheWay } from '../../streams/backfill.ts';
-import { backfillVectors } from '../../streams/backfill-vectors.ts';
 import { openCodecs } from '../../streams/codecs.ts';
-import { buildDataSets } from '../../streams/dataset.ts';
-import { ImportOverlap, importHistory } from '../../streams/import.ts';
-import { modelReads } from '../../streams/vector.ts';
+import { backfillState, StateInTheWay } from '../../streams/history/backfill.ts';
+import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
+import { ImportOverlap, importHistory } from '../../streams/history/import.ts';
+import { modelReads } from '../../streams/inference/vector.ts';
+import { buildDataSets } from '../../streams/training/dataset.ts';
 import { close, createOracle, type FlightsArchive, first, flightsArchive } from './history-fixture.ts';
 
 // Nine days, so that "the last seven days" has a value on the last two.

@@ -15,7 +15,7 @@ import { layoutHash } from '../../schemas/layout.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
-import { type ImportModelOptions, importModel } from '../../streams/import-model.ts';
+import { type ImportModelOptions, importModel } from '../../streams/training/import-model.ts';
 
 const FEATURES = ['a', 'b', 'c', 'd', 'e'];
 const fixture = (file: string) => readFileSync(new URL(`../models/fixtures/onnx/${file}`, import.meta.url));

@@ -3,10 +3,10 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
-import { measureData } from '../../streams/monitoring-data.ts';
-import { FieldBook } from '../../streams/monitoring-fields.ts';
-import { measureFreshness } from '../../streams/monitoring-freshness.ts';
-import { detailOf } from '../../streams/monitoring-measures.ts';
+import { measureData } from '../../streams/monitoring/data.ts';
+import { FieldBook } from '../../streams/monitoring/fields.ts';
+import { measureFreshness } from '../../streams/monitoring/freshness.ts';
+import { detailOf } from '../../streams/monitoring/measures.ts';
 import { createWorld, START, type World } from './monitoring-fixture.ts';
 
 let warehouse: MemoryWarehouse;

@@ -5,10 +5,10 @@ import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
-import { writeMeasures } from '../../streams/monitoring-measures.ts';
-import { writeTick } from '../../streams/monitoring-progress.ts';
-import { createTickMemory, measureTick, type TickMemory } from '../../streams/monitoring-tick.ts';
-import { writeReference } from '../../streams/references.ts';
+import { writeMeasures } from '../../streams/monitoring/measures.ts';
+import { writeTick } from '../../streams/monitoring/progress.ts';
+import { writeReference } from '../../streams/monitoring/references.ts';
+import { createTickMemory, measureTick, type TickMemory } from '../../streams/monitoring/tick.ts';
 import { SILENT } from '../../streams/telemetry.ts';
 import { tripsProject } from '../infrastructure/clickhouse/project.ts';
 

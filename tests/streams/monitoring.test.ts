@@ -3,9 +3,9 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import { poissonBound } from '../../models/drift/score-rule.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { DAY } from '../../schemas/time.ts';
-import { withNewWords } from '../../streams/monitoring-drift.ts';
-import { detailOf, measure, readMeasures } from '../../streams/monitoring-measures.ts';
-import { createTickMemory, measureTick } from '../../streams/monitoring-tick.ts';
+import { withNewWords } from '../../streams/monitoring/drift.ts';
+import { detailOf, measure, readMeasures } from '../../streams/monitoring/measures.ts';
+import { createTickMemory, measureTick } from '../../streams/monitoring/tick.ts';
 import { SILENT } from '../../streams/telemetry.ts';
 import { createWorld, ordersProject, type Plant, START, type World } from './monitoring-fixture.ts';
 

@@ -17,7 +17,7 @@ import {
   settle,
   stepOf,
   tell,
-} from '../../streams/pipelines-state.ts';
+} from '../../streams/pipelines/state.ts';
 
 const step = (name: string, parts: Partial<Step> = {}): Step => ({
   name,

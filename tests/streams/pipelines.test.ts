@@ -18,11 +18,11 @@ import type { Project } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
+import { type PipelineRun, parseRun, resume, stepOf } from '../../streams/pipelines/state.ts';
+import { createStepExecutor } from '../../streams/pipelines/steps/execute.ts';
+import type { StepTools } from '../../streams/pipelines/steps/tools.ts';
+import type { StepExecutor } from '../../streams/pipelines/work.ts';
 import { createPipelines, openRunLog } from '../../streams/pipelines.ts';
-import { type PipelineRun, parseRun, resume, stepOf } from '../../streams/pipelines-state.ts';
-import type { StepExecutor } from '../../streams/pipelines-work.ts';
-import { createStepExecutor } from '../../streams/steps/execute.ts';
-import type { StepTools } from '../../streams/steps/tools.ts';
 import { SILENT } from '../../streams/telemetry.ts';
 import { type FlightsArchive, flightsArchive } from './history-fixture.ts';
 

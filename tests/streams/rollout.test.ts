@@ -6,15 +6,15 @@ import { createScorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
 import { explain } from '../../streams/explain.ts';
+import type { RolloutDeps } from '../../streams/rollout/judged.ts';
+import { promote, registerVersion, retire, rollBack, toChallenger } from '../../streams/rollout/moves.ts';
 import {
   decideShadow,
   gateCandidate,
   guardChampion,
   lookAtGuard,
   lookAtShadow,
-} from '../../streams/rollout.ts';
-import type { RolloutDeps } from '../../streams/rollout-judged.ts';
-import { promote, registerVersion, retire, rollBack, toChallenger } from '../../streams/rollout-moves.ts';
+} from '../../streams/rollout/rollout.ts';
 import { artefactFor } from '../simulation/versions.ts';
 import { BEGIN, DAYS, type RolloutArchive, rolloutArchive } from './rollout-archive.ts';
 

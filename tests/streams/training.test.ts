@@ -12,11 +12,16 @@ import { tables } from '../../schemas/names.ts';
 import { DAY } from '../../schemas/time.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
-import { buildDataSets } from '../../streams/dataset.ts';
-import { evaluateModel } from '../../streams/evaluate.ts';
-import { readRun, readRuns } from '../../streams/runs-read.ts';
-import { NothingToLearn, type TrainOptions, type TrainProgress, trainModel } from '../../streams/training.ts';
-import { backfillRange, basisOf } from '../../streams/vectors.ts';
+import { buildDataSets } from '../../streams/training/dataset.ts';
+import { evaluateModel } from '../../streams/training/evaluate.ts';
+import { readRun, readRuns } from '../../streams/training/runs-read.ts';
+import {
+  NothingToLearn,
+  type TrainOptions,
+  type TrainProgress,
+  trainModel,
+} from '../../streams/training/training.ts';
+import { backfillRange, basisOf } from '../../streams/training/vectors.ts';
 import { type FlightsArchive, flightsArchive } from './history-fixture.ts';
 
 const FROM = Date.UTC(2001, 2, 1);

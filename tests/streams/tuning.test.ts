@@ -6,9 +6,9 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import { createRandom } from '../../models/random.ts';
 import type { Model } from '../../schemas/project.ts';
 import type { SearchSpace } from '../../schemas/search.ts';
-import type { DataSet } from '../../streams/dataset.ts';
-import { readRun, readRuns } from '../../streams/runs-read.ts';
-import { NothingTuned, type TuneOptions, tune } from '../../streams/tuning.ts';
+import type { DataSet } from '../../streams/training/dataset.ts';
+import { readRun, readRuns } from '../../streams/training/runs-read.ts';
+import { NothingTuned, type TuneOptions, tune } from '../../streams/training/tuning.ts';
 
 const space: SearchSpace = {
   parameters: {

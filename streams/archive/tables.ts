@@ -1,0 +1,192 @@
+import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import {
+  type AlertRow,
+  alertEncoder,
+  type DeadLetterRow,
+  deadLetterEncoder,
+  type EventRow,
+  eventEncoder,
+  type PredictionRow,
+  predictionEncoder,
+} from '../../infrastructure/clickhouse/rows.ts';
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
+import { tables, topics } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
+import type { Codecs } from '../codecs.ts';
+
+/** Where an archived record comes from: `writer` gives the offsets of a source partition in ascending order. */
+export interface Lineage {
+  readonly sourcePartition: number;
+  readonly sourceOffset: number;
+  /** The model, a version of it that shadows, ingest, the view, version and partition that refused, or an alert. */
+  readonly writer: string;
+}
+
+export interface Archived<Row> {
+  readonly lineage: Lineage;
+  readonly row: Row;
+}
+
+/** One topic and the table that keeps it. */
+export interface ArchiveTable<Row = unknown> {
+  readonly topic: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly format: string;
+  decode(record: KafkaRecord, value: Uint8Array): Archived<Row>;
+  /** Adds a row to what `take` gives. */
+  add(row: Row): void;
+  take(): Uint8Array;
+  /** SQL for a row's lineage. */
+  readonly lineageSql: { readonly writer: string; readonly partition: string; readonly offset: string };
+}
+
+const lineageBy = (writer: string) => ({ writer, partition: 'source_partition', offset: 'source_offset' });
+
+const place = (record: KafkaRecord) => ({
+  archivedPartition: record.partition,
+  archivedOffset: record.offset,
+});
+
+function eventsTable(
+  project: Project,
+  source: Project['sources'][number],
+  codecs: Codecs,
+): ArchiveTable<EventRow> {
+  const encoder = eventEncoder(source);
+  const codec = codecs.validated(source.name);
+  const sourceTopic = topics.raw(project.prefix, source.name);
+  return {
+    ...encoder,
+    topic: topics.validated(project.prefix, source.name),
+    table: tables.events(project.prefix, source.name),
+    lineageSql: lineageBy(`'ingest'`),
+    decode(record, value) {
+      const { event, offset, appendTime } = codec.decode(value);
+      return {
+        lineage: { sourcePartition: record.partition, sourceOffset: offset, writer: 'ingest' },
+        row: {
+          event,
+          importId: '',
+          sourceTopic,
+          sourcePartition: record.partition,
+          sourceOffset: offset,
+          appendTime,
+          ...place(record),
+        },
+      };
+    },
+  };
+}
+
+function deadLettersTable(project: Project, source: string, codecs: Codecs): ArchiveTable<DeadLetterRow> {
+  return {
+    ...deadLetterEncoder(),
+    topic: topics.deadLetters(project.prefix, source),
+    table: tables.deadLetters(project.prefix, source),
+    lineageSql: lineageBy('writer'),
+    decode(record, value) {
+      const letter = codecs.deadLetters.decode(value);
+      const { sourcePartition, sourceOffset, writer } = letter;
+      return {
+        lineage: { sourcePartition, sourceOffset, writer },
+        row: { letter, refusedTime: record.appendTime, ...place(record) },
+      };
+    },
+  };
+}
+
+function predictionsTable(project: Project, model: string, codecs: Codecs): ArchiveTable<PredictionRow> {
+  return {
+    ...predictionEncoder(),
+    topic: topics.predictions(project.prefix, model),
+    table: tables.predictions(project.prefix, model),
+    lineageSql: lineageBy('model'),
+    decode(record, value) {
+      const prediction = codecs.predictions.decode(value);
+      const { sourcePartition, sourceOffset, model: writer } = prediction;
+      return {
+        lineage: { sourcePartition, sourceOffset, writer },
+        row: { prediction, appendTime: record.appendTime, ...place(record) },
+      };
+    },
+  };
+}
+
+/** Several versions answer the same request, each in the order of its requests. */
+function shadowTable(project: Project, model: string, codecs: Codecs): ArchiveTable<PredictionRow> {
+  return {
+    ...predictionEncoder(),
+    topic: topics.shadow(project.prefix, model),
+    table: tables.shadow(project.prefix, model),
+    lineageSql: lineageBy(`concat(model, '@', toString(model_version))`),
+    decode(record, value) {
+      const prediction = codecs.predictions.decode(value);
+      const { sourcePartition, sourceOffset } = prediction;
+      return {
+        lineage: { sourcePartition, sourceOffset, writer: `${prediction.model}@${prediction.modelVersion}` },
+        row: { prediction, appendTime: record.appendTime, ...place(record) },
+      };
+    },
+  };
+}
+
+/** An alert counts its changes: 1, 2, ... */
+function alertsTable(project: Project, codecs: Codecs): ArchiveTable<AlertRow> {
+  return {
+    ...alertEncoder(),
+    topic: topics.alerts(project.prefix),
+    table: tables.alerts(project.prefix),
+    lineageSql: { writer: 'fingerprint', partition: '0', offset: 'change' },
+    decode(record, value) {
+      const alert = codecs.alerts.decode(value);
+      return {
+        lineage: { sourcePartition: 0, sourceOffset: alert.change, writer: alert.fingerprint },
+        row: { alert, ...place(record) },
+      };
+    },
+  };
+}
+
+/** Everything the archive keeps. */
+export function archiveTables(project: Project, codecs: Codecs): readonly ArchiveTable[] {
+  return [
+    ...project.sources.map((source) => eventsTable(project, source, codecs)),
+    ...project.sources.map(({ name }) => deadLettersTable(project, name, codecs)),
+    ...project.models.flatMap(({ name }) => [
+      predictionsTable(project, name, codecs),
+      shadowTable(project, name, codecs),
+    ]),
+    alertsTable(project, codecs),
+  ] as unknown as ArchiveTable[];
+}
+
+/** What a table holds of one partition of its topic. */
+export interface Mark {
+  /** Largest offset of the archived topic; -1 where the table has nothing of it. */
+  archived: number;
+  /** Largest source offset by source partition and writer: what is at or below it is a repeat. */
+  readonly sources: Map<string, number>;
+}
+
+export const markKey = ({ sourcePartition, writer }: Pick<Lineage, 'sourcePartition' | 'writer'>) =>
+  `${sourcePartition}:${writer}`;
+
+/** Reads the marks of a table back, by partition of its topic. Rows of imports have none. */
+export async function readMarks(warehouse: Warehouse, table: ArchiveTable): Promise<Map<number, Mark>> {
+  const { writer, partition, offset } = table.lineageSql;
+  const rows = await warehouse.query<{ p: number; s: number; w: string; source: number; archived: number }>(
+    `SELECT archived_partition AS p, ${partition} AS s, ${writer} AS w,
+       max(${offset}) AS source, max(archived_offset) AS archived
+     FROM ${quoteName(table.table)} WHERE archived_offset >= 0 GROUP BY p, s, w`,
+  );
+  const marks = new Map<number, Mark>();
+  for (const { p, s, w, source, archived } of rows) {
+    const mark = marks.get(p) ?? { archived: -1, sources: new Map() };
+    mark.archived = Math.max(mark.archived, archived);
+    mark.sources.set(markKey({ sourcePartition: s, writer: w }), source);
+    marks.set(p, mark);
+  }
+  return marks;
+}

@@ -1,0 +1,137 @@
+import { gather, readBlocks } from '../../infrastructure/clickhouse/native.ts';
+import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
+import { type ArchiveTable, type Mark, markKey, readMarks } from '../archive/tables.ts';
+
+/** A record of a raw topic. */
+export interface Place {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** `count` of them, of which the first few are named. */
+export interface Found {
+  readonly count: number;
+  readonly places: readonly Place[];
+}
+
+const NAMED = 20;
+
+export class Finding implements Found {
+  count = 0;
+  readonly places: Place[] = [];
+
+  add(partition: number, offset: number): void {
+    this.count += 1;
+    if (this.places.length < NAMED) this.places.push({ partition, offset });
+  }
+}
+
+/** How often each offset of each partition was seen: one byte an offset. */
+export class Tally {
+  readonly #partitions: Uint8Array[] = [];
+  readonly #last: number[] = [];
+
+  /** Says how often it had been seen before. */
+  add(partition: number, offset: number): number {
+    if (offset < 0) return 0;
+    let seen = this.#partitions[partition] ?? new Uint8Array(1 << 12);
+    if (offset >= seen.length) {
+      const larger = new Uint8Array(Math.max(seen.length * 2, offset + 1));
+      larger.set(seen);
+      seen = larger;
+    }
+    this.#partitions[partition] = seen;
+    const before = seen[offset] ?? 0;
+    seen[offset] = Math.min(255, before + 1);
+    this.#last[partition] = Math.max(this.last(partition), offset);
+    return before;
+  }
+
+  of(partition: number, offset: number): number {
+    return this.#partitions[partition]?.[offset] ?? 0;
+  }
+
+  /** Largest offset seen; -1 where none was. */
+  last(partition: number): number {
+    return this.#last[partition] ?? -1;
+  }
+
+  /** How many offsets were seen. */
+  get size(): number {
+    let size = 0;
+    for (const seen of this.#partitions) for (const one of seen ?? []) if (one > 0) size += 1;
+    return size;
+  }
+}
+
+export type Bounds = ReadonlyArray<{ readonly start: number; readonly end: number }>;
+
+export async function boundsOf(kafka: Kafka, topic: string): Promise<Bounds> {
+  const admin = await kafka.admin();
+  return admin.offsets(topic).finally(() => admin.close());
+}
+
+/** Every record from `from` (the start, where absent) to the end as `bounds` tells it. */
+export async function readTopic(
+  kafka: Kafka,
+  topic: string,
+  bounds: Bounds,
+  see: (record: KafkaRecord) => void,
+  from: (partition: number) => number = () => 0,
+  tick: (records: number) => void = () => {},
+): Promise<void> {
+  const wanted = bounds.flatMap(({ start, end }, partition) => {
+    const position = Math.max(start, from(partition));
+    return position < end ? [{ topic, partition, position }] : [];
+  });
+  if (wanted.length === 0) return;
+  const open = new Set(wanted.map(({ partition }) => partition));
+  const reader = await kafka.reader(wanted);
+  try {
+    while (open.size > 0)
+      for (const { partition, records } of await reader.poll(1_000)) {
+        const end = bounds[partition]?.end ?? 0;
+        for (const record of records) if (record.offset < end) see(record);
+        tick(records.length);
+        if ((records.at(-1)?.offset ?? -1) >= end - 1) open.delete(partition);
+      }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Partitions of a topic of which the archive has records still to keep (clocks and repeats are none). */
+export async function unfinishedPartitions(
+  kafka: Kafka,
+  warehouse: Warehouse,
+  table: ArchiveTable,
+): Promise<Set<number>> {
+  const bounds = await boundsOf(kafka, table.topic);
+  const marks = await readMarks(warehouse, table);
+  const none: Mark = { archived: -1, sources: new Map() };
+  const found = new Set<number>();
+  const see = (record: KafkaRecord): void => {
+    if (record.value === null) return;
+    const { lineage } = table.decode(record, record.value);
+    const mark = (marks.get(record.partition) ?? none).sources.get(markKey(lineage)) ?? -1;
+    if (lineage.sourceOffset > mark) found.add(record.partition);
+  };
+  await readTopic(kafka, table.topic, bounds, see, (p) => (marks.get(p) ?? none).archived + 1);
+  return found;
+}
+
+/** How often each source offset stands in a table (rows of imports apart). */
+export async function tallyRows(warehouse: Warehouse, table: string, where: string): Promise<Tally> {
+  const tally = new Tally();
+  const answer = await warehouse.stream(
+    `SELECT source_partition AS p, toFloat64(source_offset) AS o FROM ${quoteName(table)} FINAL WHERE archived_offset >= 0 AND ${where} FORMAT Native`,
+  );
+  for (const { rows, columns } of readBlocks(await gather(answer))) {
+    const partitions = columns[0]?.values as Int32Array;
+    const offsets = columns[1]?.values as Float64Array;
+    for (let i = 0; i < rows; i++) tally.add(partitions[i] ?? 0, offsets[i] ?? 0);
+  }
+  return tally;
+}

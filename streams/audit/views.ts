@@ -1,0 +1,117 @@
+import type { Kafka } from '../../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
+import { keys, topics } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
+import type { View } from '../../schemas/view.ts';
+import type { Codecs } from '../codecs.ts';
+import { isTorn } from '../features/life.ts';
+import { boundsOf, readTopic, Tally } from './books.ts';
+
+/** What the state of a view took of its topic. Of all its partitions together. */
+export interface ViewAudit {
+  readonly view: string;
+  /** Contributions on the topic, up to where the state has come; repeats and what a backfill had taken apart. */
+  readonly contributions: number;
+  /** As the state counts them. */
+  readonly applied: number;
+  readonly refused: number;
+  /** Dead letters that tell of the refused. */
+  readonly letters: number;
+  /** Records beyond the first of one source offset. */
+  readonly repeats: number;
+  /** Taken from the archive by a backfill, which had them before the topic told. */
+  readonly backfilled: number;
+  /** Contributions that features has not come to. */
+  readonly waiting: number;
+  /** Partitions that have no state to read. */
+  readonly without: readonly number[];
+  /** Partitions where contributions are not applied + refused, or letters are fewer than refused. */
+  readonly off: readonly number[];
+}
+
+interface ViewBooks {
+  readonly project: Project;
+  readonly kafka: Kafka;
+  readonly store: OnlineStore;
+  readonly codecs: Codecs;
+  readonly tick: (records: number) => void;
+  /** Refused source offsets by writer (`view:partition`), for each raw topic. */
+  readonly letters: ReadonlyMap<string, ReadonlyMap<string, Tally>>;
+}
+
+/** contributions = applied + refused, by partition of a view. */
+export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit> {
+  const { project, kafka, store, codecs, tick, letters } = books;
+  const partitions = Array.from({ length: view.partitions }, (_, partition) => partition);
+  const found = await store.read(
+    partitions.map((p) => [keys.meta(keys.viewPartition(project.prefix, view.id, p))]),
+  );
+  const metas = found.map(([bytes = null]) => (bytes === null || isTorn(bytes) ? null : decodeMeta(bytes)));
+  const topic = topics.view(project.prefix, view.id);
+  const bounds = await boundsOf(kafka, topic);
+
+  const seen = partitions.map(() => new Map<string, Tally>());
+  const counted = partitions.map(() => 0);
+  let repeats = 0;
+  let backfilled = 0;
+  let waiting = 0;
+  await readTopic(
+    kafka,
+    topic,
+    bounds,
+    ({ partition, offset: at, value }) => {
+      const meta = metas[partition] ?? null;
+      const tallies = seen[partition];
+      if (value === null || meta === null || tallies === undefined) return;
+      for (const section of codecs.blocks.decode(value).sections) {
+        const source = `${section.topic}:${section.partition}`;
+        const state = meta.sources[source];
+        const tally = tallies.get(source) ?? new Tally();
+        tallies.set(source, tally);
+        for (const { offset } of section.contributions) {
+          if (offset <= (state?.begin ?? -1)) backfilled += 1;
+          else if (tally.add(0, offset) > 0) repeats += 1;
+          else if (at >= meta.next) waiting += 1;
+          else counted[partition] = (counted[partition] ?? 0) + 1;
+        }
+      }
+    },
+    undefined,
+    tick,
+  );
+
+  const told = metas.map((meta, p) => (meta === null ? 0 : lettersOf(meta, `${view.id}:${p}`, letters)));
+  const sum = (of: (meta: ViewMeta) => number) =>
+    metas.reduce((total, meta) => total + (meta === null ? 0 : of(meta)), 0);
+  const whole = (p: number) => (bounds[p]?.start ?? 0) === 0;
+  return {
+    view: view.id,
+    contributions: counted.reduce((a, b) => a + b, 0),
+    applied: sum(({ applied }) => applied),
+    refused: sum(({ refused }) => refused),
+    letters: told.reduce((a, b) => a + b, 0),
+    repeats,
+    backfilled,
+    waiting,
+    without: partitions.filter((p) => metas[p]?.status !== 'ready'),
+    off: partitions.filter((p) => {
+      const meta = metas[p];
+      if (meta?.status !== 'ready' || !whole(p)) return false;
+      return counted[p] !== meta.applied + meta.refused || (told[p] ?? 0) < meta.refused;
+    }),
+  };
+}
+
+/** Refusals of this life of the state: those of an earlier one that a backfill went past are not in its counts. */
+function lettersOf(meta: ViewMeta, writer: string, letters: ViewBooks['letters']): number {
+  let count = 0;
+  for (const [source, { begin, mark }] of Object.entries(meta.sources)) {
+    const at = source.lastIndexOf(':');
+    const tally = letters.get(source.slice(0, at))?.get(writer);
+    if (tally === undefined) continue;
+    const partition = Number(source.slice(at + 1));
+    for (let offset = begin + 1; offset <= mark; offset += 1) if (tally.of(partition, offset) > 0) count += 1;
+  }
+  return count;
+}

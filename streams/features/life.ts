@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import type { Kafka } from '../../infrastructure/kafka/port.ts';
+import { type OnlineStore, TORN } from '../../infrastructure/redis/port.ts';
+import { decodeMeta, encodeMeta, freshMeta, type ViewMeta } from '../../processors/meta.ts';
+import { keys } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
+import type { Telemetry } from '../telemetry.ts';
+import type { HeldView } from './held-view.ts';
+
+/** Another owner is at the same view partition; its turn will end, or ours. */
+export class Contended extends MillraceError {
+  readonly code = 'contended';
+  readonly retriable = true;
+}
+
+interface LifeDeps {
+  readonly project: Project;
+  readonly kafka: Kafka;
+  readonly store: OnlineStore;
+  readonly telemetry: Telemetry;
+}
+
+const DELETE_AT_ONCE = 400;
+
+export interface Alive {
+  readonly bytes: Uint8Array;
+  readonly meta: ViewMeta;
+}
+
+/**
+ * The state that a view partition goes on from. A whole meta is gone on with. None, a torn one, or one that
+ * was being cleared begins a new life from the start of the view topic: first a `clearing` meta is set, so
+ * that nobody reads and no older owner can commit; then every log of the older life is deleted, each deletion
+ * guarded by that meta; then the meta says ready. `cutAt`: the log no longer holds what the state needs
+ * next, so the state is replaced by an empty one with a base.
+ */
+export async function beginLife(
+  deps: LifeDeps,
+  state: HeldView,
+  bytes: Uint8Array | null,
+  options: { readonly cutAt?: number } = {},
+): Promise<Alive> {
+  if (bytes !== null && !isTorn(bytes) && options.cutAt === undefined) {
+    const meta = decodeMeta(bytes);
+    if (meta.status === 'ready') return { bytes, meta };
+  }
+  const { project, store, telemetry } = deps;
+  const start = options.cutAt ?? (await startOf(deps.kafka, state));
+  const ready = freshMeta(randomUUID(), start, start > 0);
+  const clearing = encodeMeta({ ...ready, status: 'clearing' });
+  telemetry.note('features', 'new state', { view: state.view.id, partition: state.partition, from: start });
+
+  const set = async (
+    expected: Uint8Array | null,
+    next: Uint8Array,
+    deletes: readonly string[],
+  ): Promise<void> => {
+    const [result] = await store.commit([
+      {
+        metaKey: keys.meta(state.key),
+        expected,
+        next,
+        sets: [],
+        appends: [],
+        deletes,
+        logTtlMs: project.retention.stateExtra,
+        metaTtlMs: project.retention.stateExtra,
+      },
+    ]);
+    if (result?.status !== 'committed')
+      throw new Contended(
+        `Another process is taking over partition ${state.partition} of view ${state.view.id}; trying again.`,
+      );
+  };
+
+  await set(bytes, clearing, []);
+  let old: string[] = [];
+  for await (const key of store.scan(`${state.key}:`)) {
+    if (key === keys.meta(state.key)) continue;
+    old.push(key);
+    if (old.length < DELETE_AT_ONCE) continue;
+    await set(clearing, clearing, old);
+    old = [];
+  }
+  const encoded = encodeMeta(ready);
+  await set(clearing, encoded, old);
+  return { bytes: encoded, meta: ready };
+}
+
+/** A backfill has begun to write the state and not ended. */
+export function isBuilding(bytes: Uint8Array | null): boolean {
+  return bytes !== null && !isTorn(bytes) && decodeMeta(bytes).status === 'building';
+}
+
+export function isTorn(bytes: Uint8Array): boolean {
+  return bytes.byteLength === TORN.length && Buffer.from(bytes).toString() === TORN;
+}
+
+async function startOf(kafka: Kafka, { topic, partition }: HeldView): Promise<number> {
+  const admin = await kafka.admin();
+  const bounds = await admin.offsets(topic).finally(() => admin.close());
+  return bounds[partition]?.start ?? 0;
+}

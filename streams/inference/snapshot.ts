@@ -1,0 +1,81 @@
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
+import { keys } from '../../schemas/names.ts';
+import type { View } from '../../schemas/view.ts';
+import { isTorn } from '../features/life.ts';
+
+/** One partition of a view, as a reader names it. */
+export interface ViewPartition {
+  readonly view: View;
+  readonly partition: number;
+  /** Prefix of its keys. */
+  readonly key: string;
+}
+
+/** Why a view partition cannot be read at all. */
+export type Unreadable = 'no_frontier' | 'torn';
+
+export interface PartitionSnapshot {
+  readonly meta: ViewMeta | null;
+  readonly unreadable: Unreadable | null;
+  /** Logs of an entity, one a tile set, as they stood beside the meta. */
+  logs(entity: string): ReadonlyArray<Uint8Array | null>;
+}
+
+const NO_LOGS: ReadonlyArray<Uint8Array | null> = [];
+
+/**
+ * Reads metas and logs. What belongs to one view partition comes from one atomic snapshot; decoded metas
+ * are kept as long as their bytes stay the same.
+ */
+export class SnapshotReader {
+  readonly #store: OnlineStore;
+  readonly #metas = new Map<string, { readonly bytes: Uint8Array; readonly meta: ViewMeta }>();
+
+  constructor(store: OnlineStore) {
+    this.#store = store;
+  }
+
+  /** The meta and the logs of `entities` for each view partition, in one round trip. */
+  async read(
+    wanted: ReadonlyArray<{ readonly of: ViewPartition; readonly entities: readonly string[] }>,
+  ): Promise<PartitionSnapshot[]> {
+    const groups = wanted.map(({ of, entities }) => {
+      const group = [keys.meta(of.key)];
+      for (const entity of entities)
+        for (const { suffix } of of.view.sets) group.push(keys.log(of.key, suffix, entity));
+      return group;
+    });
+    const found = await this.#store.read(groups);
+    return wanted.map(({ of, entities }, i) => this.#snapshot(of, entities, found[i] ?? []));
+  }
+
+  #snapshot(
+    of: ViewPartition,
+    entities: readonly string[],
+    values: ReadonlyArray<Uint8Array | null>,
+  ): PartitionSnapshot {
+    const sets = of.view.sets.length;
+    const places = new Map(entities.map((entity, i) => [entity, 1 + i * sets]));
+    const bytes = values[0] ?? null;
+    const torn = bytes !== null && isTorn(bytes);
+    const meta = bytes === null || torn ? null : this.#decode(of.key, bytes);
+    const readable = meta !== null && meta.status === 'ready' && meta.frontier !== null;
+    return {
+      meta,
+      unreadable: torn ? 'torn' : readable ? null : 'no_frontier',
+      logs: (entity) => {
+        const place = places.get(entity);
+        return place === undefined ? NO_LOGS : values.slice(place, place + sets);
+      },
+    };
+  }
+
+  #decode(key: string, bytes: Uint8Array): ViewMeta {
+    const known = this.#metas.get(key);
+    if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) return known.meta;
+    const meta = decodeMeta(bytes);
+    this.#metas.set(key, { bytes, meta });
+    return meta;
+  }
+}

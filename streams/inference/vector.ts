@@ -1,0 +1,163 @@
+import { assembler } from '../../processors/assemble.ts';
+import { entityKey } from '../../processors/contribute.ts';
+import { partitionOf } from '../../processors/partition.ts';
+import { asOf, createReader, type Reader } from '../../processors/read.ts';
+import type { EventRecord } from '../../schemas/event.ts';
+import { keys } from '../../schemas/names.ts';
+import type { Model, Project, ViewRead } from '../../schemas/project.ts';
+import type { ViewReading } from '../../schemas/records.ts';
+import type { PredictionRefusal } from '../../schemas/refusal.ts';
+import { floorTo } from '../../schemas/time.ts';
+import type { View } from '../../schemas/view.ts';
+import type { PartitionSnapshot, SnapshotReader, ViewPartition } from './snapshot.ts';
+
+/** One read of one view by a model, resolved. */
+interface ModelRead {
+  readonly declared: ViewRead;
+  readonly view: View;
+  readonly reader: Reader;
+  readonly partitions: readonly ViewPartition[];
+  /** Where this read's values lie in the stored values of a request. */
+  readonly offset: number;
+}
+
+/** Where one read of one request goes. */
+export interface Target {
+  readonly of: ViewPartition;
+  readonly entity: string;
+  /** The young edge that the request's time asks for. */
+  readonly head: number;
+}
+
+export type Vector =
+  | { readonly status: 'read'; readonly values: Float64Array; readonly reads: readonly ViewReading[] }
+  | {
+      readonly status: 'refused';
+      readonly reason: PredictionRefusal;
+      readonly reads: readonly ViewReading[];
+    };
+
+/** Makes the feature vectors of a model's requests from snapshots of the online store. */
+export class VectorReader {
+  readonly #reads: readonly ModelRead[];
+  readonly #assemble: (stored: Float64Array, event: EventRecord) => Float64Array;
+  readonly #stored: Float64Array;
+  readonly #snapshots: SnapshotReader;
+
+  constructor(project: Project, model: Model, snapshots: SnapshotReader) {
+    const { reads, width } = modelReads(project, model);
+    this.#reads = reads;
+    this.#snapshots = snapshots;
+    this.#stored = new Float64Array(width);
+    this.#assemble = assembler(
+      model,
+      reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
+    );
+  }
+
+  /** View partitions that any request may read. */
+  get partitions(): readonly ViewPartition[] {
+    return [
+      ...new Map(
+        this.#reads.flatMap(({ partitions }) => partitions.map((p) => [p.key, p] as const)),
+      ).values(),
+    ];
+  }
+
+  /** Where the reads of a request go, in the model's order; null where it lacks a part of a key. */
+  targets(event: EventRecord): Target[] | null {
+    const targets: Target[] = [];
+    for (const { declared, view, partitions } of this.#reads) {
+      const entity = entityKey(event, declared.key);
+      const of = entity === null ? undefined : partitions[partitionOf(entity, view.partitions)];
+      if (entity === null || of === undefined) return null;
+      targets.push({ of, entity, head: floorTo(event.time - view.readDelay, view.resolution) });
+    }
+    return targets;
+  }
+
+  /** Reads all requests of a batch in one round trip, one snapshot a view partition. */
+  async read(
+    requests: ReadonlyArray<{ readonly event: EventRecord; readonly targets: readonly Target[] }>,
+  ): Promise<Vector[]> {
+    const wanted = new Map<string, { of: ViewPartition; entities: Set<string> }>();
+    for (const { targets } of requests)
+      for (const { of, entity } of targets) {
+        const known = wanted.get(of.key);
+        if (known === undefined) wanted.set(of.key, { of, entities: new Set([entity]) });
+        else known.entities.add(entity);
+      }
+    const asked = [...wanted.values()].map(({ of, entities }) => ({ of, entities: [...entities] }));
+    const found = await this.#snapshots.read(asked);
+    const byKey = new Map(asked.map(({ of }, i) => [of.key, found[i]]));
+    return requests.map(({ event, targets }) => this.#vector(event, targets, byKey));
+  }
+
+  #vector(
+    event: EventRecord,
+    targets: readonly Target[],
+    snapshots: ReadonlyMap<string, PartitionSnapshot | undefined>,
+  ): Vector {
+    const reads: ViewReading[] = [];
+    for (const [i, { of, entity, head }] of targets.entries()) {
+      const read = this.#reads[i];
+      const snapshot = snapshots.get(of.key);
+      if (
+        read === undefined ||
+        snapshot === undefined ||
+        snapshot.meta === null ||
+        snapshot.unreadable !== null
+      )
+        return { status: 'refused', reason: snapshot?.unreadable ?? 'no_frontier', reads };
+      const { meta } = snapshot;
+      const edge = asOf(read.view, event.time, meta.frontier ?? Number.NEGATIVE_INFINITY);
+      const zone = read.declared.zone === null ? null : event[read.declared.zone];
+      const status = read.reader.read(
+        snapshot.logs(entity),
+        { time: event.time, zone: typeof zone === 'string' ? zone : null },
+        edge,
+        {
+          oldestExactHead: meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
+          base: meta.base ?? Number.NEGATIVE_INFINITY,
+        },
+        this.#stored,
+        read.offset,
+      );
+      reads.push({
+        read: read.declared.name,
+        view: read.view.id,
+        entity,
+        head,
+        asOf: edge.asOf,
+        sketchAsOf: Number.isNaN(edge.sketchAsOf) ? null : edge.sketchAsOf,
+        ageMs: event.time - edge.asOf,
+      });
+      if (status === 'behind') return { status: 'refused', reason: 'behind', reads };
+    }
+    return { status: 'read', values: this.#assemble(this.#stored, event), reads };
+  }
+}
+
+/** The reads of a model with their views, and how many stored values they make together. */
+export function modelReads(
+  project: Project,
+  model: Model,
+): { readonly reads: readonly ModelRead[]; readonly width: number } {
+  let width = 0;
+  const reads = model.reads.map((declared): ModelRead => {
+    const view = project.views.find(({ name }) => name === declared.view);
+    if (view === undefined)
+      throw new Error(
+        `model ${model.name} reads view ${declared.view}, which project ${project.name} does not have`,
+      );
+    const offset = width;
+    width += view.features.length;
+    const partitions = Array.from({ length: view.partitions }, (_, partition) => ({
+      view,
+      partition,
+      key: keys.viewPartition(project.prefix, view.id, partition),
+    }));
+    return { declared, view, reader: createReader(view), partitions, offset };
+  });
+  return { reads, width };
+}
