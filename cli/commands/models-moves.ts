@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { ModelHistory } from '../../infrastructure/registry/history.ts';
 import type { Change, ModelRegistry, Said } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
-import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
+import { eventTimeFinished } from '../../streams/monitoring/progress.ts';
 import type { Platform } from '../../streams/platform.ts';
 import {
   beforeOf,
@@ -105,7 +104,7 @@ export function registerMoves(group: Command, run: Runner): void {
     .option('--model <name>', "default: the project's only one")
     .option(
       '--as-of <time>',
-      'event time up to which it looks (default: the latest prediction archived)',
+      'event time up to which it looks (default: as far as it is finished)',
       instantOption,
     )
     .addHelpText(
@@ -212,7 +211,7 @@ async function judge(
   try {
     const { warehouse } = platform;
     const registry = await registryOf(platform, project.prefix);
-    const upTo = options.asOf ?? (await latestPrediction(platform, project, model));
+    const upTo = options.asOf ?? (await finishedTime(platform, project, model));
     const deps = { project, warehouse, registry };
     const seen =
       version === undefined
@@ -225,17 +224,12 @@ async function judge(
   }
 }
 
-async function latestPrediction(
-  { warehouse }: Platform,
-  { prefix }: Project,
-  { name }: Model,
-): Promise<number> {
-  const [row] = await warehouse.query<{ rows: number; last: number }>(
-    `SELECT count() AS rows, max(toUnixTimestamp64Milli(request_time)) AS last FROM ${quoteName(tables.predictions(prefix, name))}`,
-  );
-  if (row === undefined || row.rows === 0)
+/** What the pipelines look up to, in between two ticks. */
+async function finishedTime({ warehouse, clock }: Platform, project: Project, model: Model): Promise<number> {
+  const finished = await eventTimeFinished({ project, warehouse, now: clock.now() }, model);
+  if (finished === null || !Number.isFinite(finished))
     throw new UsageError(
-      `No prediction of ${name} is archived yet: say up to when with --as-of, or run the archive.`,
+      `Nothing of ${model.name} is archived yet: say up to when with --as-of, or run the archive.`,
     );
-  return row.last + 1;
+  return finished;
 }
