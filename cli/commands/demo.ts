@@ -50,7 +50,7 @@ async function demoCommand(context: CommandContext, options: Options): Promise<v
   }
 }
 
-/** Three things to do while it runs. */
+/** Things to do while it runs. */
 function tries({ project, model, warehouseUrl }: Demo, embedded: boolean): string[] {
   const predictions = tables.predictions(project.prefix, model.name);
   const sql = `curl -s '${warehouseUrl}' --data-binary "SELECT toHour(request_time) AS hour, count() AS flights, round(avg(score), 3) AS late FROM ${predictions} FINAL GROUP BY hour ORDER BY hour FORMAT PrettyCompactMonoBlock"`;
@@ -62,6 +62,9 @@ function tries({ project, model, warehouseUrl }: Demo, embedded: boolean): strin
         '    ./millrace features get origin=ORD',
         `    ${sql}`,
         '    ./millrace predictions tail --from-start --limit 10',
+        '    ./millrace models show 2',
+        '    ./millrace monitor quality',
+        '    ./millrace alerts ls',
       ];
   return ['', ...lines, '', '  Ctrl-C ends it and stops everything it started.'];
 }

@@ -112,7 +112,7 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
       rows: trained.dataSet.rows,
       sampledFrom: await measures.matured(HISTORY_TO),
       features: model.features.length,
-      epochs: trained.fitted.trained.epochs.length,
+      epochs: trained.fitted.trained.rounds,
       backend: trained.fitted.backend.name,
       ms: trained.finishedAt - trained.startedAt,
     },
