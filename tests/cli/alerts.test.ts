@@ -128,7 +128,7 @@ it('follows them, a line each', async () => {
     '2001-04-01T00:00:00Z  pending   page     drifted  It is worse.  aa11',
     '2001-04-02T00:00:00Z  firing    page     drifted  It is worse.  aa11',
     '2001-04-01T00:00:00Z  firing    page     model_worse  It is worse.  ab22',
-    '2001-04-03T00:00:00Z  resolved  page     model_worse  It is worse.  ab22, held for 48 h 0 min',
+    '2001-04-03T00:00:00Z  resolved  page     model_worse  It is worse.  ab22, held for 2 d',
   ]);
 });
 
