@@ -1,9 +1,20 @@
+import { join } from 'node:path';
 import type { Project } from '../schemas/project.ts';
 import type { RunLog } from '../streams/pipelines/log.ts';
 import type { StepExecutor } from '../streams/pipelines/work.ts';
 import { createPipelines } from '../streams/pipelines.ts';
 import type { Platform } from '../streams/platform.ts';
 import { SILENT } from '../streams/telemetry.ts';
+import type { CommandContext } from './command.ts';
+
+/** This command line, of this project: what a step's own process is started with. */
+export function ownCommand(
+  { environment }: Pick<CommandContext, 'environment'>,
+  { directory, prefix }: Pick<Project, 'directory' | 'prefix'>,
+): readonly string[] {
+  const program = join(environment.packageDirectory, 'cli', 'millrace.ts');
+  return [process.execPath, program, '--project', directory, '--prefix', prefix];
+}
 
 /** A worker in this process, until `end`. */
 export function workHere(

@@ -32,7 +32,7 @@ export const searchSchema = z
     seed: z.int().min(0).default(1).describe('The same seed gives the same trials.'),
     budget: duration('Longest time.').default('10m'),
     eta: z.int().min(2).max(8).default(3).describe('Each round keeps the best 1 / eta.'),
-    min_share: z.number().gt(0).max(1).default(0.1).describe('Share of the epochs in the first round.'),
+    min_share: z.number().gt(0).max(1).default(0.1).describe('Least share of the epochs in the first round.'),
   })
   .describe('What tuning tries.');
 

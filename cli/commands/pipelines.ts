@@ -2,6 +2,7 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Pipeline } from '../../schemas/pipeline.ts';
 import type { Project } from '../../schemas/project.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
 import type { RunLog } from '../../streams/pipelines/log.ts';
 import { openExecutor, stepTools } from '../../streams/pipelines/open.ts';
 import { runId } from '../../streams/pipelines/starts.ts';
@@ -16,7 +17,7 @@ import { instantOption } from '../options.ts';
 import { createLiveTree, paintState, treeLines } from '../pipeline-tree.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { codeVersion } from '../version.ts';
-import { workHere } from '../work-here.ts';
+import { ownCommand, workHere } from '../work-here.ts';
 import { stepCommand } from './pipelines-step.ts';
 
 export const registerPipelines: Register = (program, run) => {
@@ -189,7 +190,9 @@ async function start(context: CommandContext, name: string | undefined, options:
     const working = options.work
       ? workHere(
           { project, platform, log },
-          openExecutor(stepTools(platform, project, settingsOf(context)), null),
+          openExecutor(stepTools(platform, project, settingsOf(context)), {
+            command: ownCommand(context, project),
+          }),
           context.signal,
         )
       : null;
@@ -295,18 +298,22 @@ const LOOK_MS = 500;
 /** So long a step may wait for a worker before that is remarked. */
 const LONELY_MS = 5_000;
 
+/** What is worth a line where lines cannot be drawn over: not each word on how far a step is. */
+const statesOf = (run: PipelineRun): string =>
+  run.steps.map(({ state, attempt, looked }) => `${state} ${attempt} ${looked ?? ''}`).join();
+
 /** Until the run is over, or waits in event time alone. */
 async function watch(context: CommandContext, log: RunLog, id: string): Promise<void> {
   const { output, signal } = context;
   const live = output.interactive ? createLiveTree((text) => void process.stdout.write(text)) : null;
   let run = await log.get(id);
-  let revision = -1;
+  let told = '';
   let lookedAt = Date.now();
   let remarked = false;
   while (run !== null && !signal.aborted) {
     if (live !== null) live.draw(treeLines(run, output.colours, Date.now()));
-    else if (run.revision !== revision) tell(context, run);
-    revision = run.revision;
+    else if (statesOf(run) !== told) tell(context, run);
+    told = statesOf(run);
     if (isOver(run) || run.state === 'shadowing') break;
     if (!remarked && run.state === 'waiting' && !run.outside && Date.now() - run.at > LONELY_MS) {
       output.note('no worker takes steps: start one with `millrace run pipelines`, or use --work');
@@ -314,7 +321,12 @@ async function watch(context: CommandContext, log: RunLog, id: string): Promise<
     }
     await new Promise((resolve) => setTimeout(resolve, live === null ? LOOK_MS : REDRAW_MS));
     if (Date.now() - lookedAt < LOOK_MS) continue;
-    run = await log.get(id);
+    const before: PipelineRun = run;
+    run = await log.get(id).catch((error: unknown) => {
+      // Away for a moment; the run goes on wherever it is worked on.
+      if (error instanceof MillraceError && error.retriable) return before;
+      throw error;
+    });
     lookedAt = Date.now();
   }
   if (run === null) throw new UsageError(`Run ${id} is gone.`);

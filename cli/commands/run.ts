@@ -14,6 +14,7 @@ import { type CommandContext, examples, type Register } from '../command.ts';
 import { wholeOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { codeVersion } from '../version.ts';
+import { ownCommand } from '../work-here.ts';
 
 interface Options {
   readonly metricsPort?: number;
@@ -131,9 +132,8 @@ function pipelineParts(
     codeVersion: codeVersion(packageDirectory),
     onWarning: (sentence) => telemetry.note('pipelines', sentence),
   });
-  const command = [process.execPath, join(packageDirectory, 'cli', 'millrace.ts')];
-  const which = ['--project', project.directory, '--prefix', project.prefix];
-  return { queue: platform.queue, execute: openExecutor(tools, { command: [...command, ...which] }) };
+  const execute = openExecutor(tools, { command: ownCommand(context, project) });
+  return { queue: platform.queue, execute };
 }
 
 /** A process that another one of ours started ends when that one is gone, however it went. */

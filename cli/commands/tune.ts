@@ -137,7 +137,8 @@ async function tuneCommand(
     output.line();
     output.line(`Into models/${model.name}.yaml, under trainer:`);
     for (const one of names) output.line(`  ${snake(one)}: ${text(best.parameters[one])}`);
-    if (best.share < 1) output.note('No trial had all its epochs: a longer budget may find others.');
+    if (best.share < 1)
+      output.note('Time ran out before any point had all its epochs: a longer --budget goes on from here.');
   } finally {
     await platform.close();
   }

@@ -36,12 +36,12 @@ export interface Halving {
   results(): readonly TrialResult[];
 }
 
-/** Shares of the rungs: minShare, eta times that, and so on; the last is 1. */
+/** Shares of the rungs: 1 at the top, each below it a part eta of the one above, the lowest at least minShare. */
 export function sharesOf({ eta, minShare }: Pick<SearchSpace, 'eta' | 'minShare'>): readonly number[] {
-  const shares: number[] = [];
-  // Rounding must not make a rung of 0.999...
-  for (let share = minShare; share < 1 - 1e-9; share *= eta) shares.push(share);
-  return [...shares, 1];
+  const shares = [1];
+  // Rounding must not take a rung away that lies just at minShare.
+  for (let share = 1 / eta; share >= minShare * (1 - 1e-9); share /= eta) shares.unshift(share);
+  return shares;
 }
 
 const before = (a: TrialResult, b: TrialResult): number =>
@@ -63,6 +63,19 @@ export function createHalving(space: Pick<SearchSpace, 'trials' | 'eta' | 'minSh
     return job;
   }
 
+  /** Few trials may leave the upper rungs empty: the best so far goes on until it has had all its epochs. */
+  function carryOn(): TrialJob | null {
+    for (let rung = rungs.length - 1; rung >= 0; rung -= 1) {
+      const { done, promoted } = rungs[rung] as (typeof rungs)[number];
+      const [first] = [...done].sort(before);
+      if (first === undefined || Number.isNaN(first.loss)) continue;
+      if (rung === rungs.length - 1 || promoted.has(first.trial)) return null;
+      promoted.add(first.trial);
+      return give(first.trial, rung + 1);
+    }
+    return null;
+  }
+
   return {
     shares,
     next() {
@@ -75,9 +88,11 @@ export function createHalving(space: Pick<SearchSpace, 'trials' | 'eta' | 'minSh
         promoted.add(chosen.trial);
         return give(chosen.trial, rung + 1);
       }
-      if (started >= space.trials) return null;
-      started += 1;
-      return give(started - 1, 0);
+      if (started < space.trials) {
+        started += 1;
+        return give(started - 1, 0);
+      }
+      return out.size === 0 ? carryOn() : null;
     },
     tell(result) {
       if (!out.delete(key(result)))
