@@ -238,7 +238,7 @@ describe('features get', () => {
   it('answers alike from the archive, by the same processors, where the store holds nothing', async () => {
     const { store, warehouse } = platform;
     // Within the slack of 4 hours before the last event: however far compaction has come, the state is exact there.
-    const time = BEGIN + 150 * MINUTE;
+    const time = BEGIN + 180 * MINUTE;
     const asked = { view, entity: 'ORD', time, zone: null };
     const online = await lookUp({ project, store, warehouse }, asked);
     const past = await lookUp({ project, store: createMemoryStore(), warehouse }, asked);
