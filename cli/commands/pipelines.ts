@@ -97,7 +97,7 @@ export const registerPipelines: Register = (program, run) => {
     .option('--token <token>', 'of the worker that holds the step and waits for the answer')
     .addHelpText(
       'after',
-      examples(['millrace pipelines step train --run retrain@2001-03-29', 'from a scheduler of your own']),
+      examples(['millrace pipelines step train --run RUN', 'from a scheduler of your own']),
     )
     .action(run(stepCommand));
 };

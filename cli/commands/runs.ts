@@ -229,7 +229,7 @@ async function compare(context: CommandContext, ids: readonly string[]): Promise
     const columns = [
       { title: '' },
       ...runs.map((run, i) => ({
-        title: `${MARKS[i] ?? '*'} ${run.id.slice(-28)}`,
+        title: `${MARKS[i] ?? '*'} ${run.id}`,
         align: 'right' as const,
       })),
     ];
@@ -240,6 +240,7 @@ async function compare(context: CommandContext, ids: readonly string[]): Promise
         ['began', (run: RunRecord) => instant(Math.floor(run.startedAt / 1_000) * 1_000)] as const,
         ['took', (run: RunRecord) => duration(run.finishedAt - run.startedAt)] as const,
         ['data set', (run: RunRecord) => run.dataset.slice(0, 12)] as const,
+        ['trainer', (run: RunRecord) => words(run.detail.trainer ?? '-')] as const,
       ].map(([name, of]) => [name, ...runs.map(of)]),
     );
     heading(output, differing.length === 0 ? 'All parameters are equal' : 'Parameters that differ');

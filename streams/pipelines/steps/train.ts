@@ -79,6 +79,7 @@ export const tailOf = (fitted: Fitted) => ({
     ...(fitted.test === null ? [] : metricsFrom('test', fitted.test.model)),
   ],
   detail: {
+    trainer: fitted.artefact.manifest.trainer.name,
     validation: fitted.validation,
     test: fitted.test,
     rounds: fitted.trained.rounds,

@@ -6,6 +6,7 @@ import { createBullQueue } from '../../../infrastructure/queue/bullmq.ts';
 import { QueueError } from '../../../infrastructure/queue/errors.ts';
 import { keys } from '../../../schemas/names.ts';
 import { testStack } from '../../stack.ts';
+import { testServer } from '../redis/server.ts';
 import { checkQueue } from './conformance.ts';
 
 checkQueue('memory', async () => {
@@ -85,6 +86,21 @@ describe('BullMQ', () => {
     await client.quit();
     await queue.close();
     await removeKeys(redis, prefix);
+  });
+
+  it('refuses a server that may drop keys, and says how to mend it', async () => {
+    const server = await testServer(['--maxmemory-policy', 'allkeys-lru']);
+    const queue = createBullQueue({ url: server.url, prefix: keys.pipelines('test-evicts') });
+    try {
+      await expect(queue.ready()).rejects.toMatchObject({
+        code: 'evicts',
+        retriable: false,
+        message: expect.stringMatching(/policy 'allkeys-lru' .* CONFIG SET maxmemory-policy noeviction/),
+      });
+    } finally {
+      await queue.close();
+      await server.stop();
+    }
   });
 
   it('says in one sentence that the server is not there', async () => {
