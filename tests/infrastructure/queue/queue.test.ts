@@ -95,7 +95,7 @@ describe('BullMQ', () => {
       await expect(queue.ready()).rejects.toMatchObject({
         code: 'evicts',
         retriable: false,
-        message: expect.stringMatching(/policy 'allkeys-lru' .* CONFIG SET maxmemory-policy noeviction/),
+        message: expect.stringMatching(/policy 'allkeys-lru'.*CONFIG SET maxmemory-policy noeviction/),
       });
     } finally {
       await queue.close();
