@@ -10,6 +10,7 @@ import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Codecs } from './codecs.ts';
 import { iso } from './iso.ts';
+import { writeTick } from './monitoring/progress.ts';
 import { writeRun } from './pipelines/history.ts';
 import { createRunLog, type RunLog } from './pipelines/log.ts';
 import { cronDue, type FiredAlert, pipelinesAt, runId } from './pipelines/starts.ts';
@@ -189,7 +190,8 @@ export function createPipelines(deps: PipelinesDeps): Stream {
     for (const { tick, detail } of measured) {
       await ticks.onTick(tick, firedOf(detail));
       await guard(tick);
-      if (await ticks.tickSettled(tick)) await finishTick(deps, tick, detail);
+      if (await ticks.tickSettled(tick))
+        await writeTick(deps.warehouse, project.prefix, tick, 'finished', detailOf(detail), clock.now());
     }
     if (project.pipelines.length > 0) return;
     // Nobody waits for a tick here, but whoever promoted a version by hand wants it watched.
@@ -232,26 +234,21 @@ export function createPipelines(deps: PipelinesDeps): Stream {
   };
 }
 
-/** Lets a replay go on past a tick. */
-export async function finishTick(
-  { warehouse, project, clock }: Pick<PipelinesDeps, 'warehouse' | 'project' | 'clock'>,
-  tick: number,
-  detail: string,
-): Promise<void> {
-  const row = { tick: iso(tick), state: 'finished', detail, at: iso(clock.now()) };
-  await warehouse.insert(tables.ticks(project.prefix), [row], { token: `finished ${tick}` });
-}
-
 /** The alerts that monitoring names in a tick's detail: `{"fired": [{rule, id, model}]}`. */
 export function firedOf(detail: string): readonly FiredAlert[] {
-  const value: unknown = detail === '' ? {} : JSON.parse(detail);
-  const fired = typeof value === 'object' && value !== null && 'fired' in value ? value.fired : [];
+  const value = detailOf(detail);
+  const fired = 'fired' in value ? value.fired : [];
   if (!Array.isArray(fired)) return [];
   return fired.flatMap((one: unknown) => {
     if (typeof one !== 'object' || one === null || !('rule' in one)) return [];
     const { rule, id = '', model = '' } = one as Record<string, unknown>;
     return [{ rule: String(rule), id: String(id), model: String(model) }];
   });
+}
+
+function detailOf(detail: string): object {
+  const value: unknown = detail === '' ? {} : JSON.parse(detail);
+  return typeof value === 'object' && value !== null ? value : {};
 }
 
 /** Waits, and wakes when told to end. */

@@ -2,6 +2,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { ClockMark } from '../../processors/lateness.ts';
 import { tables } from '../../schemas/names.ts';
+import { iso } from '../iso.ts';
 
 /** A clock that the archive has passed: every record before it in its partition is in its table. */
 export interface PassedClock {
@@ -84,7 +85,6 @@ export async function writeClocks(
   now: number,
 ): Promise<void> {
   if (clocks.length === 0) return;
-  const iso = (time: number) => new Date(time).toISOString();
   const rows = clocks.map(({ topic, partition, mark, offset }) => ({
     topic,
     partition,

@@ -4,6 +4,7 @@ import { retrying } from '../../infrastructure/clickhouse/retry.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Measure, MeasureKind } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
+import { iso } from '../iso.ts';
 
 /** What every measure says of itself; the rest has defaults. */
 export type Measured = Pick<Measure, 'kind' | 'statistic' | 'from' | 'to' | 'tick'> &
@@ -53,7 +54,6 @@ export async function writeMeasures(
   now: number,
 ): Promise<void> {
   if (measures.length === 0) return;
-  const iso = (time: number) => new Date(time).toISOString();
   const rows = measures.map((one) => ({
     ...one,
     from: iso(one.from),

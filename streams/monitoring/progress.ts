@@ -4,6 +4,7 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import { readLastClocks } from '../archive/clocks.ts';
+import { iso } from '../iso.ts';
 import { tickAfter } from '../loop.ts';
 
 interface Deps {
@@ -104,7 +105,6 @@ export async function writeTick(
   detail: object,
   now: number,
 ): Promise<void> {
-  const iso = (time: number) => new Date(time).toISOString();
   const row = { tick: iso(tick), state, detail: JSON.stringify(detail), at: iso(now) };
   await retrying(() =>
     warehouse.insert(tables.ticks(prefix), [row], { token: `${tick} ${state} ${row.detail} ${now}` }),

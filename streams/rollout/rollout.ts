@@ -21,6 +21,7 @@ import {
 import { createScorer, type Scorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
 import type { ModelVersion } from '../../schemas/records.ts';
+import { iso } from '../iso.ts';
 import type { DataSet } from '../training/dataset.ts';
 import { judgeStretches, type RolloutDeps } from './judged.ts';
 import { type Hand, insist, promote, RolloutRefused, retire, rollBack, versionOf } from './moves.ts';
@@ -342,5 +343,3 @@ const guardRows = ({ times, champion, other, labels }: BesideRows) => ({
   previous: other,
   labels,
 });
-
-const iso = (time: number) => new Date(time).toISOString();
