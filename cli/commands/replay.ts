@@ -1,5 +1,7 @@
+import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
 import { plant } from '../../infrastructure/readers/planted.ts';
+import type { Project } from '../../schemas/project.ts';
 import { createLoopLimit } from '../../streams/loop.ts';
 import { replay } from '../../streams/replay.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
@@ -71,7 +73,7 @@ async function replayCommand(
         items: plant(file, range, { source, seed: 0, each: 0, keyOf: (event) => String(event[source.key]) }),
         speed: options.speed ?? Number.POSITIVE_INFINITY,
         signal,
-        ...(options.loop ? { loop: createLoopLimit({ warehouse: platform.warehouse, project }) } : {}),
+        ...(options.loop ? { loop: loopOf(context, platform.warehouse, project) } : {}),
         onProgress: ({ sent, eventTime, tick }) =>
           progress.update(sent, tick == null ? instant(eventTime) : `watching ${instant(tick)}`),
       },
@@ -95,3 +97,10 @@ async function replayCommand(
     await platform.close();
   }
 }
+
+const loopOf = ({ output }: CommandContext, warehouse: Warehouse, project: Project) =>
+  createLoopLimit({
+    warehouse,
+    project,
+    onAway: ({ message }) => output.warn(`The replay waits until ClickHouse is back: ${message}`),
+  });

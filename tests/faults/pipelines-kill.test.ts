@@ -1,140 +1,111 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadProject } from '../../config/load.ts';
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
-import { clickhouse as service } from '../../infrastructure/local/clickhouse.ts';
-import { freePort } from '../../infrastructure/local/ports.ts';
 import { inMemory } from '../../infrastructure/readers/events.ts';
+import { plant } from '../../infrastructure/readers/planted.ts';
+import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
-import type { EventRecord } from '../../schemas/event.ts';
+import { isTold } from '../../models/alerting/deliveries.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import { DAY, HOUR, MINUTE } from '../../schemas/time.ts';
+import type { Alert } from '../../schemas/records.ts';
+import { AlertLog } from '../../streams/alerts/log.ts';
 import { applyProject, removeProject } from '../../streams/apply.ts';
+import { backfillState } from '../../streams/history/backfill.ts';
 import { importHistory } from '../../streams/history/import.ts';
+import { createLoopLimit } from '../../streams/loop.ts';
 import { type PipelineRun, parseRun, stepOf } from '../../streams/pipelines/state.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
+import { replay } from '../../streams/replay.ts';
+import { trainModel } from '../../streams/training/training.ts';
 import { type TestServer, testServer } from '../infrastructure/redis/server.ts';
 import { testStack } from '../stack.ts';
+import { Processes } from './trips/processes.ts';
+import { BEGIN, END, FIRED, STEPS, TURN, trips, writeProject } from './trips/project.ts';
+import { type SlowLine, type Struck, slowLine, startClickHouse } from './trips/servers.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
-const BEGIN = Date.UTC(2026, 0, 1);
-const TICK = BEGIN + 4 * DAY;
+const RUN = `retrain@${new Date(FIRED).toISOString().replace('.000Z', 'Z').replaceAll(':', '')}`;
+const LOOK_MS = 2;
+/** Of all that a worker asks of ClickHouse: so even a short step is long enough to be struck. */
+const LINE_MS = 30;
 
-const PIPELINES = `pipelines:
-  - pipeline: daily
-    model: cost
-    start: { every: 1d }
-    steps:
-      - { step: dataset, retries: 10, with: { last: 4d } }
-      - { step: train, retries: 10 }
-      - { step: evaluate, retries: 10 }
-      - { step: gate, retries: 10 }
-      - { step: register, retries: 10 }
-`;
-
-/** A trip a minute; the price follows the hour and the zone, with some noise. */
-function* trips(): Generator<EventRecord> {
-  let state = 7;
-  const random = () => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-    return state / 2 ** 31;
-  };
-  for (let time = BEGIN; time < TICK - HOUR; time += MINUTE) {
-    const zone = `z${Math.floor(random() * 4)}`;
-    const trip = { car: `car-${time}`, zone, to: `z${Math.floor(random() * 4)}` };
-    const price = 20 + 10 * Number(zone.slice(1)) + 40 * random();
-    const none = { price: null, started_at: null };
-    yield { ...trip, ...none, id: `s-${time}`, type: 'trip.started', time };
-    yield { ...trip, id: `e-${time}`, type: 'trip.ended', time: time + 10 * MINUTE, price, started_at: time };
-  }
-}
-
-interface Struck {
-  readonly url: string;
-  start(): Promise<void>;
-  kill(): Promise<void>;
-}
-
-/** A server of one test, which comes back at the same place with what it had. */
-async function startClickHouse(dataDir: string): Promise<Struck> {
-  mkdirSync(dataDir, { recursive: true });
-  const ports = { main: await freePort([], new Set()) };
-  const { signal } = new AbortController();
-  const installed = await service.install({ cacheDir: dataDir, report: () => undefined, signal });
-  const { command, args, env, cwd } = await service.launch({ installed, dataDir, ports, kafka: '', signal });
-  let child: ChildProcess | undefined;
-  const struck: Struck = {
-    url: service.address(ports.main),
-    async start() {
-      child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: 'ignore' });
-      for (let tries = 0; tries < 600; tries += 1) {
-        if (await service.ready(ports).catch(() => false)) return;
-        await sleep(50);
-      }
-      throw new Error('ClickHouse did not start');
-    },
-    async kill() {
-      const dying = child;
-      if (dying === undefined || dying.exitCode !== null || dying.signalCode !== null) return;
-      const gone = new Promise((done) => dying.once('exit', done));
-      dying.kill('SIGKILL');
-      await gone;
-    },
-  };
-  await struck.start();
-  return struck;
-}
-
-describe('kill -9 of a worker in each step of a pipeline', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'millrace-pipelines-'));
-  const workers = new Map<number, ChildProcess>();
+/**
+ * The whole loop on real servers: prices turn round, the model's loss fires an alert, the alert starts `retrain`, and the
+ * new version is promoted. Whoever has a step in hand is killed; Redis and ClickHouse are killed and started again.
+ */
+describe('kill -9 of a worker in each step of a pipeline that an alert started', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-loop-'));
   let redis: TestServer;
   let clickhouse: Struck;
+  let line: SlowLine;
+  let file: HistoryFile;
   let project: Project;
   let platform: Platform;
+  let processes: Processes;
   let variables: Record<string, string>;
+
+  /** Drops repeats by delivery id, as a receiver should; the first that it hears of it does not answer, but kills. */
+  const heard = { taken: [] as string[], deliveries: new Set<string>(), requests: 0 };
+  let telling = 0;
+  const receiver = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const id = String(request.headers['millrace-delivery']);
+      const { alerts } = JSON.parse(Buffer.concat(chunks).toString()) as { alerts: Alert[] };
+      heard.requests += 1;
+      if (!heard.deliveries.has(id)) heard.taken.push(...alerts.map((one) => `${one.id} ${one.state}`));
+      heard.deliveries.add(id);
+      if (heard.requests > 1) return void response.writeHead(200).end();
+      processes.kill(telling);
+      void startWatching();
+    });
+  });
+
+  const startWatching = async () => {
+    telling = await processes.start(['monitoring', 'delivery'], variables);
+  };
+  const startWorker = () => processes.start(['pipelines'], { ...variables, CLICKHOUSE_URL: line.url });
 
   beforeAll(async () => {
     const shared = await testStack(['kafka', 'registry']);
     // Servers of its own, as they are struck too.
     redis = await testServer(['--appendonly', 'yes', '--maxmemory-policy', 'noeviction']);
     clickhouse = await startClickHouse(join(directory, 'clickhouse'));
-    const own = join(directory, 'project');
-    cpSync(join(ROOT, 'tests/simulation/project'), own, { recursive: true });
-    const model = join(own, 'models/cost.yaml');
-    writeFileSync(
-      model,
-      `${readFileSync(model, 'utf8').replace(/^trainer:.*$/m, 'trainer: { name: logistic, epochs: 20 }')}rollout: { gate: { test_last: 1d, min_rows: 100, max_loss: 1, max_calibration_error: 0.5 } }\n`,
-    );
-    writeFileSync(join(own, 'pipelines.yaml'), PIPELINES);
+    line = await slowLine(clickhouse.url, LINE_MS);
+    await new Promise<void>((done) => receiver.listen(0, '127.0.0.1', done));
     variables = {
       KAFKA_BROKERS: shared.kafka.join(','),
       REDIS_URL: redis.url,
       REGISTRY_URL: shared.registry,
       CLICKHOUSE_URL: clickhouse.url,
+      HOOK_PORT: String((receiver.address() as AddressInfo).port),
     };
-    project = loadProject(own, { environment: variables, prefix: `test-${randomUUID().slice(0, 8)}` });
+    const declared = join(directory, 'project');
+    writeProject(declared);
+    project = loadProject(declared, { environment: variables, prefix: `test-${randomUUID().slice(0, 8)}` });
     platform = openServers(project, { artefacts: join(directory, 'artefacts') });
-    const { kafka, warehouse } = platform;
-    await applyProject({ project, kafka, declared: [] });
-    await platform.codecs();
-    await ensureTables(warehouse, project);
-    const [source] = project.sources;
-    if (source === undefined) throw new Error('the project has a source');
-    const events = [...trips()].sort((a, b) => a.time - b.time);
-    const file = inMemory('trips', 'b'.repeat(64), events, true);
-    await importHistory({ project, warehouse, source, file, from: null, to: null, now: Date.now() });
-    await Promise.all([startWorker(), startWorker()]);
+    processes = new Processes(directory, declared, project.prefix);
+    await learnFromHistory();
+    await Promise.all([
+      processes.start(['ingest', 'features', 'inference', 'archive'], variables),
+      startWatching(),
+      startWorker(),
+      startWorker(),
+    ]);
   }, 180_000);
 
   afterAll(async () => {
-    for (const worker of workers.values()) worker.kill('SIGKILL');
+    processes?.killAll();
+    receiver.closeAllConnections();
+    receiver.close();
     if (platform !== undefined) {
       await removeProject(project.prefix, project.prefix, {
         kafka: platform.kafka,
@@ -144,79 +115,64 @@ describe('kill -9 of a worker in each step of a pipeline', () => {
       }).catch(() => undefined);
       await platform.close().catch(() => undefined);
     }
+    await line?.close();
     await redis?.stop();
     await clickhouse?.kill();
     rmSync(directory, { recursive: true, force: true });
   });
 
-  async function startWorker(): Promise<void> {
-    const child = spawn(
-      process.execPath,
-      [
-        join(ROOT, 'cli/millrace.ts'),
-        'run',
-        'pipelines',
-        '--prefix',
-        project.prefix,
-        '--project',
-        project.directory,
-      ],
-      {
-        cwd: directory,
-        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-        env: { ...process.env, ...variables, MILLRACE_DATA: directory },
-      },
-    );
-    await new Promise((ready, fail) => {
-      child.once('message', ready);
-      child.once('exit', (code) => fail(new Error(`a worker ended with ${code} before it was ready`)));
+  /** Topics, tables, the state as of `TURN`, and the first champion. */
+  async function learnFromHistory(): Promise<void> {
+    const { kafka, store, warehouse, artefacts } = platform;
+    const [source] = project.sources;
+    const [model] = project.models;
+    if (source === undefined || model === undefined) throw new Error('the project has a source and a model');
+    file = inMemory('trips', 'b'.repeat(64), trips(), true);
+    await applyProject({ project, kafka, declared: [] });
+    const codecs = await platform.codecs();
+    await ensureTables(warehouse, project);
+    await importHistory({ project, warehouse, source, file, from: null, to: TURN, now: Date.now() });
+    await backfillState({ project, warehouse, store, kafka, codecs, to: TURN, whole: true });
+    await trainModel({
+      project,
+      model,
+      warehouse,
+      artefacts,
+      registry: createModelRegistry({ kafka, codec: codecs.models, prefix: project.prefix }),
+      from: BEGIN,
+      to: TURN,
+      asOf: TURN,
+      as: 'champion',
+      by: 'test',
+      codeVersion: 'test',
+      now: Date.now,
     });
-    workers.set(child.pid ?? 0, child);
   }
 
-  async function look(id: string): Promise<PipelineRun | null> {
-    const text = await platform.queue.documents.get(id).catch(() => null);
+  const look = async (): Promise<PipelineRun | null> => {
+    const text = await platform.queue.documents.get(RUN).catch(() => null);
     return text === null ? null : parseRun(text);
-  }
+  };
 
-  /** Kills the worker that holds the step; answers whether one did. */
-  async function strike(id: string, step: string): Promise<boolean> {
-    const run = await look(id);
-    const record = run === null ? undefined : stepOf(run, step);
-    if (record?.state !== 'running') return false;
-    const pid = Number(record.worker.split(':').at(-1));
-    const worker = workers.get(pid);
-    if (worker === undefined) return false;
-    worker.kill('SIGKILL');
-    workers.delete(pid);
-    return true;
-  }
-
-  async function until<T>(what: () => Promise<T | false | null | undefined>, withinMs = 60_000): Promise<T> {
-    for (const end = Date.now() + withinMs; ; ) {
-      const found = await what();
-      if (found) return found;
-      if (Date.now() > end) throw new Error(`not in time: ${JSON.stringify(await look(ID))}`);
-      await sleep(2);
+  /** Kills who has the step in hand; false where it went through before it was seen. */
+  async function strike(step: string): Promise<boolean> {
+    for (const end = Date.now() + 90_000; Date.now() < end; await sleep(LOOK_MS)) {
+      const run = await look();
+      const record = run === null ? undefined : stepOf(run, step);
+      if (record?.state === 'done') return false;
+      if (record?.state !== 'running') continue;
+      if (processes.kill(Number(record.worker.split(':').at(-1)))) return true;
     }
+    throw new Error(`${step} was not reached: ${JSON.stringify(await look())}`);
   }
-  const ID = 'daily@2026-01-05T000000Z';
 
-  it('resumes, with the servers restarted in the middle, and registers one model', async () => {
-    const iso = (time: number) => new Date(time).toISOString();
-    const row = { tick: iso(TICK), state: 'measured', detail: '{}', at: iso(Date.now()) };
-    await platform.warehouse.insert(tables.ticks(project.prefix), [row], { token: 'measured' });
-    const killed: string[] = [];
-    const starting: Promise<void>[] = [];
-    for (const step of ['dataset', 'train', 'evaluate', 'gate', 'register']) {
-      const struck = await until(async () => {
-        if (await strike(ID, step)) return 'killed';
-        const run = await look(ID);
-        return run !== null && stepOf(run, step)?.state === 'done' ? 'through' : null;
-      });
-      if (struck === 'killed') {
-        killed.push(step);
-        // The next step may begin at once, at the other worker: nothing is waited for here.
+  async function strikeAll(): Promise<readonly string[]> {
+    const struck: string[] = [];
+    const starting: Promise<unknown>[] = [];
+    for (const step of STEPS) {
+      // The next step may begin at once, at the other worker: nothing is waited for here.
+      if (await strike(step)) {
+        struck.push(step);
         starting.push(startWorker());
       }
       if (step === 'dataset') {
@@ -229,41 +185,74 @@ describe('kill -9 of a worker in each step of a pipeline', () => {
       }
     }
     await Promise.all(starting);
-    const run = await until(async () => {
-      const found = await look(ID);
-      return found !== null && !['waiting', 'running'].includes(found.state) ? found : null;
-    });
-    expect(run.steps.map(({ step, state, error }) => [step.name, state, error])).toEqual(
-      ['dataset', 'train', 'evaluate', 'gate', 'register'].map((name) => [name, 'done', '']),
-    );
-    expect(killed, 'each step was in hand when its worker died').toEqual([
-      'dataset',
-      'train',
-      'evaluate',
-      'gate',
-      'register',
-    ]);
-    for (const { step, attempt } of run.steps) expect(attempt, step.name).toBeGreaterThan(1);
+    return struck;
+  }
 
-    const { models } = await platform.codecs();
-    const registry = createModelRegistry({ kafka: platform.kafka, codec: models, prefix: project.prefix });
-    const log = await registry.log();
-    expect(log.map(({ version, state, run: of }) => [version, state, of])).toEqual([[1, 'champion', ID]]);
-    await until(async () => {
-      const [tick] = await platform.warehouse.query<{ state: string }>(
-        `SELECT state FROM ${tables.ticks(project.prefix)} FINAL`,
-      );
-      return tick?.state === 'finished';
-    });
-    const kept = await platform.warehouse.query<{ step: string; state: string }>(
-      `SELECT step, argMax(state, attempt) AS state FROM ${tables.pipelineSteps(project.prefix)} FINAL GROUP BY step ORDER BY step`,
+  async function replayTrips() {
+    const { kafka, store, warehouse, clock } = platform;
+    const [source] = project.sources;
+    if (source === undefined) throw new Error('the project has a source');
+    const keyOf = (event: { readonly [field: string]: unknown }) => String(event[source.key]);
+    return replay(
+      { project, kafka, store, codecs: await platform.codecs(), clock },
+      {
+        source: source.name,
+        name: 'test',
+        items: plant(file, { from: TURN, to: END }, { source, seed: 1, each: 0, keyOf }),
+        speed: Number.POSITIVE_INFINITY,
+        signal: new AbortController().signal,
+        loop: createLoopLimit({ warehouse, project }),
+      },
     );
-    expect(kept).toEqual(
-      ['dataset', 'evaluate', 'gate', 'register', 'train'].map((step) => ({ step, state: 'done' })),
+  }
+
+  it('resumes, registers one model, promotes it, and tells each change of an alert once', async () => {
+    const [struck, replayed] = await Promise.all([strikeAll(), replayTrips()]);
+    expect(struck, 'each step was in hand when its worker died').toEqual(STEPS);
+    expect(replayed.complete).toBe(true);
+
+    const run = await look();
+    expect(run?.cause).toMatch(/^alert /);
+    expect(run?.steps.map(({ step, state, error }) => [step.name, state, error])).toEqual(
+      STEPS.map((name) => [name, 'done', '']),
     );
-    const trained = await platform.warehouse.query<{ artefacts: number; datasets: number }>(
-      `SELECT uniqExact(artefact) AS artefacts, uniqExact(dataset) AS datasets FROM ${tables.runs(project.prefix)} WHERE kind = 'train' AND state = 'done'`,
+    for (const { step, attempt } of run?.steps ?? []) expect(attempt, step.name).toBeGreaterThan(1);
+
+    const codecs = await platform.codecs();
+    const { kafka, warehouse } = platform;
+    const registry = createModelRegistry({ kafka, codec: codecs.models, prefix: project.prefix });
+    expect((await registry.log()).map(({ version, state, by, run: of }) => [version, state, by, of])).toEqual(
+      [
+        [1, 'champion', 'test', null],
+        [2, 'challenger', 'pipeline retrain', RUN],
+        [2, 'champion', 'pipeline retrain', null],
+      ],
+    );
+    const trained = await warehouse.query<{ artefacts: number; datasets: number }>(
+      `SELECT uniqExact(artefact) AS artefacts, uniqExact(dataset) AS datasets FROM ${tables.runs(project.prefix)}
+       WHERE kind = 'train' AND state = 'done' AND parent = '${RUN}'`,
     );
     expect(trained, 'every try made the same').toEqual([{ artefacts: 1, datasets: 1 }]);
-  }, 150_000);
+
+    const log = new AlertLog({ kafka, codec: codecs.alerts, prefix: project.prefix });
+    await log.catchUp();
+    const told = log.changes().filter(isTold);
+    expect(told.map(({ rule, state }) => `${rule} ${state}`)).toEqual([
+      'model_worse firing',
+      'model_worse resolved',
+    ]);
+    expect(heard.taken).toEqual(told.map(({ id, state }) => `${id} ${state}`));
+    expect(heard.requests, 'what was not answered came again').toBeGreaterThan(heard.deliveries.size);
+
+    const [answers] = await warehouse.query<{ requests: number; rows: number; scored: number }>(
+      `SELECT count() AS rows, uniqExact(request_id) AS requests, countIf(status = 'scored') AS scored
+       FROM ${tables.predictions(project.prefix, 'cost')} FINAL`,
+    );
+    const requests = trips().filter(({ type, time }) => type === 'trip.started' && time >= TURN).length;
+    expect(answers).toEqual({ requests, rows: requests, scored: requests });
+    const open = await warehouse.query(
+      `SELECT tick FROM ${tables.ticks(project.prefix)} FINAL WHERE state <> 'finished'`,
+    );
+    expect(open).toEqual([]);
+  }, 240_000);
 });
