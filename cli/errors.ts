@@ -1,7 +1,7 @@
 import { MillraceError } from '../schemas/refusal.ts';
 
-/** Exit codes of every command. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+/** Exit codes of every command. `again` is EX_TEMPFAIL of sysexits.h: nothing is wrong, ask again later. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, again: 75, interrupted: 130 } as const;
 
 /** The command was called wrongly, or the configuration is wrong: nothing was tried. */
 export class UsageError extends Error {
@@ -16,6 +16,14 @@ export class FailedResult extends Error {
   constructor(message = '') {
     super(message);
     this.name = 'FailedResult';
+  }
+}
+
+/** There is no answer yet: whoever asked should ask again later. */
+export class NotYet extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NotYet';
   }
 }
 
@@ -35,6 +43,7 @@ export interface Failure {
 export function describeFailure(error: unknown, debug: boolean): Failure {
   if (!(error instanceof Error)) return { exitCode: EXIT.failed, message: String(error), code: 'unknown' };
   if (error instanceof FailedResult) return { exitCode: EXIT.failed, message: error.message, code: 'failed' };
+  if (error instanceof NotYet) return { exitCode: EXIT.again, message: error.message, code: 'not_yet' };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
   if (error.name === 'AbortError' || code === 'interrupted')
     return { exitCode: EXIT.interrupted, message: 'Stopped before the end.', code: 'interrupted' };

@@ -10,7 +10,7 @@ import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Codecs } from './codecs.ts';
 import { iso } from './iso.ts';
-import { writeTick } from './monitoring/progress.ts';
+import { eventTimeFinished, writeTick } from './monitoring/progress.ts';
 import { writeRun } from './pipelines/history.ts';
 import { createRunLog, type RunLog } from './pipelines/log.ts';
 import { cronDue, type FiredAlert, pipelinesAt, runId } from './pipelines/starts.ts';
@@ -164,20 +164,23 @@ export function createPipelines(deps: PipelinesDeps): Stream {
     for (const run of await log.all()) if (!isOver(run)) await queue.add(jobsOf(run, clock.now()));
   }
 
+  /** Of each pipeline, the minute of the clock that it was last started by. */
+  const startedAt = new Map<string, number>();
+
+  /** Of what had come by then, whether clock records brought it or not: a project that is live alone has none. */
   async function startByClock(ticks: PipelineTicks): Promise<void> {
     for (const pipeline of project.pipelines) {
       if (pipeline.start.cron === null) continue;
       const due = cronDue(parseCron(pipeline.start.cron), clock.now());
-      if (due === null) continue;
-      const eventTime = await latestTick();
-      if (eventTime !== null)
-        await ticks.start({
-          id: runId(`${pipeline.name}@cron`, due),
-          pipeline,
-          eventTime,
-          cause: 'cron',
-          tick: null,
-        });
+      if (due === null || startedAt.get(pipeline.name) === due) continue;
+      const eventTime = await eventTimeFinished(
+        { project, warehouse: deps.warehouse, now: clock.now() },
+        { name: pipeline.model },
+      );
+      if (eventTime === null) continue;
+      const id = runId(`${pipeline.name}@cron`, due);
+      await ticks.start({ id, pipeline, eventTime, cause: 'cron', tick: null });
+      startedAt.set(pipeline.name, due);
     }
   }
 
@@ -219,13 +222,6 @@ export function createPipelines(deps: PipelinesDeps): Stream {
         telemetry.note(name, `guard: ${decision}`, { model: model.name, tick: iso(tick), sentence });
     }
     guarded = tick;
-  }
-
-  async function latestTick(): Promise<number | null> {
-    const [row] = await deps.warehouse.query<{ rows: number; last: number }>(
-      `SELECT count() AS rows, max(toUnixTimestamp64Milli(clock)) AS last FROM ${quoteName(tables.progress(project.prefix))}`,
-    );
-    return row === undefined || row.rows === 0 ? null : row.last;
   }
 
   return {

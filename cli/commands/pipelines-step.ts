@@ -5,7 +5,7 @@ import { type PipelineRun, ready, type StepRecord, stepOf } from '../../streams/
 import { jobsOf, type StepExecutor, workOn } from '../../streams/pipelines/work.ts';
 import { openRunLog } from '../../streams/pipelines.ts';
 import type { CommandContext } from '../command.ts';
-import { FailedResult, UsageError } from '../errors.ts';
+import { FailedResult, NotYet, UsageError } from '../errors.ts';
 import { treeLines } from '../pipeline-tree.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { codeVersion } from '../version.ts';
@@ -13,6 +13,7 @@ import { codeVersion } from '../version.ts';
 interface Options {
   readonly run: string;
   readonly token?: string;
+  readonly takeOver?: boolean;
 }
 
 export async function stepCommand(context: CommandContext, name: string, options: Options): Promise<void> {
@@ -42,7 +43,7 @@ export async function stepCommand(context: CommandContext, name: string, options
     );
     if (options.token !== undefined) return await answerWorker(context, execute, run, step, options.token);
 
-    refuseUnready(run, step);
+    refuseUnready(run, step, options.takeOver ?? false);
     const progress = context.output.progress(name);
     const work = {
       log,
@@ -75,18 +76,30 @@ export async function stepCommand(context: CommandContext, name: string, options
       throw new FailedResult(
         end === 'settled' ? `${name} said no: ${result?.note}` : (result?.error ?? `the step ended: ${end}`),
       );
+    if (result?.state === 'waiting') throw again(result);
   } finally {
     await platform.close();
   }
 }
 
-function refuseUnready(run: PipelineRun, step: StepRecord): void {
+/** Of a look that has not seen enough. */
+const again = ({ step, note }: StepRecord) =>
+  new NotYet(`Step ${step.name} waits in event time (${note}): run it again after the next tick.`);
+
+function refuseUnready(run: PipelineRun, step: StepRecord, takeOver: boolean): void {
   const { name, needs } = step.step;
   if (step.state === 'done') throw new UsageError(`Step ${name} of run ${run.id} is done: ${step.note}.`);
-  if (step.state === 'running')
+  if (step.state === 'running') {
+    if (run.outside && takeOver) return;
     throw new UsageError(
-      `Step ${name} of run ${run.id} is in the hands of ${step.worker}; only a worker of the queue may take it over.`,
+      `Step ${name} of run ${run.id} is in the hands of ${step.worker}; ${
+        run.outside
+          ? 'if that process is dead, take the step over with --take-over.'
+          : 'only a worker of the queue may take it over.'
+      }`,
     );
+  }
+  if (step.state === 'waiting' && step.looked !== null && run.told <= step.looked) throw again(step);
   if (ready(run).includes(step)) return;
   const open = needs.filter((need) => stepOf(run, need)?.state !== 'done');
   throw new UsageError(

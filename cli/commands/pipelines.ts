@@ -95,9 +95,13 @@ export const registerPipelines: Register = (program, run) => {
     .description('do one step of a run in this process: for Airflow, a Kubernetes job, or a worker')
     .requiredOption('--run <run>', 'id of the run')
     .option('--token <token>', 'of the worker that holds the step and waits for the answer')
+    .option('--take-over', 'of a run with --outside: whoever has the step in hand is dead')
     .addHelpText(
       'after',
-      examples(['millrace pipelines step train --run RUN', 'from a scheduler of your own']),
+      examples(
+        ['millrace pipelines step train --run RUN', 'from a scheduler of your own'],
+        ['millrace pipelines step train --run RUN --take-over', 'its retry, after a process that was killed'],
+      ),
     )
     .action(run(stepCommand));
 };
@@ -186,6 +190,7 @@ async function start(context: CommandContext, name: string | undefined, options:
         ? await begin(project, platform, log, name, options)
         : await goOn(log, options.resume);
     await platform.queue.add(jobsOf(run, Date.now()));
+    if (!options.work) await remarkLonely(context, platform, run);
     if (!options.watch && !options.work) return tell(context, run);
     const working = options.work
       ? workHere(
@@ -286,17 +291,26 @@ function tell({ output }: CommandContext, run: PipelineRun): void {
 }
 
 async function show(context: CommandContext, id: string, options: { watch?: boolean }): Promise<void> {
-  await withLog(context, async ({ log }) => {
+  await withLog(context, async ({ platform, log }) => {
     const run = await find(log, id);
+    await remarkLonely(context, platform, run);
     if (options.watch) await watch(context, log, run.id);
     else tell(context, run);
   });
 }
 
+/** A run that nobody works on looks like a slow one. */
+async function remarkLonely(
+  { output }: CommandContext,
+  { queue }: Platform,
+  run: PipelineRun,
+): Promise<void> {
+  if (isOver(run) || run.outside || (await queue.workers('cpu')) > 0) return;
+  output.note('no worker takes steps: start one with `millrace run pipelines`, or run with --work');
+}
+
 const REDRAW_MS = 160;
 const LOOK_MS = 500;
-/** So long a step may wait for a worker before that is remarked. */
-const LONELY_MS = 5_000;
 
 /** What is worth a line where lines cannot be drawn over: not each word on how far a step is. */
 const statesOf = (run: PipelineRun): string =>
@@ -309,16 +323,11 @@ async function watch(context: CommandContext, log: RunLog, id: string): Promise<
   let run = await log.get(id);
   let told = '';
   let lookedAt = Date.now();
-  let remarked = false;
   while (run !== null && !signal.aborted) {
     if (live !== null) live.draw(treeLines(run, output.colours, Date.now()));
     else if (statesOf(run) !== told) tell(context, run);
     told = statesOf(run);
     if (isOver(run) || run.state === 'shadowing') break;
-    if (!remarked && run.state === 'waiting' && !run.outside && Date.now() - run.at > LONELY_MS) {
-      output.note('no worker takes steps: start one with `millrace run pipelines`, or use --work');
-      remarked = true;
-    }
     await new Promise((resolve) => setTimeout(resolve, live === null ? LOOK_MS : REDRAW_MS));
     if (Date.now() - lookedAt < LOOK_MS) continue;
     const before: PipelineRun = run;

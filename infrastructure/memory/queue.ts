@@ -131,6 +131,10 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
       };
       return worker;
     },
+    async workers(lane) {
+      check();
+      return [...workers].filter(({ options: of }) => of.lane === lane).length;
+    },
     lose(lane) {
       for (const one of held.values())
         if (one.state === 'active' && one.job.lane === lane) {

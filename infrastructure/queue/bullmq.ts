@@ -87,6 +87,15 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
       return own;
     },
 
+    async workers(lane) {
+      try {
+        await inTime(queue(lane).waitUntilReady(), where);
+        return await queue(lane).getWorkersCount();
+      } catch (error) {
+        throw queueErrorOf(error, where);
+      }
+    },
+
     async close() {
       await Promise.all([...workers].map((worker) => worker.close()));
       await Promise.all([...queues.values()].map((one) => one.close()));

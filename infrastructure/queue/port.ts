@@ -44,6 +44,8 @@ export interface JobQueue {
    * again a while after its worker died or its handler threw, and may then be in two hands for a moment.
    */
   work(options: WorkOptions, handle: (data: JobData) => Promise<void>): Promise<QueueWorker>;
+  /** Workers, of whatever process, that take jobs of this lane now. Throws QueueError. */
+  workers(lane: Lane): Promise<number>;
   /** Texts by id, beside the jobs and as lasting as they are. */
   readonly documents: Documents;
   close(): Promise<void>;

@@ -27,9 +27,9 @@ import { replay } from '../../streams/replay.ts';
 import { trainModel } from '../../streams/training/training.ts';
 import { type TestServer, testServer } from '../infrastructure/redis/server.ts';
 import { testStack } from '../stack.ts';
-import { Processes } from './trips/processes.ts';
-import { BEGIN, END, FIRED, STEPS, TURN, trips, writeProject } from './trips/project.ts';
-import { type SlowLine, type Struck, slowLine, startClickHouse } from './trips/servers.ts';
+import { Processes } from '../trips/processes.ts';
+import { BEGIN, END, FIRED, STEPS, TURN, trips, writeProject } from '../trips/project.ts';
+import { type SlowLine, type Struck, slowLine, startClickHouse } from '../trips/servers.ts';
 
 const RUN = `retrain@${new Date(FIRED).toISOString().replace('.000Z', 'Z').replaceAll(':', '')}`;
 const LOOK_MS = 2;

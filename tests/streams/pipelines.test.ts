@@ -335,4 +335,28 @@ describe('pipelines', () => {
       });
     });
   }, 40_000);
+
+  it('are started by the clock as of what came live, though no clock record ever did', async () => {
+    const table = tables.events(project.prefix, 'flights');
+    const rows = await archive.warehouse.query<Record<string, unknown> & { time: string }>(
+      `SELECT * FROM ${table} ORDER BY time DESC LIMIT 5`,
+    );
+    const minutely: Pipeline = { ...weekly, name: 'minutely', start: { ...weekly.start, cron: '* * * * *' } };
+    const execute: StepExecutor = async () => ({ kind: 'done', result: null, note: '' });
+    const queue = createMemoryQueue();
+    const ending = new AbortController();
+    const deps = { project: { ...project, pipelines: [minutely] }, warehouse, queue, execute, clock };
+    const running = createPipelines({ ...deps, telemetry: SILENT, lookMs: 50, ...others }).run(ending.signal);
+    const runs = async () => [...(await queue.documents.all()).values()].map(parseRun);
+    await sleep(300);
+    expect(await runs(), 'history alone is no present').toEqual([]);
+    const live = rows.map((row) => ({ ...row, import_id: '' }));
+    await archive.warehouse.insert(table, live, { token: 'live' });
+    const [run] = await until(async () => ((await runs()).length > 0 ? runs() : null));
+    expect(run).toMatchObject({ pipeline: 'minutely', cause: 'cron', tick: null });
+    expect(run?.eventTime).toBe(Date.parse(rows[0]?.time ?? ''));
+    ending.abort();
+    await running;
+    await queue.close();
+  }, 30_000);
 });

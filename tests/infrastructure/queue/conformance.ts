@@ -77,6 +77,21 @@ export function checkQueue(name: string, open: () => Promise<QueueUnderTest>): v
       await worker.close();
     });
 
+    it('counts the workers of a lane, whoever they belong to', async () => {
+      const other = under.other();
+      const before = await other.workers('cpu');
+      const light = await collect('light', 1, async () => {});
+      const workers = [await collect('cpu', 1, async () => {}), await collect('cpu', 1, async () => {})];
+      const countTo = async (wanted: number) => {
+        for (const end = Date.now() + 8_000; (await other.workers('cpu')) !== wanted; await sleep(20))
+          if (Date.now() > end) throw new Error(`there are ${await other.workers('cpu')} workers`);
+      };
+      await countTo(before + 2);
+      await Promise.all([light, ...workers].map((worker) => worker.close()));
+      await countTo(before);
+      if (other !== queue) await other.close();
+    });
+
     it('keeps the lanes apart, and gives a worker of `cpu` one job at a time', async () => {
       const run = newRun();
       let now = 0;

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clickhouse as service } from '../../../infrastructure/local/clickhouse.ts';
-import { freePort } from '../../../infrastructure/local/ports.ts';
+import { clickhouse as service } from '../../infrastructure/local/clickhouse.ts';
+import { freePort } from '../../infrastructure/local/ports.ts';
 
 /** A server of one test: killed, it comes back at the same place with what it had. */
 export interface Struck {

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandom } from '../../../models/random.ts';
-import type { EventRecord } from '../../../schemas/event.ts';
-import { HOUR, MINUTE, SECOND } from '../../../schemas/time.ts';
+import { createRandom } from '../../models/random.ts';
+import type { EventRecord } from '../../schemas/event.ts';
+import { HOUR, MINUTE, SECOND } from '../../schemas/time.ts';
 
 /**
  * Trips of cars: four an hour and minute, and a model that says at the start whether one will be expensive. At `TURN`
