@@ -3,7 +3,7 @@ import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import type { LoopLimit } from './replay.ts';
+import type { LoopLimit } from './replay/ticks.ts';
 
 /** Ends of the windows of all models after `time`, the first of them; infinity where nothing is watched. Epoch ms. */
 export function tickAfter({ models }: Pick<Project, 'models'>, time: number): number {

@@ -1,4 +1,4 @@
-import type { Kafka, OutgoingRecord, Reader } from '../infrastructure/kafka/port.ts';
+import type { Kafka, OutgoingRecord } from '../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
 import { watermarkOf } from '../processors/lateness.ts';
 import { partitionOf } from '../processors/partition.ts';
@@ -7,11 +7,12 @@ import type { EventRecord } from '../schemas/event.ts';
 import { headers, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import { Checkpoint } from './checkpoint.ts';
-import { clockRecord, readClock, textOf } from './clock-record.ts';
+import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { decodeProgress, progressKey } from './ingest/progress.ts';
-import { readTails } from './tail.ts';
+import { RawTopic } from './replay/raw-topic.ts';
+import { ReturnedClocks } from './replay/returned.ts';
+import { type LoopLimit, Ticks } from './replay/ticks.ts';
 
 /** A record to replay: an event to encode, or bytes (null among them) sent as they are. */
 export interface ReplayItem {
@@ -49,15 +50,6 @@ export interface ReplayOptions {
   readonly onProgress?: (progress: ReplayProgress) => void;
 }
 
-/** One more limit of a replay: what watches it may take its time. */
-export interface LoopLimit {
-  /**
-   * The first tick after `from` (event time, epoch ms) that is not finished: no event of that time or later is
-   * sent. Asked again while the replay waits there.
-   */
-  next(from: number): Promise<number>;
-}
-
 export interface ReplayProgress {
   readonly sent: number;
   /** Event time of the last record sent, epoch ms. */
@@ -65,7 +57,7 @@ export interface ReplayProgress {
   /** Event time that has come back finished from every partition. */
   readonly finished: number;
   /** The tick that the replay waits for, event time; null where it does not. */
-  readonly tick?: number | null;
+  readonly tick: number | null;
 }
 
 export interface ReplayResult {
@@ -94,9 +86,6 @@ export class ReplayStuck extends MillraceError {
 
 const MAX_SEND = 500;
 const CLOCK_EVERY_MS = 20;
-const ASK_LOOP_EVERY_MS = 50;
-/** Records of the end of a raw partition in which the last place of a replay is looked for. */
-const READ_BACK = 5_000;
 
 /**
  * Sends a source's events to its raw topic, bringing its own clock: clock records say how far event time has
@@ -118,22 +107,17 @@ class Replay {
   readonly #deps: ReplayDeps;
   readonly #options: ReplayOptions;
   readonly #source: Source;
-  readonly #checkpoint: Checkpoint;
   readonly #topic: string;
+  readonly #raw: RawTopic;
+  readonly #returned: ReturnedClocks;
+  readonly #ticks: Ticks;
   /** The least slack of the views that the source feeds, ms. */
   readonly #slack: number;
-  readonly #lastPlace: number[];
-  readonly #returned: Map<string, number>;
-  #reader: Reader | null = null;
   #clockSent = Number.NEGATIVE_INFINITY;
-  /** The loop's limit, and when it was asked. */
-  #tick = Number.POSITIVE_INFINITY;
-  #tickAskedAt = 0;
   #clockSentAt = 0;
   #clocks = 0;
   #sent = 0;
   #skipped = 0;
-  #begun = false;
   #firstTime: number | null = null;
   /** Largest event time sent. */
   #position = Number.NEGATIVE_INFINITY;
@@ -143,56 +127,34 @@ class Replay {
     this.#deps = deps;
     this.#options = options;
     this.#source = source;
-    this.#checkpoint = new Checkpoint(deps.kafka, null);
     this.#topic = topics.raw(deps.project.prefix, source.name);
+    this.#raw = new RawTopic(deps, this.#topic, options.name);
+    this.#returned = new ReturnedClocks(options.name);
+    this.#ticks = new Ticks(options.loop, deps.clock);
     const slacks = deps.project.views
       .filter((view) => view.sources.includes(source.name))
       .map(({ slack }) => slack);
     this.#slack = slacks.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...slacks);
-    this.#lastPlace = Array.from({ length: source.partitions }, () => -1);
-    this.#returned = new Map();
   }
 
   /** Reads the ends back: what an earlier run under this name has sent, and which of its clocks came back. */
   async open(): Promise<void> {
-    const { kafka, project } = this.#deps;
-    await this.#readPlaces();
-    const models = project.models.filter((model) => model.request.source === this.#source.name);
-    const watched =
-      models.length === 0
-        ? [topics.validated(project.prefix, this.#source.name)]
-        : models.map(({ name }) => topics.predictions(project.prefix, name));
-    const positions: Array<{ topic: string; partition: number; position: number | 'latest' }> = [];
-    for (const topic of watched) {
-      const tails = await readTails(kafka, topic, READ_BACK);
-      for (let partition = 0; partition < this.#source.partitions; partition += 1) {
-        this.#returned.set(`${topic}:${partition}`, Number.NEGATIVE_INFINITY);
-        const tail = tails[partition] ?? [];
-        for (const record of tail) this.#take(record);
-        const last = tail.at(-1);
-        positions.push({ topic, partition, position: last === undefined ? 'latest' : last.offset + 1 });
-      }
-    }
-    this.#reader = await kafka.reader(
-      positions.map(({ position, ...tp }) => ({
-        ...tp,
-        position: position === 'latest' ? 'earliest' : position,
-      })),
-    );
+    await this.#raw.readBack();
+    await this.#returned.open(this.#deps.kafka, this.#deps.project, this.#source);
   }
 
   async all(): Promise<ReplayResult> {
     const { clock } = this.#deps;
-    const { signal, onProgress } = this.#options;
+    const { signal } = this.#options;
     this.#startedAt = clock.now();
     let complete = true;
     let pending: OutgoingRecord[] = [];
     const flush = async (): Promise<void> => {
       if (pending.length === 0) return;
-      await this.#send(pending);
+      await this.#raw.send(pending, signal);
       this.#sent += pending.length;
       pending = [];
-      onProgress?.({ sent: this.#sent, eventTime: this.#position, finished: this.#finished() });
+      this.#report(null);
     };
 
     outer: for await (const batch of this.#options.items)
@@ -203,7 +165,7 @@ class Replay {
         }
         const partition = partitionOf(item.key, this.#source.partitions);
         const position = Math.max(this.#position, item.time);
-        if (item.place <= (this.#lastPlace[partition] ?? -1)) {
+        if (this.#raw.holds(partition, item.place)) {
           this.#skipped += 1;
           this.#position = position;
           continue;
@@ -228,9 +190,9 @@ class Replay {
     if (this.#clocks > 0) {
       const end = Math.max(this.#clockSent, this.#position + this.#source.outOfOrderness);
       await this.#sendClock(end, 'end');
-      if (complete) await this.#waitFor(() => this.#finished() >= end);
-      if (complete) complete = await this.#waitFor(async () => end < (await this.#nextTick(end)));
-      onProgress?.({ sent: this.#sent, eventTime: this.#position, finished: this.#finished() });
+      if (complete) await this.#waitFor(() => this.#returned.finished >= end);
+      if (complete) complete = await this.#waitFor(async () => end < (await this.#tickAfter(end)));
+      this.#report(null);
     }
     return {
       sent: this.#sent,
@@ -245,18 +207,18 @@ class Replay {
   }
 
   async close(): Promise<void> {
-    await this.#reader?.close();
-    await this.#checkpoint.close();
+    await this.#returned.close();
+    await this.#raw.close();
   }
 
   /** The first clock goes before every event, and must have come back from every partition. */
   async #start(time: number): Promise<void> {
     this.#firstTime = time;
-    if (!this.#begun) await this.#refuseLate(time);
-    this.#clockSent = Math.max(time, this.#finished());
-    this.#tick = (await this.#options.loop?.next(time)) ?? Number.POSITIVE_INFINITY;
+    if (!this.#raw.begun) await this.#refuseLate(time);
+    this.#clockSent = Math.max(time, this.#returned.finished);
+    await this.#ticks.start(time);
     await this.#sendClock(this.#clockSent, 'first');
-    if (!(await this.#waitFor(() => this.#finished() >= this.#clockSent))) return;
+    if (!(await this.#waitFor(() => this.#returned.finished >= this.#clockSent))) return;
     this.#startedAt = this.#deps.clock.now();
   }
 
@@ -295,43 +257,13 @@ class Replay {
     this.#clockSent = time;
     this.#clockSentAt = this.#deps.clock.now();
     this.#clocks += 1;
-    await this.#send(
+    const { name, signal } = this.#options;
+    await this.#raw.send(
       Array.from({ length: this.#source.partitions }, (_, partition) =>
-        clockRecord(this.#topic, partition, { time, kind, replay: this.#options.name }),
+        clockRecord(this.#topic, partition, { time, kind, replay: name }),
       ),
+      signal,
     );
-  }
-
-  /** Sends, and after a failure sends again what the topic does not hold yet; a clock may stand there twice. */
-  async #send(records: readonly OutgoingRecord[]): Promise<void> {
-    let left = records;
-    for (let pause = 50; left.length > 0; pause = Math.min(2 * pause, 2_000)) {
-      try {
-        await this.#checkpoint.send(left);
-        return;
-      } catch (error) {
-        if (!(error instanceof MillraceError) || !error.retriable || this.#options.signal.aborted)
-          throw error;
-        await this.#deps.clock.sleep(pause);
-        await this.#readPlaces();
-        left = left.filter(({ partition, headers: own }) => {
-          const place = own?.[headers.place];
-          return place === undefined || Number(place) > (this.#lastPlace[partition] ?? -1);
-        });
-      }
-    }
-  }
-
-  /** The last place of this replay in each raw partition, from the ends of the topic. */
-  async #readPlaces(): Promise<void> {
-    for (const [partition, tail] of (await readTails(this.#deps.kafka, this.#topic, READ_BACK)).entries())
-      for (const record of tail) {
-        if (textOf(record, headers.replay) !== this.#options.name) continue;
-        this.#begun = true;
-        const place = textOf(record, headers.place);
-        if (place !== null)
-          this.#lastPlace[partition] = Math.max(this.#lastPlace[partition] ?? -1, Number(place));
-      }
   }
 
   /** Wall time at which a position is due. */
@@ -344,12 +276,12 @@ class Replay {
   async #waitUntil(position: number): Promise<boolean> {
     const { clock } = this.#deps;
     return this.#waitFor(async () => {
-      await this.#nextTick(position);
+      await this.#tickAfter(position);
       const allowed = position < this.#limit();
       if (allowed && this.#dueAt(position) <= clock.now()) return true;
       // With all finished nothing can fall behind: the clock goes straight to the next event.
-      const idle = this.#finished() >= this.#clockSent;
-      const next = Math.min(idle ? position : Math.min(position, this.#limit()), this.#tick);
+      const idle = this.#returned.finished >= this.#clockSent;
+      const next = Math.min(idle ? position : Math.min(position, this.#limit()), this.#ticks.next);
       if (next > this.#clockSent && clock.now() - this.#clockSentAt >= CLOCK_EVERY_MS)
         await this.#sendClock(next, 'tick');
       return false;
@@ -363,52 +295,32 @@ class Replay {
     while (!(await done())) {
       if (this.#options.signal.aborted) return false;
       // A wait for the loop or for the pace is none for a clock.
-      if (this.#finished() >= this.#clockSent) started = clock.now();
-      for (const { records } of (await this.#reader?.poll(5)) ?? [])
-        for (const record of records) this.#take(record);
+      if (this.#returned.finished >= this.#clockSent) started = clock.now();
+      await this.#returned.poll();
       if (clock.now() - started > (this.#options.waitLimitMs ?? Number.POSITIVE_INFINITY))
         throw new ReplayStuck(
-          `No clock has come back for ${Math.round((clock.now() - started) / 1_000)} s: finished ${dateOf(this.#finished())}, sent ${dateOf(this.#clockSent)}. Are ingest, features and inference running?`,
+          `No clock has come back for ${Math.round((clock.now() - started) / 1_000)} s: finished ${dateOf(this.#returned.finished)}, sent ${dateOf(this.#clockSent)}. Are ingest, features and inference running?`,
         );
     }
     return true;
   }
 
-  #take(
-    record: { readonly topic: string; readonly partition: number } & Parameters<typeof readClock>[0],
-  ): void {
-    const mark = readClock(record);
-    if (mark === null || mark.replay !== this.#options.name) return;
-    const key = `${record.topic}:${record.partition}`;
-    this.#returned.set(key, Math.max(this.#returned.get(key) ?? Number.NEGATIVE_INFINITY, mark.time));
-  }
-
-  /** The least clock that has come back over all partitions. */
-  #finished(): number {
-    return Math.min(...this.#returned.values());
-  }
-
+  /** Event time up to which records may go now. */
   #limit(): number {
-    return Math.min(this.#finished() + this.#slack / 2, this.#tick);
+    return Math.min(this.#returned.finished + this.#slack / 2, this.#ticks.next);
   }
 
-  /** Asks the loop how far event time may go, where `position` is held by it. */
-  async #nextTick(position: number): Promise<number> {
-    const { loop, onProgress } = this.#options;
-    const now = this.#deps.clock.now();
-    if (loop === undefined || position < this.#tick || now - this.#tickAskedAt < ASK_LOOP_EVERY_MS)
-      return this.#tick;
-    this.#tickAskedAt = now;
-    const before = this.#tick;
-    this.#tick = await loop.next(before - 1);
-    const waits = this.#tick === before && this.#finished() >= before;
-    onProgress?.({
-      sent: this.#sent,
-      eventTime: this.#position,
-      finished: this.#finished(),
-      tick: waits ? before : null,
-    });
-    return this.#tick;
+  /** The tick that holds the replay, asked again where `position` has come to it; told while it is waited for. */
+  async #tickAfter(position: number): Promise<number> {
+    const tick = this.#ticks.next;
+    if (await this.#ticks.ask(position))
+      this.#report(this.#ticks.next === tick && this.#returned.finished >= tick ? tick : null);
+    return this.#ticks.next;
+  }
+
+  #report(tick: number | null): void {
+    const { finished } = this.#returned;
+    this.#options.onProgress?.({ sent: this.#sent, eventTime: this.#position, finished, tick });
   }
 }
 

@@ -75,7 +75,7 @@ async function replayCommand(
         signal,
         ...(options.loop ? { loop: loopOf(context, platform.warehouse, project) } : {}),
         onProgress: ({ sent, eventTime, tick }) =>
-          progress.update(sent, tick == null ? instant(eventTime) : `watching ${instant(tick)}`),
+          progress.update(sent, tick === null ? instant(eventTime) : `watching ${instant(tick)}`),
       },
     ).catch((error: unknown) => {
       progress.fail();

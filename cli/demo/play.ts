@@ -47,8 +47,8 @@ export async function play(stage: Stage): Promise<Played> {
     items: items.before,
     speed: Number.POSITIVE_INFINITY,
     onProgress: ({ sent, eventTime, tick }) => {
-      watching.at(tick ?? null);
-      racing.update(sent, tick == null ? instant(eventTime) : `watching ${day(tick - 1)}`);
+      watching.at(tick);
+      racing.update(sent, tick === null ? instant(eventTime) : `watching ${day(tick - 1)}`);
     },
   });
   signal.throwIfAborted();
@@ -69,7 +69,7 @@ export async function play(stage: Stage): Promise<Played> {
     items: items.after,
     speed: PACE,
     onProgress: ({ sent, eventTime, tick }) =>
-      pacing.update(sent, tick == null ? instant(eventTime) : `watching ${day(tick - 1)}`),
+      pacing.update(sent, tick === null ? instant(eventTime) : `watching ${day(tick - 1)}`),
   }).finally(() => probe.stop());
   const featureMs = await probe.stop();
   signal.throwIfAborted();

@@ -7,7 +7,8 @@ import { createModelRegistry, type ModelRegistry } from '../../infrastructure/re
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { Prediction } from '../../schemas/records.ts';
-import type { LoopLimit, ReplayItem } from '../../streams/replay.ts';
+import type { LoopLimit } from '../../streams/replay/ticks.ts';
+import type { ReplayItem } from '../../streams/replay.ts';
 import { type Hand, promote, registerVersion, retire } from '../../streams/rollout/moves.ts';
 import { FAULTS, type HistoryOptions, history } from './history.ts';
 import { artefactFor } from './versions.ts';
