@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type Model, type ModelFeature, TRAINERS, type TrainerName } from '../schemas/project.ts';
+import type { Model, ModelFeature } from '../schemas/project.ts';
+import { TRAINERS, type TrainerName } from '../schemas/trainer.ts';
 import type { Place } from './document.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';

@@ -4,7 +4,7 @@
  * given is changed; it reads no clock and writes nothing.
  */
 
-import type { TrainerName } from '../schemas/project.ts';
+import type { TrainerName } from '../schemas/trainer.ts';
 import type { ModelBody } from './body.ts';
 import type { Calibration } from './calibration.ts';
 import { CannotLearn } from './cannot-learn.ts';

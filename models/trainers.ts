@@ -1,4 +1,4 @@
-import type { TrainerName } from '../schemas/project.ts';
+import type { TrainerName } from '../schemas/trainer.ts';
 import { LOGISTIC_PARAMETERS, logisticSpecOf, trainLogistic } from './logistic-train.ts';
 import { TRAIN_PARAMETERS, trainSpecOf } from './train-spec.ts';
 import type { Engine, Parameters, Trainer, Training } from './trainer.ts';

@@ -1,4 +1,4 @@
-import type { TrainerChoice } from './project.ts';
+import type { TrainerChoice } from './trainer.ts';
 
 /** What a step does. Every kind is a command too: `millrace pipelines step KIND`. */
 export const STEP_KINDS = [

@@ -4,6 +4,7 @@ import type { Monitoring } from './monitoring.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Rollout } from './rollout.ts';
 import type { SearchSpace } from './search.ts';
+import type { TrainerChoice } from './trainer.ts';
 import type { View } from './view.ts';
 
 export interface Field {
@@ -92,15 +93,6 @@ export interface Label {
   readonly evaluate: EventExpression<boolean>;
   /** ms after the label event's time. */
   readonly maturity: number;
-}
-
-export const TRAINERS = ['dense', 'logistic', 'trees'] as const;
-export type TrainerName = (typeof TRAINERS)[number];
-
-/** What learns, and with which parameters, as code names them. */
-export interface TrainerChoice {
-  readonly name: TrainerName;
-  readonly parameters: Readonly<Record<string, number | string | readonly number[]>>;
 }
 
 export interface Model {

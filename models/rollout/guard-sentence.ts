@@ -1,5 +1,5 @@
 import type { Estimate } from '../quality/types.ts';
-import type { GuardCode, GuardState, GuardVerdict } from './guard.ts';
+import type { GuardCode, GuardState, GuardVerdict } from './guard-types.ts';
 import { figure, interval, many, percent, span } from './wording.ts';
 
 /** A guard's verdict for a person. */

@@ -12,22 +12,11 @@
  * real flights equal versions are rolled back in less than 1 % of weeks, and one that is worse by .02 log loss after two
  * days (tests/models/rollout/flights.test.ts).
  */
-import type { Rollout } from '../../schemas/rollout.ts';
-import type { Estimate } from '../quality/types.ts';
-import {
-  type Bets,
-  bet,
-  evidenceOf,
-  NO_BETS,
-  NO_SCALE,
-  type Scale,
-  scaleOf,
-  WHOLE_STAKE,
-  widen,
-} from './betting.ts';
-import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
-import { type BlockSums, meanBounds } from './bounds.ts';
+import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, scaleOf, WHOLE_STAKE, widen } from './betting.ts';
+import { blockOf, copyCut, settle, startCut } from './blocks.ts';
+import { meanBounds } from './bounds.ts';
 import { guardSentence } from './guard-sentence.ts';
+import type { GuardCode, GuardRules, GuardState, GuardVerdict } from './guard-types.ts';
 import { lossNano, NANO } from './loss.ts';
 import { MIN_BLOCK_ROWS } from './sequential.ts';
 
@@ -44,69 +33,11 @@ export interface GuardRows {
 
 export const NO_LABEL = 255;
 
-export type GuardRules = Rollout['guard'] & {
-  /** Of the shadow, ms of event time; the guard's own are three hours where this is longer. */
-  readonly block: number;
-  /** Share of requests that the new champion may refuse beyond what the previous one refuses; default .01. */
-  readonly maxRefused?: number;
-  /** How much farther from the rate the mean score may lie than the previous one's; default .05. */
-  readonly maxBias?: number;
-};
-
-export const GUARD_CODES = ['watching', 'worse', 'refusing', 'badly_calibrated', 'time_limit'] as const;
-export type GuardCode = (typeof GUARD_CODES)[number];
-
-export interface GuardVerdict {
-  readonly decision: 'watch' | 'rollback' | 'keep';
-  readonly code: GuardCode;
-  /** For a person: the decision and why. */
-  readonly sentence: string;
-  /** All, labelled or not. */
-  readonly requests: number;
-  /** Labelled rows that both scored, in closed blocks. */
-  readonly rows: number;
-  readonly blocks: number;
-  /** Champion's mean log loss - the previous one's, nats a request: above 0 is worse; bounds as in the shadow. */
-  readonly loss: Estimate;
-  readonly refusedShare: { readonly champion: number | null; readonly previous: number | null };
-  /** Mean score - rate of the labels; null without rows. */
-  readonly bias: { readonly champion: number | null; readonly previous: number | null };
-  /** E-values over four, the largest so far: 1 / alpha rolls back. */
-  readonly evidence: { readonly worse: number; readonly refusing: number; readonly badlyCalibrated: number };
-  /** Event time, epoch ms; null while watching. */
-  readonly decidedAt: number | null;
-}
-
 const LONGEST_BLOCK_MS = 10_800_000;
 /** Refusals need no long block: a version that answers nothing is found in some ten of these. */
 const REFUSAL_BLOCK_MS = 600_000;
 const REFUSAL_MIN_ROWS = 50;
 const PROMISES = 4;
-
-/** Plain data: JSON keeps every bit of it. To be handed back, not read. */
-export interface GuardState {
-  readonly kind: 'guard';
-  readonly rules: Required<GuardRules>;
-  readonly startedAt: number;
-  readonly cut: BlockCut;
-  readonly refusalCut: BlockCut;
-  readonly lossScale: Scale;
-  readonly biasScale: Scale;
-  /** Differences of log loss, oldest first. */
-  readonly blocks: readonly BlockSums[];
-  /** Labelled rows in them. */
-  readonly rows: number;
-  readonly biasOfChampion: number;
-  readonly biasOfPrevious: number;
-  readonly requests: number;
-  readonly refusedByChampion: number;
-  readonly refusedByPrevious: number;
-  readonly worse: Bets;
-  readonly refusing: Bets;
-  readonly above: Bets;
-  readonly below: Bets;
-  readonly decided: { readonly code: GuardCode; readonly at: number } | null;
-}
 
 /** @param startedAt event time of the promotion, epoch ms; earlier rows are left out. */
 export function startGuard(rules: GuardRules, startedAt: number): GuardState {

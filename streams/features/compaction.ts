@@ -3,9 +3,6 @@ import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
 import { exactHeadOf } from '../../processors/meta.ts';
 import type { HeldView } from './held-view.ts';
 
-/** Bytes of each log's last compaction, by key: a hint when to look, never a truth; forgotten at will. */
-export type Compactions = Map<string, number>;
-
 const MOST_HINTS = 100_000;
 /** Logs read and rewritten in one go; a larger call would block the store's other readers. */
 const MOST_LOGS = 100;

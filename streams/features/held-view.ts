@@ -5,7 +5,6 @@ import { applyHeader, type ViewMeta } from '../../processors/meta.ts';
 import type { Contribution, Section } from '../../schemas/records.ts';
 import { MillraceError, type RefusalCode } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
-import type { Compactions } from './compaction.ts';
 
 /** The log of a view partition says that a backfill wrote part of its state, and the state does not know of it. */
 export class StateNeedsBackfill extends MillraceError {
@@ -23,7 +22,8 @@ export interface HeldView extends TopicPartition {
   /** The meta as the store has it, byte for byte. */
   expected: Uint8Array | null;
   meta: ViewMeta;
-  readonly compactions: Compactions;
+  /** Bytes of each log's last compaction, by key: a hint when to look, never a truth; forgotten at will. */
+  readonly compactions: Map<string, number>;
   /** Empty between two commits. */
   readonly folder: Folder;
   /** A backfill is writing it: nothing is folded until its meta says ready. */

@@ -1,17 +1,10 @@
-import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
-import type { Project, Source } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
+import type { DataDeps, DataWindow } from './data-window.ts';
 import { type FieldBook, measureFields } from './fields.ts';
 import { measure } from './measures.ts';
-
-export interface DataWindow {
-  readonly from: number;
-  readonly to: number;
-  readonly tick: number;
-}
 
 const WEEK = 7 * DAY;
 /** Earlier weeks whose same hours say how much is usual. */
@@ -21,12 +14,6 @@ const LIMIT = 5;
 /** Share of refused, or late, records that is told of. */
 const MOST_REFUSED = 0.05;
 const LATE = new Set(['late', 'late_for_view']);
-
-export interface DataDeps {
-  readonly project: Pick<Project, 'prefix'>;
-  readonly source: Source;
-  readonly warehouse: Pick<Warehouse, 'query'>;
-}
 
 /** What came of a source in a window: how much, what was refused, what was empty or out of range. */
 export async function measureData(deps: DataDeps, book: FieldBook, window: DataWindow): Promise<Measure[]> {

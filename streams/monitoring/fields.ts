@@ -1,7 +1,7 @@
 import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
-import type { DataDeps, DataWindow } from './data.ts';
+import type { DataDeps, DataWindow } from './data-window.ts';
 import { measure } from './measures.ts';
 
 /** Windows before, whose least and largest values say what is in range. */

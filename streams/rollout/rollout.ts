@@ -3,14 +3,8 @@ import type { ModelHistory, VersionState } from '../../infrastructure/registry/h
 import type { ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { type GateVerdict, judgeOffline } from '../../models/rollout/gate.ts';
-import {
-  type GuardRules,
-  type GuardVerdict,
-  guardVerdict,
-  NO_LABEL,
-  observeGuard,
-  startGuard,
-} from '../../models/rollout/guard.ts';
+import { guardVerdict, NO_LABEL, observeGuard, startGuard } from '../../models/rollout/guard.ts';
+import type { GuardRules, GuardVerdict } from '../../models/rollout/guard-types.ts';
 import {
   observeShadow,
   type PairedRows,

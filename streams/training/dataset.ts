@@ -3,9 +3,9 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { hashDataset } from '../../models/dataset.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { backfillVectors } from '../history/backfill-vectors.ts';
-import { selectLabelled } from './labels.ts';
+import { type Selection, selectLabelled } from './labels.ts';
 import { readKept, readLogged } from './logged.ts';
-import { basisOf, keepVectors } from './vectors.ts';
+import { basisOf, keepVectors, type VectorsProgress } from './vectors.ts';
 
 /** Rows to learn from, in the order of (request time, id). */
 export interface DataSet {
@@ -30,29 +30,7 @@ export interface DataSet {
   readonly hash: string;
 }
 
-export interface Selection {
-  /** Event times of the requests, epoch ms: from <= time < to. */
-  readonly from: number;
-  readonly to: number;
-  /** Pipeline's event time, epoch ms: labels that had not matured by then are not known yet. */
-  readonly asOf: number;
-  /** Most rows, chosen by a seeded hash of the request's id; null = all. */
-  readonly sample: { readonly maxRows: number; readonly seed: number } | null;
-  /** Label events before this are left out, epoch ms: for who asks often, and of young requests; default: none. */
-  readonly labelsFrom?: number;
-}
-
-export type DataSetProgress =
-  | { readonly step: 'labels'; readonly rows: number }
-  | { readonly step: 'logged'; readonly rows: number }
-  /** `time`: how far the pass has come, event time, epoch ms. */
-  | {
-      readonly step: 'vectors';
-      readonly events: number;
-      readonly time: number;
-      readonly vectors: number;
-      readonly of: number;
-    };
+export type DataSetProgress = VectorsProgress | { readonly step: 'logged'; readonly rows: number };
 
 export interface DataSetOptions {
   readonly project: Project;

@@ -8,7 +8,19 @@ import type { EventRecord, Scalar } from '../../schemas/event.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Field, Model, Project, Source } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
-import type { Selection } from './dataset.ts';
+
+/** Which past requests. */
+export interface Selection {
+  /** Event times of the requests, epoch ms: from <= time < to. */
+  readonly from: number;
+  readonly to: number;
+  /** Pipeline's event time, epoch ms: labels that had not matured by then are not known yet. */
+  readonly asOf: number;
+  /** Most rows, chosen by a seeded hash of the request's id; null = all. */
+  readonly sample: { readonly maxRows: number; readonly seed: number } | null;
+  /** Label events before this are left out, epoch ms: for who asks often, and of young requests; default: none. */
+  readonly labelsFrom?: number;
+}
 
 /** Past requests with their matured labels, in the order of (time, id). */
 export interface Labelled {

@@ -7,7 +7,17 @@ import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts'
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { backfillVectors } from '../history/backfill-vectors.ts';
-import type { DataSetProgress } from './dataset.ts';
+
+export type VectorsProgress =
+  | { readonly step: 'labels'; readonly rows: number }
+  /** `time`: how far the pass has come, event time, epoch ms. */
+  | {
+      readonly step: 'vectors';
+      readonly events: number;
+      readonly time: number;
+      readonly vectors: number;
+      readonly of: number;
+    };
 
 export interface VectorsOptions {
   readonly project: Project;
@@ -20,7 +30,7 @@ export interface VectorsOptions {
   readonly sample: { readonly maxRows: number; readonly seed: number } | null;
   /** Also writes them to the model's table of vectors. */
   readonly persist: boolean;
-  readonly progress?: (done: DataSetProgress) => void;
+  readonly progress?: (done: VectorsProgress) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -38,6 +38,20 @@ function forbidden(file: string): string[] {
     .map(({ target }) => `${file} imports ${target}`);
 }
 
+/** Ways that lead back to where they began, if there are any. */
+function circles(importsOfFile: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const walk = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) found.push([...way.slice(way.indexOf(file)), file].join(' -> '));
+    else if (!done.has(file))
+      for (const target of importsOfFile.get(file) ?? []) walk(target, [...way, file]);
+    done.add(file);
+  };
+  for (const file of importsOfFile.keys()) walk(file, []);
+  return found;
+}
+
 describe('the order of imports', () => {
   for (const directory of Object.keys(ORDER))
     it(`${directory} imports only ${ORDER[directory]?.join(', ') || 'nothing'} of ours`, () => {
@@ -63,6 +77,19 @@ describe('the order of imports', () => {
     expect(importsOf('schemas/x.ts', code).map(({ target }) => target)).toEqual(
       ['a', 'b', 'c', 'd', 'f'].map((name) => `streams/${name}.ts`),
     );
+  });
+});
+
+describe('no file imports itself on a way round', () => {
+  it('in any directory, types and tests included', () => {
+    const files = [...Object.keys(ORDER), 'docs', 'tests'].flatMap(sourceFiles);
+    const targets = (file: string) => importsOf(file).flatMap(({ own, target }) => (own ? [target] : []));
+    expect(circles(new Map(files.map((file) => [file, targets(file)])))).toEqual([]);
+  });
+
+  it('would be found', () => {
+    const imports = { a: ['b', 'c'], b: ['d'], c: ['d'], d: ['e'], e: ['b'] };
+    expect(circles(new Map(Object.entries(imports)))).toEqual(['b -> d -> e -> b']);
   });
 });
 

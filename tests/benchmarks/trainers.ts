@@ -7,7 +7,7 @@ import type { Dataset } from '../../models/dataset.ts';
 import { createRandom } from '../../models/random.ts';
 import type { Parameters } from '../../models/trainer.ts';
 import { prepareTraining } from '../../models/trainers.ts';
-import type { TrainerName } from '../../schemas/project.ts';
+import type { TrainerName } from '../../schemas/trainer.ts';
 
 const FEATURES = 45;
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TRAINER_KEYS, trainerSchema } from '../../config/trainer.ts';
 import { CannotLearn } from '../../models/cannot-learn.ts';
 import { prepareTraining, trainers } from '../../models/trainers.ts';
-import { TRAINERS } from '../../schemas/project.ts';
+import { TRAINERS } from '../../schemas/trainer.ts';
 
 const camel = (key: string) => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 const PROBES = [

@@ -7,7 +7,7 @@ import { createRandom } from '../../models/random.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { EpochReport, Parameters, TrainControl, Trained } from '../../models/trainer.ts';
 import { prepareTraining, trainers } from '../../models/trainers.ts';
-import { TRAINERS, type TrainerName } from '../../schemas/project.ts';
+import { TRAINERS, type TrainerName } from '../../schemas/trainer.ts';
 import { manifestOf, NAMES, syntheticDataset } from './fixtures.ts';
 
 /** The laws of every trainer, each on parameters that make it quick. */

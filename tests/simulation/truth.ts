@@ -1,17 +1,17 @@
 import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/contribute.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
+import type { Model, Project } from '../../schemas/project.ts';
 import type { DeadLetter, Prediction } from '../../schemas/records.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
 import { oracleRead } from '../oracle/naive.ts';
-import type { World } from './world.ts';
 
 /** An accepted event with its source partition. */
 export type Accepted = ValidatedEvent & { readonly partition: number };
 
 /** What a request's vector must be at the as-of that its prediction names, from the accepted events alone. */
 function truthOf(
-  world: Pick<World, 'project' | 'model'>,
+  world: { readonly project: Project; readonly model: Model },
   accepted: readonly Accepted[],
   refused: readonly DeadLetter[],
   prediction: Prediction,

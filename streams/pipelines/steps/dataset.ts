@@ -1,6 +1,7 @@
 import { quoteName } from '../../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../../schemas/names.ts';
-import { buildDataSets, type Selection } from '../../training/dataset.ts';
+import { buildDataSets } from '../../training/dataset.ts';
+import type { Selection } from '../../training/labels.ts';
 import { type DataSetPair, decodeDataSets, encodeDataSets } from './data-file.ts';
 import { done, needed, type StepContext, StepRefused, type StepWork } from './tools.ts';
 

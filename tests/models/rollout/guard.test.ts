@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../models/random.ts';
 import {
   type GuardRows,
-  type GuardRules,
   guardVerdict,
   NO_LABEL,
   observeGuard,
   startGuard,
 } from '../../../models/rollout/guard.ts';
+import type { GuardRules } from '../../../models/rollout/guard-types.ts';
 
 const DAY = 86_400_000;
 const HOUR = 3_600_000;
