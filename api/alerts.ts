@@ -3,7 +3,7 @@ import type { KafkaRecord, Reader } from '../infrastructure/kafka/port.ts';
 import { type Codec, createCodec, DecodeFailure, wireId } from '../schemas/codec.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import { type Alert, alertSchema } from '../schemas/records.ts';
+import { type Alert, alertSchema } from '../schemas/records/alert.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { openPorts, type Ports } from './ports.ts';
 

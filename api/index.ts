@@ -4,7 +4,8 @@ export { loadProject } from '../config/load.ts';
 export { DELIVERY_HEADERS, type Received, verifyDelivery } from '../infrastructure/alerting/signature.ts';
 export type { EventRecord, Scalar } from '../schemas/event.ts';
 export type { Project } from '../schemas/project.ts';
-export type { Alert, AlertState, Prediction, PredictionStatus, ViewReading } from '../schemas/records.ts';
+export type { Alert, AlertState } from '../schemas/records/alert.ts';
+export type { Prediction, PredictionStatus, ViewReading } from '../schemas/records/prediction.ts';
 export { MillraceError } from '../schemas/refusal.ts';
 export {
   type AlertHandler,

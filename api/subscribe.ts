@@ -4,7 +4,7 @@ import type { KafkaRecord, Reader } from '../infrastructure/kafka/port.ts';
 import { type Codec, createCodec, DecodeFailure, wireId } from '../schemas/codec.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import { type Prediction, predictionSchema } from '../schemas/records.ts';
+import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { openPorts, type Ports } from './ports.ts';
 

@@ -1,5 +1,5 @@
 import { createModelRegistry } from '../infrastructure/registry/models.ts';
-import type { ModelVersion } from '../schemas/records.ts';
+import type { ModelVersion } from '../schemas/records/model-version.ts';
 import type { Platform } from '../streams/platform.ts';
 import { UsageError } from './errors.ts';
 import { wholeOption } from './options.ts';

@@ -1,5 +1,5 @@
 import type { EventRecord } from '../schemas/event.ts';
-import type { Contribution } from '../schemas/records.ts';
+import type { Contribution } from '../schemas/records/block.ts';
 import { KEY_SEPARATOR, type View } from '../schemas/view.ts';
 
 /**

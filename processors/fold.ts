@@ -1,4 +1,4 @@
-import type { Contribution } from '../schemas/records.ts';
+import type { Contribution } from '../schemas/records/block.ts';
 import { floorTo } from '../schemas/time.ts';
 import type { TileSet, View } from '../schemas/view.ts';
 import { ByteWriter } from './bytes.ts';

@@ -1,4 +1,4 @@
-import type { Section } from '../schemas/records.ts';
+import type { Section } from '../schemas/records/block.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { floorTo } from '../schemas/time.ts';
 import type { View } from '../schemas/view.ts';

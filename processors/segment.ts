@@ -1,6 +1,6 @@
 import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
-import type { Contribution } from '../schemas/records.ts';
+import type { Contribution } from '../schemas/records/block.ts';
 import type { Rejected } from '../schemas/refusal.ts';
 import type { View } from '../schemas/view.ts';
 import { contributionOf } from './contribute.ts';

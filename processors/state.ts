@@ -1,4 +1,4 @@
-import type { Contribution } from '../schemas/records.ts';
+import type { Contribution } from '../schemas/records/block.ts';
 import type { View } from '../schemas/view.ts';
 import { Folder } from './fold.ts';
 import { compactLog, wantsCompaction } from './log.ts';

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Writes records.ts from avro/*.avsc: the only hand-written form of a record is its Avro schema. */
+/** Writes records/*.ts from avro/*.avsc: the only hand-written form of a record is its Avro schema. */
 
 type AvroType = string | readonly AvroType[] | NamedType;
 
@@ -30,7 +30,7 @@ const PRIMITIVES: Readonly<Record<string, string>> = {
 };
 
 const here = import.meta.dirname;
-export const RECORDS_FILE = join(here, 'records.ts');
+export const RECORDS = join(here, 'records');
 
 /** ModelState -> MODEL_STATES. */
 function listName(name: string): string {
@@ -45,7 +45,12 @@ function docstring(doc: string | undefined, indent: string): string {
 /** Declarations in the order in which the schemas name them, outer before inner. */
 class Declarations {
   readonly #texts: string[] = [];
-  readonly #names = new Set<string>();
+  readonly #names: Set<string>;
+
+  /** @param names that are taken; those of the new declarations are added. */
+  constructor(names: Set<string>) {
+    this.#names = names;
+  }
 
   /** TypeScript name of the type; declares what it names on the way. */
   reference(type: AvroType): string {
@@ -98,30 +103,39 @@ class Declarations {
   }
 }
 
-/** The whole text of records.ts, formatted. */
-export function generateRecords(): string {
-  const declarations = new Declarations();
-  const constants: string[] = [];
-  for (const file of readdirSync(join(here, 'avro')).sort()) {
-    if (!file.endsWith('.avsc')) continue;
-    const schema = JSON.parse(readFileSync(join(here, 'avro', file), 'utf8')) as NamedType;
-    const name = declarations.reference(schema);
-    const constant = `${name[0]?.toLowerCase()}${name.slice(1)}Schema`;
-    constants.push(`/** avro/${file} */\nexport const ${constant}: Schema = ${JSON.stringify(schema)};\n`);
-  }
-  const text = [
-    '// Generated from avro/*.avsc by `npm run generate`. Do not edit.\n',
+/** The text of each file of records/, formatted, by its name. */
+export function generateRecords(): Record<string, string> {
+  const names = new Set<string>();
+  const files = readdirSync(join(here, 'avro')).filter((file) => file.endsWith('.avsc'));
+  return Object.fromEntries(
+    files.sort().map((file) => [file.replace('.avsc', '.ts'), format(recordText(file, names))]),
+  );
+}
+
+function recordText(file: string, names: Set<string>): string {
+  const schema = JSON.parse(readFileSync(join(here, 'avro', file), 'utf8')) as NamedType;
+  const declarations = new Declarations(names);
+  const name = declarations.reference(schema);
+  const constant = `${name[0]?.toLowerCase()}${name.slice(1)}Schema`;
+  return [
+    `// Generated from avro/${file} by \`npm run generate\`. Do not edit.\n`,
     "import type { Schema } from 'avsc';\n\n",
     declarations.text(),
-    '\n',
-    constants.join('\n'),
+    `\nexport const ${constant}: Schema = ${JSON.stringify(schema)};\n`,
   ].join('');
+}
+
+function format(text: string): string {
   const biome = createRequire(import.meta.url).resolve('@biomejs/biome/package.json');
   return execFileSync(
     process.execPath,
-    [join(dirname(biome), 'bin', 'biome'), 'format', '--stdin-file-path=schemas/records.ts'],
+    [join(dirname(biome), 'bin', 'biome'), 'format', '--stdin-file-path=schemas/records/record.ts'],
     { input: text, encoding: 'utf8', cwd: dirname(here) },
   );
 }
 
-if (import.meta.main) writeFileSync(RECORDS_FILE, generateRecords());
+if (import.meta.main) {
+  rmSync(RECORDS, { recursive: true, force: true });
+  mkdirSync(RECORDS);
+  for (const [file, text] of Object.entries(generateRecords())) writeFileSync(join(RECORDS, file), text);
+}

@@ -1,4 +1,4 @@
-import type { ModelState } from './records.ts';
+import type { ModelState } from './records/model-version.ts';
 
 /** How a new version of a model comes to score, or does not. */
 export interface Rollout {

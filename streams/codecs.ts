@@ -8,18 +8,11 @@ import { rawSchema, validatedSchema } from '../schemas/event-schema.ts';
 import { createJsonEncoder } from '../schemas/json-event.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
-import {
-  type Alert,
-  alertSchema,
-  type Block,
-  blockSchema,
-  type DeadLetter,
-  deadLetterSchema,
-  type ModelVersion,
-  modelVersionSchema,
-  type Prediction,
-  predictionSchema,
-} from '../schemas/records.ts';
+import { type Alert, alertSchema } from '../schemas/records/alert.ts';
+import { type Block, blockSchema } from '../schemas/records/block.ts';
+import { type DeadLetter, deadLetterSchema } from '../schemas/records/dead-letter.ts';
+import { type ModelVersion, modelVersionSchema } from '../schemas/records/model-version.ts';
+import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError, type Rejected } from '../schemas/refusal.ts';
 import { readClock } from './clock-record.ts';
 

@@ -5,7 +5,7 @@ import { deliveriesOf } from '../models/alerting/deliveries.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { groups, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import type { Alert } from '../schemas/records.ts';
+import type { Alert } from '../schemas/records/alert.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { createDeliverer, DELIVERY_PAUSES, type DeliveryLimits } from './alerts/deliver.ts';
 import { AlertLog, togetherOf } from './alerts/log.ts';

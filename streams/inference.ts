@@ -5,7 +5,7 @@ import type { Clock } from '../schemas/clock.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
 import { groups, topics } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
-import type { Prediction } from '../schemas/records.ts';
+import type { Prediction } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { clockRecord } from './clock-record.ts';

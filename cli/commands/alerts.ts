@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { subscribeAlerts } from '../../api/alerts.ts';
-import { ALERT_STATES, type Alert } from '../../schemas/records.ts';
+import { ALERT_STATES, type Alert } from '../../schemas/records/alert.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
 import type { Platform } from '../../streams/platform.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';

@@ -1,7 +1,7 @@
 import type { ModelHistory, VersionState } from '../../infrastructure/registry/history.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { modelCard } from '../../models/card.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { floorTo, SECOND } from '../../schemas/time.ts';
 import { versionOf } from '../../streams/rollout/moves.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';

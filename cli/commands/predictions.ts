@@ -1,6 +1,6 @@
 import { subscribe } from '../../api/subscribe.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { instant, padEnd } from '../format.ts';

@@ -2,7 +2,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import type { Figure, LoopReport } from '../loop-report.ts';
 import type { Received } from './receiver.ts';
 

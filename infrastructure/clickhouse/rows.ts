@@ -1,6 +1,8 @@
 import type { EventRecord, FieldType } from '../../schemas/event.ts';
 import type { Source } from '../../schemas/project.ts';
-import type { Alert, DeadLetter, Prediction } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
+import type { DeadLetter } from '../../schemas/records/dead-letter.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { ALERT_COLUMNS } from './loop-tables.ts';
 import { RowBinaryWriter } from './row-binary.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, PREDICTION_COLUMNS } from './tables.ts';

@@ -1,4 +1,4 @@
-import type { ModelState, ModelVersion } from '../../schemas/records.ts';
+import type { ModelState, ModelVersion } from '../../schemas/records/model-version.ts';
 
 /** What one version is now: its last change, or the one that another's promotion made of it. */
 export interface VersionState {

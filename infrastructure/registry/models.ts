@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { topics } from '../../schemas/names.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { TRANSITIONS } from '../../schemas/rollout.ts';
 import type { Kafka } from '../kafka/port.ts';

@@ -1,5 +1,5 @@
 import type { Alerting } from '../../schemas/alert.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { deliveryId } from './identity.ts';
 
 /** Changes that one receiver is told together. */

@@ -1,6 +1,6 @@
 import type { AlertRule } from '../../schemas/alert.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
-import type { Alert, AlertState } from '../../schemas/records.ts';
+import type { Alert, AlertState } from '../../schemas/records/alert.ts';
 import { changeId, fingerprintOf } from './identity.ts';
 import { fillSummary } from './summary.ts';
 import { type Series, seriesOf, type Window } from './windows.ts';

@@ -5,7 +5,7 @@ import { MeasureBook } from '../../models/alerting/windows.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { DAY } from '../../schemas/time.ts';
 import type { Codecs } from '../codecs.ts';
 import { readMeasures } from '../monitoring/measures.ts';

@@ -1,6 +1,6 @@
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import { headers, topics } from '../../schemas/names.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { Checkpoint } from '../checkpoint.ts';
 import type { Codec } from '../codecs.ts';
 

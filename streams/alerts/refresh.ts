@@ -1,7 +1,7 @@
 import type { Sender } from '../../infrastructure/alerting/sender.ts';
 import { type Delivery, receiversOf } from '../../models/alerting/deliveries.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import type { Telemetry } from '../telemetry.ts';
 import type { Deliverer } from './deliver.ts';
 

@@ -2,7 +2,7 @@ import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { isTooOld } from '../../processors/contribute.ts';
 import type { Folder } from '../../processors/fold.ts';
 import { applyHeader, type ViewMeta } from '../../processors/meta.ts';
-import type { Contribution, Section } from '../../schemas/records.ts';
+import type { Contribution, Section } from '../../schemas/records/block.ts';
 import { MillraceError, type RefusalCode } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 

@@ -5,7 +5,7 @@ import type { ViewState } from '../../processors/state.ts';
 import { reachOf } from '../../processors/window.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { HistorySection } from '../../schemas/records.ts';
+import type { HistorySection } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';

@@ -5,7 +5,7 @@ import { reachOf } from '../../processors/window.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import { DAY, floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 

@@ -10,7 +10,7 @@ import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { topics } from '../../schemas/names.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { Codecs } from '../codecs.ts';
 import type { Telemetry } from '../telemetry.ts';

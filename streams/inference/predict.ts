@@ -1,6 +1,6 @@
 import type { EventRecord } from '../../schemas/event.ts';
 import type { Model } from '../../schemas/project.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import type { PredictionRefusal } from '../../schemas/refusal.ts';
 import type { Vector } from './vector.ts';
 

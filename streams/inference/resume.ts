@@ -1,5 +1,5 @@
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { textOf } from '../clock-record.ts';
 import type { Codec } from '../codecs.ts';
 import { readTails } from '../tail.ts';

@@ -5,7 +5,7 @@ import { asOf, createReader, type Reader } from '../../processors/read.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { keys } from '../../schemas/names.ts';
 import type { Model, Project, ViewRead } from '../../schemas/project.ts';
-import type { ViewReading } from '../../schemas/records.ts';
+import type { ViewReading } from '../../schemas/records/prediction.ts';
 import type { PredictionRefusal } from '../../schemas/refusal.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';

@@ -3,7 +3,7 @@ import { type Progress, watermarkOf } from '../../processors/lateness.ts';
 import type { Segment } from '../../processors/segment.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import type { Contribution, Section } from '../../schemas/records.ts';
+import type { Contribution, Section } from '../../schemas/records/block.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../codecs.ts';

@@ -4,7 +4,7 @@ import { FRESH_PROGRESS, type Progress } from '../../processors/lateness.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
 import { headers, keys, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import type { Section } from '../../schemas/records.ts';
+import type { Section } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { DAY } from '../../schemas/time.ts';
 import { textOf } from '../clock-record.ts';

@@ -5,7 +5,7 @@ import {
   type Said,
   Superseded,
 } from '../../infrastructure/registry/models.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 
 /** Who changes a model's versions, and why. */

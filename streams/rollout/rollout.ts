@@ -14,7 +14,7 @@ import {
 } from '../../models/rollout/sequential.ts';
 import { createScorer, type Scorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { iso } from '../iso.ts';
 import type { DataSet } from '../training/dataset.ts';
 import { judgeStretches, type RolloutDeps } from './judged.ts';

@@ -4,7 +4,7 @@ import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memo
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';

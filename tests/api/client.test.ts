@@ -20,7 +20,7 @@ import { partitionOf } from '../../processors/partition.ts';
 import { createCodec } from '../../schemas/codec.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import { topics } from '../../schemas/names.ts';
-import { predictionSchema } from '../../schemas/records.ts';
+import { predictionSchema } from '../../schemas/records/prediction.ts';
 import { testStack } from '../stack.ts';
 
 const clock = { now: Date.now, sleep: (ms: number) => new Promise<void>((done) => setTimeout(done, ms)) };

@@ -2,7 +2,7 @@ import { Folder } from '../../processors/fold.ts';
 import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import { DAY, HOUR, MINUTE } from '../../schemas/time.ts';
 import { buildView } from '../processors/build-view.ts';
 import { dice } from '../processors/harness.ts';

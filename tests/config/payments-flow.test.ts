@@ -10,7 +10,7 @@ import { entityKey } from '../../processors/contribute.ts';
 import { headsOf } from '../../processors/read.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';
 import { createFeatures } from '../../streams/features.ts';

@@ -6,7 +6,7 @@ import { verifyDelivery } from '../../infrastructure/alerting/signature.ts';
 import { isTold } from '../../models/alerting/deliveries.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { groups, tables, topics } from '../../schemas/names.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { evaluateAlerts } from '../../streams/alerts/evaluate.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
 import { measure, tickOf } from '../models/alerting/fixtures.ts';

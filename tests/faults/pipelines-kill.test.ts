@@ -15,7 +15,7 @@ import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { isTold } from '../../models/alerting/deliveries.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
 import { applyProject, removeProject } from '../../streams/apply.ts';
 import { backfillState } from '../../streams/history/backfill.ts';

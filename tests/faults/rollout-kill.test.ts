@@ -6,7 +6,7 @@ import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer, type Scorer } from '../../models/scorer.ts';
 import { topics } from '../../schemas/names.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { HOUR } from '../../schemas/time.ts';
 import { promote, registerVersion } from '../../streams/rollout/moves.ts';
 import { readTails } from '../../streams/tail.ts';

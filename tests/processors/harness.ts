@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { Folder } from '../../processors/fold.ts';
 import { compactLog } from '../../processors/log.ts';
 import { type AsOf, createReader, NO_LIMITS, type ReadRequest } from '../../processors/read.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import type { View } from '../../schemas/view.ts';
 
 /** A seeded stream of numbers in [0, 1), so that one drawn number decides a whole history of batches. */

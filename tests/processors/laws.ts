@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { addValue, layoutOf, mergeRow } from '../../processors/columns.ts';
 import { compactLog } from '../../processors/log.ts';
 import { asOf, headsOf } from '../../processors/read.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import type { Column, View } from '../../schemas/view.ts';
 import { append, dice, expectSameBits, type Logs, logsOf, readLogs, shuffled } from './harness.ts';
 

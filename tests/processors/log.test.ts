@@ -9,7 +9,7 @@ import {
 } from '../../processors/log.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import type { TileSet, View } from '../../schemas/view.ts';
 import { buildView } from './build-view.ts';
 import { logsOf, readLogs } from './harness.ts';

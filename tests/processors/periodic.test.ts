@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import type { View } from '../../schemas/view.ts';
 import { buildView, type PeriodicSpec } from './build-view.ts';
 import { logsOf } from './harness.ts';

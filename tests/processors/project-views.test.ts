@@ -5,7 +5,7 @@ import { contributionOf, isTooOld } from '../../processors/contribute.ts';
 import { asOf } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { EventRecord, Scalar } from '../../schemas/event.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import { DAY, MINUTE } from '../../schemas/time.ts';
 import { type OracleEvent, oracleRead } from '../oracle/naive.ts';
 import { dice, expectClose, expectSameBits, logsOf, readLogs } from './harness.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { EventRecord } from '../../schemas/event.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import { DAY, floorTo, HOUR, MINUTE, RUNGS, SECOND } from '../../schemas/time.ts';
 import { AGGREGATIONS, type Aggregation, type View } from '../../schemas/view.ts';
 import type { OracleEvent } from '../oracle/naive.ts';

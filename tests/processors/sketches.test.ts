@@ -3,7 +3,7 @@ import { hash53 } from '../../processors/partition.ts';
 import { asOf } from '../../processors/read.ts';
 import { binOf, binScaleOf, lowerRank, representativeOf } from '../../processors/sketches/ddsketch.ts';
 import { HASH_BITS, rankOf, registerOf } from '../../processors/sketches/hll.ts';
-import type { Contribution } from '../../schemas/records.ts';
+import type { Contribution } from '../../schemas/records/block.ts';
 import { oracleRead } from '../oracle/naive.ts';
 import { buildView } from './build-view.ts';
 import { dice, logsOf, readLogs } from './harness.ts';

@@ -6,7 +6,7 @@ import { entityKey } from '../../processors/contribute.ts';
 import { createValidator } from '../../processors/validate.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { DAY } from '../../schemas/time.ts';
 import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
 import { startFor } from '../../streams/history/past.ts';

@@ -2,14 +2,9 @@ import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createCodec, DecodeFailure, wireId } from '../../schemas/codec.ts';
-import {
-  type Block,
-  blockSchema,
-  type DeadLetter,
-  deadLetterSchema,
-  type Prediction,
-  predictionSchema,
-} from '../../schemas/records.ts';
+import { type Block, blockSchema } from '../../schemas/records/block.ts';
+import { type DeadLetter, deadLetterSchema } from '../../schemas/records/dead-letter.ts';
+import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
 
 const deadLetter: DeadLetter = {
   format: 1,

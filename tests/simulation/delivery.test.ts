@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { auditViews } from './audited.ts';
 import { FAULTS, type Fault, type HistoryOptions, history } from './history.ts';
 import { difference } from './truth.ts';

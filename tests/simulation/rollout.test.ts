@@ -6,7 +6,7 @@ import { historyOf, stretchAt, timelineOf } from '../../infrastructure/registry/
 import { createModelRegistry, type ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
 import type { ReplayItem } from '../../streams/replay.ts';
 import { type Hand, promote, registerVersion, retire } from '../../streams/rollout/moves.ts';

@@ -2,7 +2,8 @@ import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/contribute.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
 import type { Model, Project } from '../../schemas/project.ts';
-import type { DeadLetter, Prediction } from '../../schemas/records.ts';
+import type { DeadLetter } from '../../schemas/records/dead-letter.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
 import { oracleRead } from '../oracle/naive.ts';
 

@@ -6,7 +6,7 @@ import type { AlertRoute, AlertRule, Receiver } from '../../schemas/alert.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type Codecs, openCodecs } from '../../streams/codecs.ts';

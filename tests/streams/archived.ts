@@ -6,7 +6,7 @@ import type { ClockMark } from '../../processors/lateness.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { type ArchiveDeps, createArchive } from '../../streams/archive.ts';
 import { clockRecord } from '../../streams/clock-record.ts';

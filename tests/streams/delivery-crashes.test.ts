@@ -8,7 +8,7 @@ import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
 import { isTold } from '../../models/alerting/deliveries.ts';
 import { groups, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
 import { topicSpecs } from '../../streams/apply.ts';
 import { openCodecs } from '../../streams/codecs.ts';

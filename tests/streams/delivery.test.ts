@@ -5,7 +5,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { groups, headers, topics } from '../../schemas/names.ts';
-import type { Alert } from '../../schemas/records.ts';
+import type { Alert } from '../../schemas/records/alert.ts';
 import { readSilences, writeSilence } from '../../streams/alerts/silences.ts';
 import { alert } from '../infrastructure/alerting/alert.ts';
 import { Receiver } from '../infrastructure/alerting/receiver.ts';

@@ -5,7 +5,7 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import { createModelRegistry, type ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { DAY, MINUTE } from '../../schemas/time.ts';
 
 /** A flight each minute, made by ClickHouse itself from the number of the minute: enough for tests that bet. */

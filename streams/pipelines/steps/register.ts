@@ -1,5 +1,5 @@
 import { parseArtefact } from '../../../models/artefact.ts';
-import type { ModelState } from '../../../schemas/records.ts';
+import type { ModelState } from '../../../schemas/records/model-version.ts';
 import { registerVersion } from '../../rollout/moves.ts';
 import { dataSetsOf } from './dataset.ts';
 import type { EvaluateResult } from './evaluate.ts';

@@ -1,4 +1,4 @@
-import type { Alert } from '../../../schemas/records.ts';
+import type { Alert } from '../../../schemas/records/alert.ts';
 
 /** The first change of alert `n`, which fires. */
 export function alert(n: number, other: Partial<Alert> = {}): Alert {

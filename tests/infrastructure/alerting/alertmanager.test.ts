@@ -3,7 +3,7 @@ import { createSender } from '../../../infrastructure/alerting/sender.ts';
 import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
 import { createMemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import type { Delivery } from '../../../models/alerting/deliveries.ts';
-import type { Alert } from '../../../schemas/records.ts';
+import type { Alert } from '../../../schemas/records/alert.ts';
 import { Alerting, until } from '../../streams/alerting.ts';
 import { wall } from '../../streams/archived.ts';
 import { debianProgram, type Found } from '../prometheus/debian.ts';

@@ -13,7 +13,7 @@ import { featureViewName, tableSpecs, viewSpecs } from '../../../infrastructure/
 import type { EventRecord } from '../../../schemas/event.ts';
 import { tables } from '../../../schemas/names.ts';
 import type { Project, Source } from '../../../schemas/project.ts';
-import type { Prediction } from '../../../schemas/records.ts';
+import type { Prediction } from '../../../schemas/records/prediction.ts';
 import { trips, tripsProject } from './project.ts';
 
 const row = (event: EventRecord, place: Partial<EventRow> = {}): EventRow => ({

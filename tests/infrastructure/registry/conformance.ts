@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Schema } from 'avsc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SchemaRegistry } from '../../../infrastructure/registry/port.ts';
-import { blockSchema, predictionSchema } from '../../../schemas/records.ts';
+import { blockSchema } from '../../../schemas/records/block.ts';
+import { predictionSchema } from '../../../schemas/records/prediction.ts';
 
 interface FieldSchema {
   readonly name: string;

@@ -11,7 +11,7 @@ import {
   Superseded,
 } from '../../../infrastructure/registry/models.ts';
 import { topics } from '../../../schemas/names.ts';
-import type { ModelState, ModelVersion } from '../../../schemas/records.ts';
+import type { ModelState, ModelVersion } from '../../../schemas/records/model-version.ts';
 
 const codec = {
   encode: (version: ModelVersion) => Buffer.from(JSON.stringify(version)),

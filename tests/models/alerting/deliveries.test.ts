@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { deliveriesOf, isTold, receiversOf, silenceOf } from '../../../models/alerting/deliveries.ts';
 import { type Alerting, SEVERITIES } from '../../../schemas/alert.ts';
-import { ALERT_STATES, type Alert } from '../../../schemas/records.ts';
+import { ALERT_STATES, type Alert } from '../../../schemas/records/alert.ts';
 import { alert } from '../../infrastructure/alerting/alert.ts';
 
 type Routing = Pick<Alerting, 'routes' | 'groupBy'>;

@@ -6,7 +6,7 @@ import { fillSummary } from '../../../models/alerting/summary.ts';
 import { MeasureBook } from '../../../models/alerting/windows.ts';
 import type { AlertRule } from '../../../schemas/alert.ts';
 import type { Measure } from '../../../schemas/monitoring.ts';
-import type { Alert } from '../../../schemas/records.ts';
+import type { Alert } from '../../../schemas/records/alert.ts';
 import { DAY } from '../../../schemas/time.ts';
 import { BAD, GOOD, histories, measure, rule, tickOf } from './fixtures.ts';
 

@@ -1,0 +1,53 @@
+// Generated from avro/dead-letter.avsc by `npm run generate`. Do not edit.
+import type { Schema } from 'avsc';
+
+/** A record that was not taken, whole, with the reason. */
+export interface DeadLetter {
+  readonly format: number;
+  readonly stage: string;
+  readonly code: string;
+  readonly detail: string;
+  readonly sourceTopic: string;
+  readonly sourcePartition: number;
+  readonly sourceOffset: number;
+  /** Epoch ms. */
+  readonly appendTime: number;
+  readonly eventId: string | null;
+  readonly eventTime: number | null;
+  /** `ingest`, or name@version:partition of the view that refused the contribution. */
+  readonly writer: string;
+  readonly key: Uint8Array | null;
+  /** The raw record; null where a view refused (the raw record stands in the raw topic and the event was accepted). */
+  readonly value: Uint8Array | null;
+}
+
+export const deadLetterSchema: Schema = {
+  type: 'record',
+  name: 'DeadLetter',
+  namespace: 'millrace',
+  doc: 'A record that was not taken, whole, with the reason.',
+  fields: [
+    { name: 'format', type: 'int' },
+    { name: 'stage', type: 'string' },
+    { name: 'code', type: 'string' },
+    { name: 'detail', type: 'string' },
+    { name: 'sourceTopic', type: 'string' },
+    { name: 'sourcePartition', type: 'int' },
+    { name: 'sourceOffset', type: 'long' },
+    { name: 'appendTime', type: 'long', doc: 'Epoch ms.' },
+    { name: 'eventId', type: ['null', 'string'], default: null },
+    { name: 'eventTime', type: ['null', 'long'], default: null },
+    {
+      name: 'writer',
+      type: 'string',
+      doc: '`ingest`, or name@version:partition of the view that refused the contribution.',
+    },
+    { name: 'key', type: ['null', 'bytes'], default: null },
+    {
+      name: 'value',
+      type: ['null', 'bytes'],
+      default: null,
+      doc: 'The raw record; null where a view refused (the raw record stands in the raw topic and the event was accepted).',
+    },
+  ],
+};
