@@ -1,11 +1,11 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaRecord, Reader } from '../infrastructure/kafka/port.ts';
-import { type Codec, createCodec, DecodeFailure, wireId } from '../schemas/codec.ts';
+import type { KafkaRecord } from '../infrastructure/kafka/port.ts';
+import { type Codec, createCodec, DecodeFailure } from '../schemas/codec.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
+import { type Following, follow } from './follow.ts';
 import { openPorts, type Ports } from './ports.ts';
 
 /** How far a subscriber has come: plain JSON. Whoever keeps it goes on there, without a loss or a repeat. */
@@ -42,12 +42,9 @@ export type PredictionHandler = (
   checkpoint: Checkpoint,
 ) => void | Promise<void>;
 
-export interface Subscription {
-  /** Resolves when the subscription has been closed, rejects with what ended it. */
-  readonly done: Promise<void>;
+export interface Subscription extends Following {
   /** After the last batch that was handled. */
   checkpoint(): Checkpoint;
-  close(): Promise<void>;
 }
 
 export class SubscriptionError extends MillraceError {
@@ -60,14 +57,6 @@ export class SubscriptionError extends MillraceError {
   }
 }
 
-/** What the handler threw: never met by trying again, whatever it is. */
-class HandlerFailure extends Error {
-  constructor(cause: unknown) {
-    super('the handler failed', { cause });
-  }
-}
-
-const POLL_MS = 500;
 /** Records read back in front of `latest`, to learn which predictions would be repeats. */
 const READ_BACK = 200;
 
@@ -93,8 +82,6 @@ export async function subscribe(
   }
   const topic = topics.predictions(project.prefix, model);
   const ports = openPorts(project, options.ports);
-  const closing = new AbortController();
-  let reader: Reader | null = null;
   let places: Place[];
   let codec: Codec<Prediction>;
   try {
@@ -124,7 +111,8 @@ export async function subscribe(
   let handled = reached();
 
   /** Predictions among the records that are no repeats; moves the places on. */
-  function take(records: readonly KafkaRecord[], fresh: Prediction[]): void {
+  function take(records: readonly KafkaRecord[]): Prediction[] {
+    const fresh: Prediction[] = [];
     for (const record of records) {
       const place = places[record.partition];
       if (place === undefined || record.offset < place.offset) continue;
@@ -139,79 +127,24 @@ export async function subscribe(
       place.mark = prediction.sourceOffset;
       if (record.offset >= place.deliverFrom) fresh.push(prediction);
     }
+    return fresh;
   }
 
-  /** Learns schemas that an older or newer Millrace wrote. */
-  const learnt = new Set([codec.id]);
-  async function learn(records: readonly KafkaRecord[]): Promise<void> {
-    const ids = new Set<number>();
-    for (const { value } of records) {
-      const id = value === null ? codec.id : wireId(value);
-      if (typeof id === 'number' && !learnt.has(id)) ids.add(id);
-    }
-    if (ids.size === 0) return;
-    for (const [id, schema] of await ports.registry.schemasById(ids)) {
-      if (schema === null) continue;
-      codec.accept(id, schema);
-      learnt.add(id);
-    }
-  }
-
-  async function round(): Promise<void> {
-    reader ??= await ports.kafka.reader(
-      places.map(({ offset }, partition) => ({ topic, partition, position: offset })),
-    );
-    const batches = await reader.poll(POLL_MS);
-    if (batches.length === 0 || closing.signal.aborted) return;
-    const records = batches.flatMap((batch) => batch.records);
-    await learn(records);
-    const fresh: Prediction[] = [];
-    take(records, fresh);
-    const at = reached();
-    try {
+  const following = follow({
+    ports,
+    topic,
+    codec,
+    positions: () => places.map(({ offset }) => offset),
+    async handle(records) {
+      const fresh = take(records);
+      const at = reached();
       if (fresh.length > 0) await handler(fresh, at);
-    } catch (error) {
-      throw new HandlerFailure(error);
-    }
-    handled = at;
-    if (options.file !== undefined) await writeCheckpoint(options.file, at);
-  }
-
-  async function follow(): Promise<void> {
-    for (let failures = 0; !closing.signal.aborted; ) {
-      try {
-        await round();
-        failures = 0;
-      } catch (error) {
-        if (error instanceof HandlerFailure) throw error.cause;
-        if (closing.signal.aborted) return;
-        if (!(error instanceof MillraceError) || !error.retriable) throw error;
-        options.onTrouble?.(error);
-        await reader?.close().catch(() => {});
-        reader = null;
-        await sleep(Math.min(5_000, 100 * 2 ** failures++), undefined, { signal: closing.signal }).catch(
-          () => {},
-        );
-      }
-    }
-  }
-
-  async function release(): Promise<void> {
-    await reader?.close().catch(() => {});
-    await ports.close();
-  }
-
-  const done = follow().finally(release);
-  done.catch(() => {}); // Whoever looks at `done` is told; a subscriber that does not is not ended by it.
-  return {
-    done,
-    checkpoint: () => handled,
-    async close() {
-      closing.abort();
-      await reader?.close().catch(() => {});
-      await done.catch(() => {});
+      handled = at;
+      if (options.file !== undefined) await writeCheckpoint(options.file, at);
     },
-  };
+    onTrouble: options.onTrouble,
+  });
+  return { ...following, checkpoint: () => handled };
 }
 
 async function firstPlaces(
