@@ -1,7 +1,4 @@
-/**
- * Kafka's own partitioner, so that a reader finds the partition of an entity without a look-up, and a
- * 53-bit hash of strings for distinct counts.
- */
+/** Kafka's own partitioner, so that a reader finds the partition of an entity without a look-up. */
 
 const SEED = 0x9747b28c;
 const M = 0x5bd1e995;
@@ -47,24 +44,4 @@ export function partitionOf(key: string | Uint8Array, partitions: number): numbe
     scratch[length] = unit;
   }
   return (murmur2(scratch, length) & 0x7fffffff) % partitions;
-}
-
-/**
- * A 53-bit hash of a string's UTF-16 units, for distinct counts only (not for security).
- * Two 32-bit lanes are multiplied by odd constants of their own, then mixed into each other with the
- * finaliser of MurmurHash3; the upper lane gives 21 bits, the lower 32. This is `cyrb53` (public
- * domain, bryc), whose output bits are uniform enough that HyperLogLog shows no bias (tested).
- * The value is part of stored state: changing it needs a new state format.
- */
-export function hash53(text: string): number {
-  let a = 0xdeadbeef;
-  let b = 0x41c6ce57;
-  for (let i = 0; i < text.length; i += 1) {
-    const unit = text.charCodeAt(i);
-    a = Math.imul(a ^ unit, 2654435761);
-    b = Math.imul(b ^ unit, 1597334677);
-  }
-  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
-  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
-  return 4294967296 * (2097151 & b) + (a >>> 0);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hash53 } from '../../processors/partition.ts';
+import { hash53 } from '../../config/hash.ts';
 import { asOf } from '../../processors/read.ts';
 import { binOf, binScaleOf, lowerRank, representativeOf } from '../../processors/sketches/ddsketch.ts';
 import { HASH_BITS, rankOf, registerOf } from '../../processors/sketches/hll.ts';
