@@ -21,7 +21,9 @@ import {
   rules,
 } from './parameters.ts';
 import {
+  breathe,
   type EpochReport,
+  logOdds,
   type Parameters,
   splitByTime,
   type TrainControl,
@@ -159,16 +161,4 @@ function addLoss(
     gradient[width] = (gradient[width] as number) + error;
   }
   return loss;
-}
-
-async function breathe(control: TrainControl): Promise<void> {
-  await control.pause?.();
-  control.signal?.throwIfAborted();
-}
-
-/** One row of each class more than there are, so that one class alone has finite odds. */
-function logOdds(labels: Uint8Array): number {
-  let positives = 0;
-  for (const label of labels) positives += label;
-  return Math.log((positives + 1) / (labels.length - positives + 1));
 }

@@ -38,6 +38,12 @@ export interface TrainControl {
   readonly pause?: () => Promise<void>;
 }
 
+/** Lets others have their turn, and stops here if that was asked for. */
+export async function breathe(control: TrainControl): Promise<void> {
+  await control.pause?.();
+  control.signal?.throwIfAborted();
+}
+
 export interface Trained {
   readonly body: ModelBody;
   readonly calibration: Calibration;
@@ -108,4 +114,11 @@ export function splitByTime(times: Float64Array, validationShare: number): TimeS
     validation: numbers.filter((row) => (times[row] as number) >= cutTime),
     cutTime,
   };
+}
+
+/** What to say before anything is learnt: one row of each class more than there are, so that one class alone has finite odds. */
+export function logOdds(labels: Uint8Array): number {
+  let positives = 0;
+  for (const label of labels) positives += label;
+  return Math.log((positives + 1) / (labels.length - positives + 1));
 }

@@ -5,8 +5,9 @@ import type { EventRecord } from '../../schemas/event.ts';
 import { createEventMapper, type EventMapper } from '../../schemas/event-mapping.ts';
 import type { EventMapping, Source } from '../../schemas/project.ts';
 import { HistoryFileError } from './errors.ts';
+import { orderedFile } from './ordered.ts';
 import { queryParquet } from './parquet.ts';
-import { firstAtOrAfter, type HistoryBatch, type HistoryFile, type HistoryRange } from './port.ts';
+import type { HistoryFile } from './port.ts';
 
 /**
  * Reads any Parquet (`*.parquet`) or JSON lines file that has the source's columns: `id`, `type`, `time`
@@ -52,38 +53,22 @@ export function inMemory(
   const timeOf = (row: number) => (events[row] as EventRecord).time;
   const order = Uint32Array.from(events, (_, row) => row);
   if (!ordered) order.sort((a, b) => timeOf(a) - timeOf(b) || a - b);
-  const timeAt = (place: number) => timeOf(order[place] as number);
-  const bounds = (range: HistoryRange): [start: number, end: number] => [
-    Math.max(
-      range.from === null ? 0 : firstAtOrAfter(order.length, range.from, timeAt),
-      (range.after ?? -1) + 1,
-    ),
-    range.to === null ? order.length : firstAtOrAfter(order.length, range.to, timeAt),
-  ];
-  return {
+  return orderedFile({
     path,
     sha256,
     rows: events.length,
     duplicates: 0,
     events: events.length,
-    count(range) {
-      const [start, end] = bounds(range);
-      return Math.max(0, end - start);
+    timeAt: (place) => timeOf(order[place] as number),
+    maker: () => (start, end) => {
+      const rows = order.subarray(start, end);
+      return {
+        events: Array.from(rows, (row) => events[row] as EventRecord),
+        places: Float64Array.from(rows, (_, k) => start + k),
+        rows: Float64Array.from(rows),
+      };
     },
-    async *read(range) {
-      const [start, end] = bounds(range);
-      const size = range.batchSize ?? 5_000;
-      for (let place = start; place < end; place += size) {
-        const rows = order.subarray(place, Math.min(place + size, end));
-        const batch: HistoryBatch = {
-          events: Array.from(rows, (row) => events[row] as EventRecord),
-          places: Float64Array.from(rows, (_, k) => place + k),
-          rows: Float64Array.from(rows),
-        };
-        yield batch;
-      }
-    },
-  };
+  });
 }
 
 function mappingOf(source: Source, first: unknown): EventMapping {

@@ -11,7 +11,8 @@ import {
   orderEvents,
   readFlights,
 } from './flights-table.ts';
-import { firstAtOrAfter, type HistoryBatch, type HistoryFile, type HistoryRange } from './port.ts';
+import { orderedFile } from './ordered.ts';
+import type { HistoryBatch, HistoryFile } from './port.ts';
 
 export { flightMinutes, flightsFile } from './flights-table.ts';
 
@@ -26,35 +27,21 @@ export { flightMinutes, flightsFile } from './flights-table.ts';
 export async function openFlights(path: string = flightsFile('flights-3m.parquet')): Promise<HistoryFile> {
   const [sha256, { flights, rows, duplicates }] = await Promise.all([hashFile(path), readFlights(path)]);
   const order = orderEvents(flights);
-  const eventTime = (place: number): number => {
-    const item = order[place] as number;
-    return minuteOf(flights, item >>> 1, item & 1) * MINUTE;
-  };
-  const bounds = (range: HistoryRange): [start: number, end: number] => {
-    const start = range.from === null ? 0 : firstAtOrAfter(order.length, range.from, eventTime);
-    const end = range.to === null ? order.length : firstAtOrAfter(order.length, range.to, eventTime);
-    return [Math.max(start, (range.after ?? -1) + 1), end];
-  };
-  return {
+  return orderedFile({
     path,
     sha256,
     rows,
     duplicates,
     events: order.length,
-    count(range) {
-      const [start, end] = bounds(range);
-      return Math.max(0, end - start);
+    timeAt(place) {
+      const item = order[place] as number;
+      return minuteOf(flights, item >>> 1, item & 1) * MINUTE;
     },
-    async *read(range) {
-      const [start, end] = bounds(range);
-      const size = range.batchSize ?? 5_000;
+    maker() {
       const make = eventMaker(flights);
-      for (let place = start; place < end; place += size) {
-        const batch = makeBatch(flights, order, place, Math.min(place + size, end), make);
-        yield batch;
-      }
+      return (start, end) => makeBatch(flights, order, start, end, make);
     },
-  };
+  });
 }
 
 async function hashFile(path: string): Promise<string> {

@@ -35,15 +35,3 @@ export interface HistoryFile {
   /** Ordered by (event time, row, order within the row). */
   read(range: HistoryRange): AsyncIterable<HistoryBatch>;
 }
-
-/** The first place of an order of time that is at `time` or later; `length` where none is. */
-export function firstAtOrAfter(length: number, time: number, at: (place: number) => number): number {
-  let low = 0;
-  let high = length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (at(middle) < time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}

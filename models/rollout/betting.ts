@@ -81,3 +81,8 @@ export function widen(scale: Scale, sum: number, squares: number): Scale {
 export function scaleOf({ blocks, between, within }: Scale): number {
   return blocks === 0 ? 0 : Math.sqrt(Math.max(between, within) / blocks);
 }
+
+/** Bets on a block's sum of differences, in units of the scale that was known before it. */
+export function wager(bets: Bets, sum: number, scale: number): Bets {
+  return scale > 0 ? bet(bets, sum / scale) : bets;
+}

@@ -13,6 +13,12 @@ export interface Block {
   cell: number;
 }
 
+/**
+ * A block goes on over the next cells until it has so many rows: sums of fewer are skewed where a version is seldom wrong
+ * but then badly, and the first losses would come too late to be bet against.
+ */
+export const MIN_BLOCK_ROWS = 200;
+
 /** Plain data. */
 export interface BlockCut {
   readonly blockMs: number;

@@ -12,13 +12,12 @@
  * real flights equal versions are rolled back in less than 1 % of weeks, and one that is worse by .02 log loss after two
  * days (tests/models/rollout/flights.test.ts).
  */
-import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, scaleOf, WHOLE_STAKE, widen } from './betting.ts';
-import { blockOf, copyCut, settle, startCut } from './blocks.ts';
+import { bet, evidenceOf, NO_BETS, NO_SCALE, scaleOf, WHOLE_STAKE, wager, widen } from './betting.ts';
+import { blockOf, copyCut, MIN_BLOCK_ROWS, settle, startCut } from './blocks.ts';
 import { meanBounds } from './bounds.ts';
 import { guardSentence } from './guard-sentence.ts';
 import type { GuardCode, GuardRules, GuardState, GuardVerdict } from './guard-types.ts';
 import { lossNano, NANO } from './loss.ts';
-import { MIN_BLOCK_ROWS } from './sequential.ts';
 
 /** Requests after a promotion, scored by the new champion and by the one before it. */
 export interface GuardRows {
@@ -138,7 +137,6 @@ function judgeLoss(state: GuardState, { sums, rows }: Closed, end: number): Guar
   const { tolerance, maxBias } = state.rules;
   const lossScale = scaleOf(state.lossScale);
   const biasScale = scaleOf(state.biasScale);
-  const wager = (bets: Bets, sum: number, scale: number): Bets => (scale > 0 ? bet(bets, sum / scale) : bets);
   return decide(
     {
       ...state,

@@ -13,8 +13,8 @@
  */
 import type { Rollout } from '../../schemas/rollout.ts';
 import type { Estimate } from '../quality/types.ts';
-import { type Bets, bet, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, widen } from './betting.ts';
-import { type BlockCut, blockOf, copyCut, settle, startCut } from './blocks.ts';
+import { type Bets, evidenceOf, NO_BETS, NO_SCALE, type Scale, scaleOf, wager, widen } from './betting.ts';
+import { type BlockCut, blockOf, copyCut, MIN_BLOCK_ROWS, settle, startCut } from './blocks.ts';
 import { type BlockSums, meanBounds } from './bounds.ts';
 import { lossNano, NANO } from './loss.ts';
 import { figure, interval, many, opposite, percent, span } from './wording.ts';
@@ -29,12 +29,6 @@ export interface PairedRows {
 }
 
 export type ShadowRules = Rollout['shadow'];
-
-/**
- * A block goes on over the next cells until it has so many rows: sums of fewer are skewed where a version is seldom wrong
- * but then badly, and the first losses would come too late to be bet against.
- */
-export const MIN_BLOCK_ROWS = 200;
 
 export const SHADOW_CODES = ['watching', 'better', 'worse', 'too_small', 'time_limit'] as const;
 export type ShadowCode = (typeof SHADOW_CODES)[number];
@@ -140,14 +134,13 @@ function judged(state: ShadowState, gain: number, squares: number, rows: number,
   if (state.decided !== null) return state;
   if (end > limit) return { ...state, decided: { code: 'time_limit', at: limit } };
   const scale = scaleOf(state.scale);
-  const wager = (bets: Bets, sum: number): Bets => (scale > 0 ? bet(bets, sum / scale) : bets);
   const next = {
     ...state,
     scale: widen(state.scale, gain, squares),
     blocks: [...state.blocks, { rows, sum: gain, squares }],
-    better: wager(state.better, gain),
-    tooSmall: wager(state.tooSmall, rules.minGain * rows - gain),
-    worse: wager(state.worse, 0 - gain),
+    better: wager(state.better, gain, scale),
+    tooSmall: wager(state.tooSmall, rules.minGain * rows - gain, scale),
+    worse: wager(state.worse, 0 - gain, scale),
   };
   const bar = -Math.log(rules.alpha);
   const code: ShadowCode | null =

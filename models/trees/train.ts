@@ -9,7 +9,14 @@ import { sigmoid } from '../dense.ts';
 import { finish } from '../finish.ts';
 import { logLoss, metricsOf } from '../metrics.ts';
 import { createRandom } from '../random.ts';
-import { type EpochReport, splitByTime, type TrainControl, type Trained } from '../trainer.ts';
+import {
+  breathe,
+  type EpochReport,
+  logOdds,
+  splitByTime,
+  type TrainControl,
+  type Trained,
+} from '../trainer.ts';
 import { type Binned, binFeature, fitEdges } from './bins.ts';
 import type { Forest } from './forest.ts';
 import { addTree, createGrower, type Tree } from './grow.ts';
@@ -110,18 +117,6 @@ export async function trainTrees(
     backend: 'typescript',
     engineDifference: null,
   };
-}
-
-async function breathe(control: TrainControl): Promise<void> {
-  await control.pause?.();
-  control.signal?.throwIfAborted();
-}
-
-/** One row of each class more than there are, so that one class alone has finite odds. */
-function logOdds(labels: Uint8Array): number {
-  let positives = 0;
-  for (const label of labels) positives += label;
-  return Math.log((positives + 1) / (labels.length - positives + 1));
 }
 
 /**
