@@ -16,7 +16,7 @@ import { createRunLog, type RunLog } from './pipelines/log.ts';
 import { cronDue, type FiredAlert, pipelinesAt, runId } from './pipelines/starts.ts';
 import { isOver, isSettled, type PipelineRun, type Start, tell } from './pipelines/state.ts';
 import { jobsOf, type StepExecutor, workOn } from './pipelines/work.ts';
-import { guardChampion } from './rollout/rollout.ts';
+import { guardChampion } from './rollout/guard.ts';
 import { liveOn, type Stream } from './stream.ts';
 import type { Telemetry } from './telemetry.ts';
 

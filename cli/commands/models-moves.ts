@@ -6,6 +6,7 @@ import { createScorer } from '../../models/scorer.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { eventTimeFinished } from '../../streams/monitoring/progress.ts';
 import type { Platform } from '../../streams/platform.ts';
+import { lookAtGuard } from '../../streams/rollout/guard.ts';
 import {
   beforeOf,
   type Hand,
@@ -15,7 +16,7 @@ import {
   toChallenger,
   versionOf,
 } from '../../streams/rollout/moves.ts';
-import { lookAtGuard, lookAtShadow } from '../../streams/rollout/rollout.ts';
+import { lookAtShadow } from '../../streams/rollout/shadow.ts';
 import { type CommandContext, examples, type Runner } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { instant } from '../format.ts';

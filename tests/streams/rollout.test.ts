@@ -6,15 +6,11 @@ import { createScorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
 import { explain } from '../../streams/explain.ts';
+import { gateCandidate } from '../../streams/rollout/gate.ts';
+import { guardChampion, lookAtGuard } from '../../streams/rollout/guard.ts';
 import type { RolloutDeps } from '../../streams/rollout/judged.ts';
 import { promote, registerVersion, retire, rollBack, toChallenger } from '../../streams/rollout/moves.ts';
-import {
-  decideShadow,
-  gateCandidate,
-  guardChampion,
-  lookAtGuard,
-  lookAtShadow,
-} from '../../streams/rollout/rollout.ts';
+import { decideShadow, lookAtShadow } from '../../streams/rollout/shadow.ts';
 import { artefactFor } from '../simulation/versions.ts';
 import { BEGIN, DAYS, type RolloutArchive, rolloutArchive } from './rollout-archive.ts';
 

@@ -1,4 +1,4 @@
-import { gateCandidate } from '../../rollout/rollout.ts';
+import { gateCandidate } from '../../rollout/gate.ts';
 import { dataSetsOf } from './dataset.ts';
 import { slicesOf } from './slices.ts';
 import { done, needed, refused, type StepWork } from './tools.ts';

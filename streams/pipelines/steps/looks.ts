@@ -1,5 +1,5 @@
-import { decideShadow } from '../../rollout/rollout.ts';
 import { firstScored } from '../../rollout/rows.ts';
+import { decideShadow } from '../../rollout/shadow.ts';
 import type { StepOutcome } from '../state.ts';
 import type { RegisterResult } from './register.ts';
 import { done, needed, refused, type StepContext, watching } from './tools.ts';
