@@ -4,6 +4,7 @@ import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { type Alert, alertSchema } from '../schemas/records/alert.ts';
 import { MillraceError } from '../schemas/refusal.ts';
+import { boundsOf } from '../streams/topic.ts';
 import { type Following, follow } from './follow.ts';
 import { openPorts, type Ports } from './ports.ts';
 
@@ -46,8 +47,7 @@ export async function subscribeAlerts(
   let deliverFrom: number;
   let codec: Codec<Alert>;
   try {
-    const admin = await ports.kafka.admin();
-    const [bounds] = await admin.offsets(topic).finally(() => admin.close());
+    const [bounds] = await boundsOf(ports.kafka, topic);
     next = bounds?.start ?? 0;
     deliverFrom = from === 'earliest' ? 0 : from === 'latest' ? (bounds?.end ?? 0) : from;
     codec = createCodec<Alert>(alertSchema, await ports.registry.register(`${topic}-value`, alertSchema));

@@ -5,6 +5,7 @@ import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
+import { boundsOf } from '../streams/topic.ts';
 import { type Following, follow } from './follow.ts';
 import { openPorts, type Ports } from './ports.ts';
 
@@ -152,8 +153,7 @@ async function firstPlaces(
   topic: string,
   from: Checkpoint | 'earliest' | 'latest',
 ): Promise<Place[]> {
-  const admin = await ports.kafka.admin();
-  const offsets = await admin.offsets(topic).finally(() => admin.close());
+  const offsets = await boundsOf(ports.kafka, topic);
   if (from === 'earliest')
     return offsets.map(({ start }) => ({ offset: start, mark: -1, deliverFrom: start }));
   if (from === 'latest') {

@@ -3,6 +3,7 @@ import { headers, topics } from '../../schemas/names.ts';
 import type { Alert } from '../../schemas/records/alert.ts';
 import { Checkpoint } from '../checkpoint.ts';
 import type { Codec } from '../codecs.ts';
+import { boundsOf, readTopic } from '../topic.ts';
 
 interface AlertLogDeps {
   readonly kafka: Kafka;
@@ -32,24 +33,15 @@ export class AlertLog {
 
   /** Reads what was appended since. Throws KafkaError. */
   async catchUp(): Promise<void> {
-    const admin = await this.#kafka.admin();
-    const [bounds] = await admin.offsets(this.#topic).finally(() => admin.close());
-    const { start, end } = bounds ?? { start: 0, end: 0 };
+    const [bounds = { start: 0, end: 0 }] = await boundsOf(this.#kafka, this.#topic);
     // Somebody deleted records by hand: what is left is what is known.
-    this.#next = Math.max(this.#next, start);
-    if (this.#next >= end) return;
-    const reader = await this.#kafka.reader([{ topic: this.#topic, partition: 0, position: this.#next }]);
-    try {
-      while (this.#next < end)
-        for (const { records } of await reader.poll(1_000))
-          for (const { offset, value } of records) {
-            if (offset >= end || offset < this.#next) continue;
-            this.#next = offset + 1;
-            if (value !== null) this.learn(this.#codec.decode(value), offset);
-          }
-    } finally {
-      await reader.close();
-    }
+    this.#next = Math.max(this.#next, bounds.start);
+    const see = ({ offset, value }: KafkaRecord): void => {
+      if (offset < this.#next) return;
+      this.#next = offset + 1;
+      if (value !== null) this.learn(this.#codec.decode(value), offset);
+    };
+    await readTopic(this.#kafka, this.#topic, [bounds], see, () => this.#next);
   }
 
   /** Every change, oldest first. */

@@ -2,7 +2,25 @@ import { gather, readBlocks } from '../../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import type { Project } from '../../schemas/project.ts';
 import { type ArchiveTable, type Mark, markKey, readMarks } from '../archive/tables.ts';
+import type { Codecs } from '../codecs.ts';
+import { boundsOf, readTopic } from '../topic.ts';
+
+/** What the books are kept of. */
+export interface Books {
+  readonly project: Project;
+  readonly kafka: Kafka;
+  readonly warehouse: Warehouse;
+  readonly codecs: Codecs;
+  /** Tells what ingest has worked (without it: what it has written last), and what views have taken (without it: nothing). */
+  readonly store?: OnlineStore;
+  /** What the archive keeps. */
+  readonly kept: readonly ArchiveTable[];
+  /** Told how many records were read. */
+  readonly tick: (records: number) => void;
+}
 
 /** A record of a raw topic. */
 export interface Place {
@@ -66,40 +84,10 @@ export class Tally {
   }
 }
 
-export type Bounds = ReadonlyArray<{ readonly start: number; readonly end: number }>;
-
-export async function boundsOf(kafka: Kafka, topic: string): Promise<Bounds> {
-  const admin = await kafka.admin();
-  return admin.offsets(topic).finally(() => admin.close());
-}
-
-/** Every record from `from` (the start, where absent) to the end as `bounds` tells it. */
-export async function readTopic(
-  kafka: Kafka,
-  topic: string,
-  bounds: Bounds,
-  see: (record: KafkaRecord) => void,
-  from: (partition: number) => number = () => 0,
-  tick: (records: number) => void = () => {},
-): Promise<void> {
-  const wanted = bounds.flatMap(({ start, end }, partition) => {
-    const position = Math.max(start, from(partition));
-    return position < end ? [{ topic, partition, position }] : [];
-  });
-  if (wanted.length === 0) return;
-  const open = new Set(wanted.map(({ partition }) => partition));
-  const reader = await kafka.reader(wanted);
-  try {
-    while (open.size > 0)
-      for (const { partition, records } of await reader.poll(1_000)) {
-        const end = bounds[partition]?.end ?? 0;
-        for (const record of records) if (record.offset < end) see(record);
-        tick(records.length);
-        if ((records.at(-1)?.offset ?? -1) >= end - 1) open.delete(partition);
-      }
-  } finally {
-    await reader.close();
-  }
+/** Partitions of a topic that the archive has not read to its end; none where it keeps no such topic. */
+export async function lagging({ kafka, warehouse, kept }: Books, topic: string): Promise<Set<number>> {
+  const table = kept.find((one) => one.topic === topic);
+  return table === undefined ? new Set() : unfinishedPartitions(kafka, warehouse, table);
 }
 
 /** Partitions of a topic of which the archive has records still to keep (clocks and repeats are none). */

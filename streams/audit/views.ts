@@ -6,7 +6,8 @@ import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../codecs.ts';
 import { isTorn } from '../features/life.ts';
-import { boundsOf, readTopic, Tally } from './books.ts';
+import { boundsOf, readTopic } from '../topic.ts';
+import { Tally } from './books.ts';
 
 /** What the state of a view took of its topic. Of all its partitions together. */
 export interface ViewAudit {

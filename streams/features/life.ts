@@ -6,6 +6,7 @@ import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { Telemetry } from '../telemetry.ts';
+import { startOf } from '../topic.ts';
 import type { HeldView } from './held-view.ts';
 
 /** Another owner is at the same view partition; its turn will end, or ours. */
@@ -46,7 +47,7 @@ export async function beginLife(
     if (meta.status === 'ready') return { bytes, meta };
   }
   const { project, store, telemetry } = deps;
-  const start = options.cutAt ?? (await startOf(deps.kafka, state));
+  const start = options.cutAt ?? (await startOf(deps.kafka, state.topic, state.partition));
   const ready = freshMeta(randomUUID(), start, start > 0);
   const clearing = encodeMeta({ ...ready, status: 'clearing' });
   telemetry.note('features', 'new state', { view: state.view.id, partition: state.partition, from: start });
@@ -95,10 +96,4 @@ export function isBuilding(bytes: Uint8Array | null): boolean {
 
 export function isTorn(bytes: Uint8Array): boolean {
   return bytes.byteLength === TORN.length && Buffer.from(bytes).toString() === TORN;
-}
-
-async function startOf(kafka: Kafka, { topic, partition }: HeldView): Promise<number> {
-  const admin = await kafka.admin();
-  const bounds = await admin.offsets(topic).finally(() => admin.close());
-  return bounds[partition]?.start ?? 0;
 }

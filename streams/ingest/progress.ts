@@ -11,6 +11,7 @@ import { textOf } from '../clock-record.ts';
 import type { Codec, Codecs } from '../codecs.ts';
 import { Contended, isTorn } from '../features/life.ts';
 import { readTails } from '../tail.ts';
+import { startOf } from '../topic.ts';
 
 /** Ingest's progress is gone from the online store and cannot be had back from the view topics. */
 export class ProgressLost extends MillraceError {
@@ -171,12 +172,6 @@ function sectionsOf(
 function sourceOffsetOf(record: KafkaRecord, codec: Codec<ValidatedEvent>): number {
   if (record.value !== null) return codec.decode(record.value).offset;
   return Number(textOf(record, headers.sourceOffset) ?? -1);
-}
-
-async function startOf(kafka: Kafka, topic: string, partition: number): Promise<number> {
-  const admin = await kafka.admin();
-  const bounds = await admin.offsets(topic).finally(() => admin.close());
-  return bounds[partition]?.start ?? 0;
 }
 
 function sourceOf(project: Project, topic: string): Source {

@@ -1,0 +1,87 @@
+import { tables, topics } from '../../schemas/names.ts';
+import type { Model } from '../../schemas/project.ts';
+import { boundsOf, readTopic } from '../topic.ts';
+import { type Books, Finding, type Found, lagging, Tally, tallyRows } from './books.ts';
+
+export interface ModelAudit {
+  readonly model: string;
+  /** Accepted events that ask. */
+  readonly requests: number;
+  /** Requests answered on the predictions topic; `refused` of them without a score. */
+  readonly predictions: number;
+  readonly refused: number;
+  readonly repeats: number;
+  readonly rows: number;
+  /** Requests that inference has not come to. */
+  readonly waiting: number;
+  readonly unarchived: number;
+  readonly missing: Found;
+  readonly missingRows: Found;
+  /** Several rows, or an answer that nobody asked for. */
+  readonly double: Found;
+}
+
+/**
+ * requests = predictions = rows.
+ *
+ * @param asked source offsets of the accepted events that ask the model.
+ */
+export async function auditModel(
+  books: Books,
+  model: Model,
+  asked: Tally,
+  partitions: number,
+): Promise<ModelAudit> {
+  const { project, kafka, warehouse, codecs, tick } = books;
+  const { prefix } = project;
+  const topic = topics.predictions(prefix, model.name);
+  const behind = await lagging(books, topic);
+  const answered = new Tally();
+  let repeats = 0;
+  let refused = 0;
+  const take = ({ value }: { value: Uint8Array | null }): void => {
+    if (value === null) return;
+    const { sourcePartition, sourceOffset, status } = codecs.predictions.decode(value);
+    if (answered.add(sourcePartition, sourceOffset) > 0) repeats += 1;
+    else if (status === 'refused') refused += 1;
+  };
+  await readTopic(kafka, topic, await boundsOf(kafka, topic), take, undefined, tick);
+  const stored = await tallyRows(warehouse, tables.predictions(prefix, model.name), '1');
+
+  let waiting = 0;
+  let unarchived = 0;
+  const [missing, missingRows, double] = [new Finding(), new Finding(), new Finding()];
+  for (let partition = 0; partition < partitions; partition++) {
+    const last = answered.last(partition);
+    const end = Math.max(asked.last(partition), last, stored.last(partition));
+    for (let offset = 0; offset <= end; offset++) {
+      const request = asked.of(partition, offset) > 0;
+      const answer = answered.of(partition, offset) > 0;
+      const kept = stored.of(partition, offset);
+      // An event that was accepted after its topic was read asks as well: only what lies behind is unasked.
+      const unasked = !request && (answer || kept > 0) && offset <= asked.last(partition);
+      if (unasked || kept > 1 || (request && kept === 1 && !answer && offset <= last)) {
+        double.add(partition, offset);
+      } else if (request && !answer && kept === 0) {
+        if (offset > last) waiting += 1;
+        else missing.add(partition, offset);
+      } else if (answer && kept === 0) {
+        if (behind.has(partition)) unarchived += 1;
+        else missingRows.add(partition, offset);
+      }
+    }
+  }
+  return {
+    model: model.name,
+    requests: asked.size,
+    predictions: answered.size,
+    refused,
+    repeats,
+    rows: stored.size,
+    waiting,
+    unarchived,
+    missing,
+    missingRows,
+    double,
+  };
+}
