@@ -1,6 +1,5 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type {
-  Consumer,
   Kafka,
   KafkaRecord,
   PartitionBatch,
@@ -12,22 +11,20 @@ import { groups } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import {
-  addClock,
-  endsWindow,
-  type LastClock,
-  noClocks,
-  readLastClocks,
-  type WaitingClocks,
-  writeClocks,
-} from './archive/clocks.ts';
-import {
-  type ArchiveTable,
-  archiveTables,
-  type Lineage,
-  type Mark,
-  markKey,
-  readMarks,
-} from './archive/tables.ts';
+  addRow,
+  type Batch,
+  dueAt,
+  dueOf,
+  empty,
+  emptyBatch,
+  type Held,
+  isNew,
+  resumeAt,
+  tokenOf,
+  waits,
+} from './archive/batch.ts';
+import { addClock, endsWindow, noClocks, readLastClocks, writeClocks } from './archive/clocks.ts';
+import { archiveTables, type Mark, readMarks } from './archive/tables.ts';
 import { readClock } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
 import { liveOn, type Stream } from './stream.ts';
@@ -50,39 +47,12 @@ const MAX_ROWS = 20_000;
 /** Of the records as they came; encoded rows are about as large. */
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_WAIT_MS = 500;
-/** What ends a window of monitoring waits this long for its neighbours of other partitions. */
-const URGENT_WAIT_MS = 10;
 const MAX_POLL_RECORDS = 10_000;
 /** A poll does not hear the signal to stop. */
 const LONGEST_POLL_MS = 200;
 const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
-
-interface Held extends TopicPartition {
-  readonly batch: Batch;
-  readonly mark: Mark;
-  /** Next offset of the archived topic. */
-  next: number;
-  /** Event time of the last clock; minus infinity before the first. */
-  clock: number;
-}
-
-/** Rows of one table that wait for their insert, of all its partitions that this process holds. */
-interface Batch {
-  readonly table: ArchiveTable;
-  readonly held: Held[];
-  /** Waiting in the table's encoder. */
-  rows: number;
-  bytes: number;
-  /** First and last offset of each partition in `rows`. */
-  ranges: Map<number, { first: number; last: number }>;
-  /** When the first of `rows` came, ms. */
-  since: number;
-  /** Repeats have moved a position that Kafka has not been told. */
-  moved: boolean;
-  clocks: WaitingClocks;
-}
 
 /**
  * Validated events, dead letters, predictions, those of the shadow, and alerts -> ClickHouse. The tables themselves
@@ -96,7 +66,11 @@ interface Batch {
  */
 export function createArchive(deps: ArchiveDeps): Stream {
   const { project, kafka, warehouse, codecs, clock, telemetry } = deps;
-  const { maxRows = MAX_ROWS, maxBytes = MAX_BYTES, maxWaitMs = MAX_WAIT_MS } = deps;
+  const limits = {
+    maxRows: deps.maxRows ?? MAX_ROWS,
+    maxBytes: deps.maxBytes ?? MAX_BYTES,
+    maxWaitMs: deps.maxWaitMs ?? MAX_WAIT_MS,
+  };
   const tables = new Map(archiveTables(project, codecs).map((table) => [table.topic, table]));
   const windows = project.models.map(({ monitoring }) => monitoring.every);
 
@@ -162,10 +136,7 @@ export function createArchive(deps: ArchiveDeps): Stream {
         const { lineage, row } = batch.table.decode(record, record.value);
         if (!isNew(one.mark, lineage)) continue;
         if (batch.rows === 0) batch.since = clock.now();
-        batch.table.add(row);
-        batch.rows += 1;
-        batch.bytes += record.value.byteLength;
-        widen(batch, record);
+        addRow(batch, row, record);
       }
       telemetry.lag('archive', topic, partition, highWatermark - one.next);
       return null;
@@ -210,7 +181,8 @@ export function createArchive(deps: ArchiveDeps): Stream {
         empty(batch);
       }
       batch.moved = false;
-      await report(consumer, offsets);
+      // Only for lag: nobody resumes from it, so a failure loses nothing.
+      await consumer.commit(offsets).catch(() => {});
     }
 
     /**
@@ -242,8 +214,7 @@ export function createArchive(deps: ArchiveDeps): Stream {
           }
           return;
         } catch (again) {
-          if (!(again instanceof MillraceError) || !again.retriable) throw again;
-          telemetry.failure('archive', again);
+          telemetry.failure('archive', mendable(again));
         }
       }
     }
@@ -274,24 +245,9 @@ export function createArchive(deps: ArchiveDeps): Stream {
       return failed;
     }
 
-    function dueAt({ rows, bytes, since, clocks }: Batch): number {
-      if (rows >= maxRows || bytes >= maxBytes) return 0;
-      const rowsAt = rows > 0 ? since + maxWaitMs : Number.POSITIVE_INFINITY;
-      const wait = clocks.urgent ? Math.min(URGENT_WAIT_MS, maxWaitMs) : maxWaitMs;
-      return clocks.list.length > 0 ? Math.min(rowsAt, clocks.since + wait) : rowsAt;
-    }
-
-    /** Clocks take all with them; a batch of repeats alone is only told to Kafka. */
-    function dueOf(now: number): readonly Batch[] {
-      const due = batches.filter((batch) => dueAt(batch) <= now || (batch.moved && !waits(batch)));
-      return due.some(({ clocks }) => clocks.list.length > 0)
-        ? batches.filter((batch) => waits(batch) || batch.moved)
-        : due;
-    }
-
     try {
       while (!signal.aborted) {
-        const next = Math.min(...batches.map(dueAt), clock.now() + LONGEST_POLL_MS);
+        const next = Math.min(...batches.map((batch) => dueAt(batch, limits)), clock.now() + LONGEST_POLL_MS);
         const poll = await consumer.poll(Math.max(0, next - clock.now()));
         for (const { topic, partition, start } of poll.cut) {
           const one = held.get(`${topic}:${partition}`);
@@ -310,7 +266,7 @@ export function createArchive(deps: ArchiveDeps): Stream {
         for (const batch of poll.batches) records += batch.records.length;
         await takeAll(poll.batches);
         if (records > 0) telemetry.step('archive', 'decode', performance.now() - started, records);
-        const due = dueOf(clock.now());
+        const due = dueOf(batches, limits, clock.now());
         if (due.length === 0 || (await flushAll(due)).length === 0) healthy();
       }
       // Drained; what fails now is still in the topics, and the tables say so.
@@ -326,68 +282,8 @@ export function createArchive(deps: ArchiveDeps): Stream {
   };
 }
 
-function emptyBatch(table: ArchiveTable): Batch {
-  // Rows of an assignment or a life before.
-  table.take();
-  return {
-    table,
-    held: [],
-    rows: 0,
-    bytes: 0,
-    ranges: new Map(),
-    since: 0,
-    moved: false,
-    clocks: noClocks(),
-  };
-}
-
-const waits = ({ rows, clocks }: Batch) => rows > 0 || clocks.list.length > 0;
-
-/** Offset to go on from. What is read twice is known by its lineage. */
-function resumeAt({ archived }: Mark, last: LastClock | undefined): number {
-  if (last === undefined) return archived + 1;
-  return last.open || last.offset > archived ? last.offset + 1 : archived + 1;
-}
-
 /** @throws what is a bug, or cannot be mended by waiting. */
 function mendable(error: unknown): MillraceError {
   if (!(error instanceof MillraceError) || !error.retriable) throw error;
   return error;
-}
-
-function empty(batch: Batch): void {
-  batch.table.take();
-  batch.rows = 0;
-  batch.bytes = 0;
-  batch.ranges = new Map();
-}
-
-/** False for a repeat; else the mark is raised: the first record of a lineage counts. */
-function isNew(mark: Mark, lineage: Lineage): boolean {
-  const key = markKey(lineage);
-  if (lineage.sourceOffset <= (mark.sources.get(key) ?? -1)) return false;
-  mark.sources.set(key, lineage.sourceOffset);
-  return true;
-}
-
-function widen(batch: Batch, { partition, offset }: KafkaRecord): void {
-  const range = batch.ranges.get(partition);
-  if (range === undefined) batch.ranges.set(partition, { first: offset, last: offset });
-  else range.last = offset;
-}
-
-/** The same token with other rows would drop them, so it names topic, every range, and the number of rows. */
-function tokenOf({ table, ranges, rows }: Batch): string {
-  const parts = [...ranges]
-    .sort(([a], [b]) => a - b)
-    .map(([partition, { first, last }]) => `${partition}:${first}-${last}`);
-  return `${table.topic} ${parts.join(' ')} (${rows})`;
-}
-
-/** Only for lag: nobody resumes from it, so a failure loses nothing. */
-async function report(
-  consumer: Consumer,
-  offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>,
-): Promise<void> {
-  await consumer.commit(offsets).catch(() => {});
 }
