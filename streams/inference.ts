@@ -8,8 +8,8 @@ import type { Model, Project } from '../schemas/project.ts';
 import type { Prediction } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { Checkpoint } from './checkpoint.ts';
-import { clockRecord } from './clock-record.ts';
 import type { Codecs } from './codecs.ts';
+import { answerRecords, positionsAfter } from './inference/answers.ts';
 import { Gate } from './inference/gate.ts';
 import {
   type Asked,
@@ -20,8 +20,8 @@ import {
   type ScoringModel,
   shadowId,
 } from './inference/predict.ts';
-import { RequestQueue, type Waiting } from './inference/requests.ts';
-import { NEXT_HEADER, OPEN_HEADER, readResumes } from './inference/resume.ts';
+import { type Ready, RequestQueue, takeReady, type Waiting } from './inference/requests.ts';
+import { readResumes } from './inference/resume.ts';
 import { SnapshotReader } from './inference/snapshot.ts';
 import { type Target, type Vector, VectorReader } from './inference/vector.ts';
 import { liveOn, type Stream } from './stream.ts';
@@ -60,7 +60,6 @@ const MAX_WAITING = 4_000;
 const LOOK_EVERY_MS = 2;
 const IDLE_POLL_MS = 200;
 
-type Ready = Waiting & { readonly queue: RequestQueue };
 type Request = NonNullable<Waiting['request']>;
 
 /**
@@ -144,29 +143,9 @@ export function createInference(deps: InferenceDeps): Stream {
       return false;
     }
 
-    /** Takes what may go, the earliest event of all partitions first, in order within each. */
-    function takeReady(held: readonly RequestQueue[]): { ready: Ready[]; blocked: boolean } {
-      const ready: Ready[] = [];
-      const open = held.filter(({ size }) => size > 0);
+    function take(held: readonly RequestQueue[]): { ready: Ready[]; blocked: boolean } {
       const now = clock.now();
-      let blocked = false;
-      while (open.length > 0 && ready.length < MAX_BATCH) {
-        let first = 0;
-        for (let i = 1; i < open.length; i += 1)
-          if ((open[i]?.head()?.time ?? 0) < (open[first]?.head()?.time ?? 0)) first = i;
-        const queue = open[first];
-        const waiting = queue?.head();
-        if (queue === undefined || waiting === undefined) break;
-        if (!mayGo(waiting, now)) {
-          blocked = true;
-          open.splice(first, 1);
-          continue;
-        }
-        queue.take();
-        ready.push(Object.assign(waiting, { queue }));
-        if (queue.size === 0) open.splice(first, 1);
-      }
-      return { ready, blocked };
+      return takeReady(held, MAX_BATCH, (waiting) => mayGo(waiting, now));
     }
 
     async function answer(ready: readonly Ready[]): Promise<void> {
@@ -213,7 +192,7 @@ export function createInference(deps: InferenceDeps): Stream {
       const ms = { readMs: readAt - started, scoreMs: scoredAt - scoringAt };
       const encode = (prediction: Prediction) => codecs.predictions.encode({ ...prediction, ...ms });
       const encoded = new Map(answered.map(({ item, prediction }) => [item, encode(prediction)]));
-      const records = outputs(ready, encoded);
+      const records = answerRecords(predictionsTopic, ready, encoded);
       const beside = shadowed.map(({ item, prediction }) => ({
         topic: shadowTopic,
         partition: item.queue.partition,
@@ -239,7 +218,7 @@ export function createInference(deps: InferenceDeps): Stream {
       const started = performance.now();
       await checkpoint.send(beside);
       await checkpoint.send(records);
-      checkpoint.report(consumer, positions(ready), clock.now());
+      checkpoint.report(consumer, positionsAfter(validatedTopic, ready), clock.now());
       telemetry.step(name, 'send', performance.now() - started, requests);
     }
 
@@ -260,48 +239,6 @@ export function createInference(deps: InferenceDeps): Stream {
       for (const { view, ageMs } of reads) telemetry.featureAge(view, ageMs);
       if (reason !== null) telemetry.refused(name, reason, 1);
       if (score !== null) telemetry.score(model.name, score);
-    }
-
-    function outputs(ready: readonly Ready[], encoded: ReadonlyMap<Ready, Uint8Array>): OutgoingRecord[] {
-      const records: OutgoingRecord[] = [];
-      const lastOf = new Map<RequestQueue, number>();
-      const nextOf = new Map<RequestQueue, number>();
-      for (const item of ready) {
-        const { queue, clock: mark, request } = item;
-        nextOf.set(queue, item.offset + 1);
-        if (mark === null && request === null) continue;
-        lastOf.set(queue, records.length);
-        const value = encoded.get(item) ?? null;
-        const { partition } = queue;
-        if (mark !== null) records.push(clockRecord(predictionsTopic, partition, mark));
-        else
-          records.push({
-            topic: predictionsTopic,
-            partition,
-            key: Buffer.from(request?.event.id ?? ''),
-            value,
-          });
-      }
-      for (const [queue, index] of lastOf) {
-        const last = records[index];
-        if (last === undefined) continue;
-        const next = {
-          [NEXT_HEADER]: String(nextOf.get(queue)),
-          ...(openAfter(ready, queue) ? { [OPEN_HEADER]: '1' } : {}),
-        };
-        records[index] = { ...last, headers: { ...last.headers, ...next } };
-      }
-      return records;
-    }
-
-    function positions(ready: readonly Ready[]): Array<TopicPartition & { offset: number }> {
-      const next = new Map<RequestQueue, number>();
-      for (const { queue, offset } of ready) next.set(queue, offset + 1);
-      return [...next].map(([queue, offset]) => ({
-        topic: validatedTopic,
-        partition: queue.partition,
-        offset,
-      }));
     }
 
     /** Records wait here only up to a bound; past it, fetching waits too. */
@@ -328,10 +265,10 @@ export function createInference(deps: InferenceDeps): Stream {
           queues.get(batch.partition)?.add(batch, codec, targetsOf);
         }
         for (let more = true; more; ) {
-          let taken = takeReady(held);
+          let taken = take(held);
           if (taken.blocked && taken.ready.length < MAX_BATCH / 2) {
             await gate.look();
-            const again = takeReady(held);
+            const again = take(held);
             taken = { ready: [...taken.ready, ...again.ready], blocked: again.blocked };
           }
           if (taken.ready.length > 0) await answer(taken.ready);
@@ -362,8 +299,3 @@ function mustBeExact(request: string, vector: Vector): void {
 }
 
 const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
-
-function openAfter(ready: readonly Ready[], queue: RequestQueue): boolean {
-  const last = ready.findLast((item) => item.queue === queue);
-  return last?.replayed ?? false;
-}

@@ -100,3 +100,34 @@ export class RequestQueue {
     }
   }
 }
+
+/** A record whose turn has come, and where it waited. */
+export type Ready = Waiting & { readonly queue: RequestQueue };
+
+/** Takes up to `most` that may go, the earliest event of all partitions first, in order within each. */
+export function takeReady(
+  queues: readonly RequestQueue[],
+  most: number,
+  mayGo: (head: Waiting) => boolean,
+): { ready: Ready[]; blocked: boolean } {
+  const ready: Ready[] = [];
+  const open = queues.filter(({ size }) => size > 0);
+  let blocked = false;
+  while (open.length > 0 && ready.length < most) {
+    let first = 0;
+    for (let i = 1; i < open.length; i += 1)
+      if ((open[i]?.head()?.time ?? 0) < (open[first]?.head()?.time ?? 0)) first = i;
+    const queue = open[first];
+    const waiting = queue?.head();
+    if (queue === undefined || waiting === undefined) break;
+    if (!mayGo(waiting)) {
+      blocked = true;
+      open.splice(first, 1);
+      continue;
+    }
+    queue.take();
+    ready.push(Object.assign(waiting, { queue }));
+    if (queue.size === 0) open.splice(first, 1);
+  }
+  return { ready, blocked };
+}
