@@ -57,7 +57,7 @@ function reading(parts: InputParts, code: InputCode): Integer {
 }
 
 /** The compiled input: conditions first, so that what does not count costs nothing more. */
-export function evaluateInput(parts: InputParts, code: InputCode): Integer {
+function evaluateInput(parts: InputParts, code: InputCode): Integer {
   const read = reading(parts, code);
   const tests: Array<(event: EventRecord) => boolean> = [];
   const { events } = parts;

@@ -44,7 +44,7 @@ interface SchemaDef {
 const defOf = (schema: z.ZodType) => schema.def as unknown as SchemaDef;
 
 /** Keys that a block may have at a path of a schema. */
-export function keysAt(schema: z.ZodType, path: Path): string[] {
+function keysAt(schema: z.ZodType, path: Path): string[] {
   const def = defOf(schema);
   if (def.innerType !== undefined) return keysAt(def.innerType, path);
   if (def.options !== undefined) return [...new Set(def.options.flatMap((option) => keysAt(option, path)))];

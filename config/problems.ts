@@ -13,7 +13,7 @@ export interface Problem {
   readonly mend: string;
 }
 
-export function formatProblem(problem: Problem): string {
+function formatProblem(problem: Problem): string {
   return `${problem.file}:${problem.line}:${problem.column}: ${problem.message} ${problem.mend}`;
 }
 

@@ -10,7 +10,7 @@ export const ruleSchema = z
   })
   .describe('A check that every event must pass.');
 
-export const eventSchema = z
+const eventSchema = z
   .strictObject({
     required: z.array(fieldName).default([]).describe('Fields that may not be null in this type of event.'),
     rules: z
@@ -45,7 +45,7 @@ const mappingShape = {
     .describe('Path of each field; a field that is not listed has its own name as its path.'),
 };
 
-export const formatSchema = z
+const formatSchema = z
   .union([
     z.literal('avro'),
     z.strictObject({

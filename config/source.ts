@@ -13,7 +13,7 @@ import { compileAt, inside, type Reporter } from './reporter.ts';
 import type { RuleDeclaration, SourceDeclaration } from './source-declaration.ts';
 
 /** Names that every event has. */
-export const EVENT_NAMES = ['id', 'type', 'time'] as const;
+const EVENT_NAMES = ['id', 'type', 'time'] as const;
 
 /** What expressions over an event of a source may name. */
 export function scopeOf(fields: readonly Field[]): ScopeTypes {

@@ -6,7 +6,7 @@ const stretch = z
   .tuple([offset('Start, relative to the time of day of the request.'), offset('End.')])
   .describe('From and to, relative to this time of the day.');
 
-export const featureSchema = z
+const featureSchema = z
   .strictObject({
     name: name(
       'First part of the name. A window feature adds its window (`late_1h`), a periodic one its stretch (`late_near`).',

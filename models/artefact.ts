@@ -10,7 +10,7 @@ import { faultOfBody, type ModelBody } from './body.ts';
 import { bodySchema, readBody, writeBody } from './body-file.ts';
 import type { Calibration } from './calibration.ts';
 
-export const ARTEFACT_FORMAT = 'millrace-model/2';
+const ARTEFACT_FORMAT = 'millrace-model/2';
 
 export type ArtefactErrorCode = 'malformed' | 'unknown_format' | 'hash_mismatch';
 

@@ -6,7 +6,7 @@ export type Baseline =
   | { readonly kind: 'base-rate'; readonly rate: number }
   | { readonly kind: 'calendar'; readonly rate: number; readonly rates: readonly number[] };
 
-export const CALENDAR_CELLS = 24 * 7;
+const CALENDAR_CELLS = 24 * 7;
 
 /** The share of positives, as a probability for everybody. */
 export function fitBaseRate(labels: Uint8Array): Baseline {

@@ -38,7 +38,7 @@ export interface LogisticSpec extends CommonSpec {
   readonly encoder: EncoderSpec;
 }
 
-export const defaultLogisticSpec: LogisticSpec = {
+const defaultLogisticSpec: LogisticSpec = {
   epochs: 100,
   l2: 0.0001,
   patience: 10,

@@ -75,7 +75,7 @@ export function spread(n: number, sum: number, squares: number): number {
 }
 
 /** The same where the sum of squares stands in two limbs. */
-export function spreadOfLimbs(n: number, sum: number, high: number, low: number): number {
+function spreadOfLimbs(n: number, sum: number, high: number, low: number): number {
   const squares = BigInt(high) * BigInt(LIMB) + BigInt(low);
   return Number(BigInt(n) * squares - BigInt(sum) * BigInt(sum));
 }

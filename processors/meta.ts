@@ -132,7 +132,7 @@ export interface ViewTopics {
  * heard of holds it at minus infinity (null). When all are idle it is the largest running maximum; of one
  * that a clock set, its watermark.
  */
-export function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
+function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
   let least: number | null = null;
   let allIdle = true;
   let largest: number | null = null;

@@ -17,10 +17,10 @@ import { addLast, addValue, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE,
  * u and s are the unsigned and signed integers of bytes.ts; `place` is the caller's (see segments.ts). A time after
  * the tile's start is seconds*2+1 where it is whole seconds, as most data is, else ms*2.
  */
-export const ALL_SINGLE = 0;
-export const ALL_MANY = 1;
-export const STATES = 2;
-export const ALL_EQUAL = 3;
+const ALL_SINGLE = 0;
+const ALL_MANY = 1;
+const STATES = 2;
+const ALL_EQUAL = 3;
 
 function packTime(after: number): number {
   return after % 1000 === 0 ? (after / 1000) * 2 + 1 : after * 2;

@@ -22,7 +22,7 @@ interface Group {
 }
 
 /** Starts of the days before, `k*every` back on a local clock; null where there is no such zone. */
-export function anchorsOf(time: number, every: number, times: number, zone: string | null): number[] | null {
+function anchorsOf(time: number, every: number, times: number, zone: string | null): number[] | null {
   const anchors: number[] = [];
   const clock = zone === null ? null : zoneClock(zone);
   if (zone !== null && clock === null) return null;

@@ -20,8 +20,8 @@ import { ByteWriter, CorruptState, cursor, UnknownStateFormat, wideSigned, wideU
  */
 export const ONE_TILE = 0x11;
 export const TILES = 0x21;
-export const COMPACTED = 0x31;
-export const COMPACTED_OPEN = 0x41;
+const COMPACTED = 0x31;
+const COMPACTED_OPEN = 0x41;
 
 /** Bytes of partial segments that a log may have beyond the size of its last compaction. */
 const ROOM = 512;

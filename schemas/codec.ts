@@ -8,7 +8,7 @@ import type { RefusalCode, Rejected } from './refusal.ts';
  * A record that cannot be decoded is answered as a value, never thrown.
  */
 
-export const WIRE_HEADER = 5;
+const WIRE_HEADER = 5;
 
 /** Why bytes are no record of ours: a refusal that can be told from any value by `instanceof`. */
 export class DecodeFailure implements Rejected {
@@ -70,7 +70,7 @@ export interface Codec<T> {
 let slab = Buffer.allocUnsafe(65_536);
 
 /** Value in wire format. Values are written into one shared slab, which grows, and copied out. */
-export function encodeWire(type: Type, id: number, value: unknown): Uint8Array {
+function encodeWire(type: Type, id: number, value: unknown): Uint8Array {
   let end = type.encode(value, slab, WIRE_HEADER);
   if (end < 0) {
     slab = Buffer.allocUnsafe(Math.max(slab.length * 2, slab.length - end + WIRE_HEADER));

@@ -6,7 +6,7 @@ import { createEventMapper } from './event-mapping.ts';
 import type { EventMapping, Source } from './project.ts';
 
 /** Kafka's own default for the largest record. V8 parses without recursion, so depth needs no bound of its own. */
-export const MAX_JSON_BYTES = 1_048_576;
+const MAX_JSON_BYTES = 1_048_576;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

@@ -12,18 +12,13 @@ export const RUNGS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, HOUR, 6 * HOUR, D
 export const RESOLUTIONS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, HOUR] as const;
 
 /** Most hops a window is cut into; bounds both the tiles kept and the error of the old edge. */
-export const MAX_HOPS = 100;
+const MAX_HOPS = 100;
 
 export const MAX_WINDOW = 100 * DAY;
 
 /** `time` rounded down to a multiple of `step` (also below zero). */
 export function floorTo(time: number, step: number): number {
   return Math.floor(time / step) * step;
-}
-
-/** `time` rounded up to a multiple of `step`. */
-export function ceilTo(time: number, step: number): number {
-  return Math.ceil(time / step) * step;
 }
 
 /**

@@ -17,13 +17,13 @@ export interface TableChange {
 const DEDUPLICATION_WINDOW = 10_000;
 
 /** A table says whose it is, so that removing one project cannot take a table of another with a longer name. */
-export const ownerOf = (prefix: string) => `millrace:${prefix} `;
+const ownerOf = (prefix: string) => `millrace:${prefix} `;
 
 function columnSql({ name, type, comment }: ColumnSpec): string {
   return `${quoteName(name)} ${type}${comment === '' ? '' : ` COMMENT ${quoteText(comment)}`}`;
 }
 
-export function createTableSql(table: TableSpec, prefix: string): string {
+function createTableSql(table: TableSpec, prefix: string): string {
   const parts = [...table.columns.map(columnSql), ...table.indexes];
   return [
     `CREATE TABLE IF NOT EXISTS ${quoteName(table.name)} (\n  ${parts.join(',\n  ')}\n)`,

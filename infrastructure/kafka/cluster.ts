@@ -251,7 +251,7 @@ export function kafkaError(error: unknown, what: string, otherwise: KafkaErrorCo
 }
 
 /** Kafka's error codes that Millrace tells apart; the others are told by number. */
-export const PROTOCOL_ERRORS: Readonly<Record<number, string>> = {
+const PROTOCOL_ERRORS: Readonly<Record<number, string>> = {
   1: 'OFFSET_OUT_OF_RANGE',
   2: 'CORRUPT_MESSAGE',
   3: 'UNKNOWN_TOPIC_OR_PARTITION',

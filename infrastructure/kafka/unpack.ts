@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
 /** What a compressed record batch may unfold to. */
-export const MAX_UNPACKED_BYTES = 67_108_864;
+const MAX_UNPACKED_BYTES = 67_108_864;
 
 export const CODECS: Readonly<Record<number, { name: string; unpack: (packed: Buffer) => Buffer }>> = {
   1: { name: 'gzip', unpack: (packed) => gunzipSync(packed, { maxOutputLength: MAX_UNPACKED_BYTES }) },

@@ -2,11 +2,11 @@ import { StoreError } from './errors.ts';
 import type { Commit } from './port.ts';
 
 /** A function call blocks every reader of the server: the caller cuts its work to these. */
-export const MAX_COMMIT_KEYS = 500;
-export const MAX_COMMIT_BYTES = 512 * 1024;
+const MAX_COMMIT_KEYS = 500;
+const MAX_COMMIT_BYTES = 512 * 1024;
 
 /** Everything up to and including the closing brace: equal for keys of one slot. */
-export function slotTag(key: string): string {
+function slotTag(key: string): string {
   const open = key.indexOf('{');
   const close = open < 0 ? -1 : key.indexOf('}', open + 1);
   if (close <= open + 1) {
@@ -16,7 +16,7 @@ export function slotTag(key: string): string {
 }
 
 /** Keys of one atomic step must share the part up to the closing brace (one Redis Cluster slot). */
-export function checkSlot(tag: string, key: string): void {
+function checkSlot(tag: string, key: string): void {
   if (!key.startsWith(tag)) {
     throw new StoreError(
       'bad_request',

@@ -2,7 +2,7 @@ import type { AlertRule } from '../../schemas/alert.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 
 /** Whether a rule looks at a measure. */
-export const isOf = (rule: AlertRule, { kind, statistic }: Measure): boolean =>
+const isOf = (rule: AlertRule, { kind, statistic }: Measure): boolean =>
   rule.kind === kind && (rule.statistics.length === 0 || rule.statistics.includes(statistic));
 
 /** One window of one alert: all measures of it, by statistic and version. */

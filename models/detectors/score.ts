@@ -107,7 +107,7 @@ export function scoreDetectors({ seed, series, progress }: ScoreOptions): Detect
 }
 
 /** Places of the drifts that a fresh detector tells of. */
-export function alarmsOf(name: DetectorName, values: Float64Array): number[] {
+function alarmsOf(name: DetectorName, values: Float64Array): number[] {
   const detector = DETECTORS[name].create();
   const alarms: number[] = [];
   values.forEach((value, i) => {

@@ -21,14 +21,14 @@ export function nextUp(value: number): number {
 }
 
 /** Element floor(level * n) of sorted values: what ClickHouse's quantilesExact answers. */
-export function quantilesOf(sorted: Float64Array): number[] {
+function quantilesOf(sorted: Float64Array): number[] {
   return sorted.length === 0
     ? []
     : LEVELS.map((level) => sorted[Math.min(sorted.length - 1, Math.floor(level * sorted.length))] as number);
 }
 
 /** Larger values count as missing, as infinite ones do: their squares could not be added up. */
-export const MAX_MAGNITUDE = 1e100;
+const MAX_MAGNITUDE = 1e100;
 
 export const isPresent = (value: number): boolean => Math.abs(value) <= MAX_MAGNITUDE;
 

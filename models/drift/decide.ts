@@ -4,9 +4,9 @@ import { benjaminiHochberg } from './significance.ts';
 import type { Comparison, DriftFeature, DriftInput, DriftReason, DriftRule, DriftVerdict } from './types.ts';
 
 /** Least move of the share of missing values that is worth an alert. */
-export const MIN_MISSING = 0.05;
+const MIN_MISSING = 0.05;
 /** Least rise of the share of values never seen before. */
-export const MIN_UNSEEN = 0.01;
+const MIN_UNSEEN = 0.01;
 
 /** What may speak for a feature, and its part of the budget of false alarms. */
 const PARTS = { values: 1 / 2, missing: 1 / 4, new_categories: 1 / 4 } as const;

@@ -4,7 +4,7 @@
  * A share below this counts as this in the PSI, which would be infinite for an empty group: so that one group that
  * empties or appears adds at most share * ln(share / 1e-4).
  */
-export const PSI_FLOOR = 1e-4;
+const PSI_FLOOR = 1e-4;
 
 const sumOf = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);
 

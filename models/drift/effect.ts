@@ -67,7 +67,7 @@ export function quietOf(
 }
 
 /** The same from comparisons made earlier: of ticks at which the column did not fire. */
-export function quietFrom(comparisons: readonly Comparison[], statistic: DriftStatistic): Quiet {
+function quietFrom(comparisons: readonly Comparison[], statistic: DriftStatistic): Quiet {
   return {
     nullEffects: comparisons.flatMap((one) => effectOf(one, statistic) ?? []),
     nullMissing: comparisons.flatMap(({ missing }) => (missing === null ? [] : Math.abs(missing.difference))),

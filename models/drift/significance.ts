@@ -4,7 +4,7 @@ import type { ChiSquared, TwoProportions } from './types.ts';
 /** Tests that two samples of independent rows come from one distribution. */
 
 /** A cell whose expected rows are fewer in either sample is put together with the other small ones. Cochran (1954). */
-export const MIN_EXPECTED = 5;
+const MIN_EXPECTED = 5;
 
 /**
  * Chi-squared test that two samples share one distribution over categories. A category that neither sample holds is no

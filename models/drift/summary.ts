@@ -111,7 +111,7 @@ function mergeWords(a: CategorySummary, b: CategorySummary): CategorySummary {
 }
 
 /** Windows as one, from the start of the first to the end of the last. @throws RangeError for none. */
-export function mergeWindows(windows: readonly WindowSummary[]): WindowSummary {
+function mergeWindows(windows: readonly WindowSummary[]): WindowSummary {
   const [first, ...rest] = windows;
   if (first === undefined) throw new RangeError('There is no window to merge.');
   return rest.reduce((all, window) => {

@@ -29,8 +29,8 @@ export interface ImportedModel {
   readonly difference: number;
 }
 
-export const TOLERANCE = 1e-6;
-export const LEAST_EXAMPLES = 10;
+const TOLERANCE = 1e-6;
+const LEAST_EXAMPLES = 10;
 
 const TREES = ['TreeEnsembleClassifier', 'TreeEnsembleRegressor'];
 const LINEAR = ['Gemm', 'MatMul', 'Add', 'Relu'];

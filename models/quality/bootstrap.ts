@@ -125,7 +125,7 @@ function ends(sorted: Float64Array, confidence: number): [low: number, high: num
 }
 
 /** A Poisson count: by products of uniforms (Knuth) for a small mean, rounded normal for a large one. */
-export function poisson(mean: number, random: Random): number {
+function poisson(mean: number, random: Random): number {
   if (mean === 0) return 0;
   if (mean > 12) return Math.max(0, Math.round(mean + Math.sqrt(mean) * random.normal()));
   const limit = Math.exp(-mean);

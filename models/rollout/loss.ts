@@ -3,7 +3,7 @@
  * no more than 6.9 nats, and each loss is rounded once to a whole number of nano-nats: sums of whole numbers below 2^53
  * are exact, so the order in which rows of a block arrive changes no bit.
  */
-export const SCORE_CLIP = 0.001;
+const SCORE_CLIP = 0.001;
 export const NANO = 1e-9;
 
 /** Log loss of one request in nano-nats, a whole number. */

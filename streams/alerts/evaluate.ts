@@ -80,7 +80,7 @@ export async function evaluateAlerts(
  * Event time before a tick in which windows count: the longest row that a rule waits for and the window before it,
  * after the time that labels may take. Windows that have no answer for longer than that are forgotten.
  */
-export function lookback({ alerting, models }: Pick<Project, 'alerting' | 'models'>): number {
+function lookback({ alerting, models }: Pick<Project, 'alerting' | 'models'>): number {
   const windows =
     2 + Math.max(0, ...alerting.rules.map((rule) => Math.max(rule.forWindows, rule.resolveAfter)));
   const every = Math.max(...models.map(({ monitoring }) => monitoring.every), models.length === 0 ? DAY : 0);

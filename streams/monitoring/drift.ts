@@ -22,7 +22,7 @@ import { detailOf, measure } from './measures.ts';
 import type { WindowDeps } from './window.ts';
 
 /** Column of the label among those that are compared. */
-export const LABEL = 'label';
+const LABEL = 'label';
 /** Of the budget of false alarms; the rest is the features' and the score's. */
 const LABEL_BUDGET = 0.1;
 const MONTH = 30 * DAY;

@@ -14,7 +14,7 @@ import { detailOf, measure } from './measures.ts';
 import { labelledRows, type ScoredWindow, type SliceNames } from './window.ts';
 
 /** With this share of its labels a window counts as known: its estimate is held against it, its losses are watched. */
-export const SETTLED_COVERAGE = 0.98;
+const SETTLED_COVERAGE = 0.98;
 
 /** How long after its end a window waits for its labels, ms: the declared wait, and what they need to mature. */
 export function waitOf({ monitoring, label }: Pick<Model, 'monitoring' | 'label'>): number {

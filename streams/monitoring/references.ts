@@ -23,7 +23,7 @@ export interface ReferenceRows {
 }
 
 /** Most rows that a version leaves: cells and quiet windows do not need more. */
-export const MAX_REFERENCE_ROWS = 30_000;
+const MAX_REFERENCE_ROWS = 30_000;
 const ROWS_AN_INSERT = 10_000;
 const COLUMNS = ['version', 'artefact', 'request_id', 'request_time', 'layout', 'vector', 'score', 'label'];
 

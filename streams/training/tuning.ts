@@ -60,7 +60,7 @@ export class NothingTuned extends MillraceError {
 }
 
 /** What a tuning is of: whoever says the same again goes on with it. */
-export const tuningId = (model: Model, training: Pick<DataSet, 'hash'>, space: SearchSpace): string => {
+const tuningId = (model: Model, training: Pick<DataSet, 'hash'>, space: SearchSpace): string => {
   const { budget: _, trials: __, ...same } = space;
   const of = [model.name, model.trainer, training.hash, same];
   return `tune-${model.name}-${createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 12)}`;
