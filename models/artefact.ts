@@ -239,9 +239,3 @@ export function parseArtefact(bytes: Uint8Array, address: string): Artefact {
   if (fault !== null) throw new ArtefactError('malformed', `Model ${short}: ${fault}.`);
   return artefact;
 }
-
-/** @throws LayoutMismatch where the model did not learn from this layout. */
-export function checkLayout(artefact: Artefact, found: string): void {
-  const { model, layoutHash: expected } = artefact.manifest;
-  if (expected !== found) throw new LayoutMismatch(model, expected, found);
-}

@@ -4,7 +4,7 @@ import type { DecodedRecord } from '../processors/segment.ts';
 import { createCodec, DecodeFailure, type Codec as WireCodec } from '../schemas/codec.ts';
 import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
 import { createEventDecoder } from '../schemas/event-decoder.ts';
-import { rawSchema, validatedSchema } from '../schemas/event-schema.ts';
+import { createRawCodec, createValidatedCodec, rawSchema, validatedSchema } from '../schemas/event-schema.ts';
 import { createJsonEncoder } from '../schemas/json-event.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
@@ -92,13 +92,16 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
     const known = new Set(
       subjects.filter((entry) => entry.schema === schema).map(({ subject }) => ids.get(subject) ?? 0),
     );
-    return ours(createCodec<T>(schema, [...known][0] ?? 0), [...known], schema, kind);
+    const one = createCodec<T>(schema, [...known][0] ?? 0);
+    // The same schema may have another id under another subject; all of them are ours.
+    for (const id of known) if (id !== one.id) one.accept(id, schema);
+    return ours(one, kind);
   };
   const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
   const validated = new Map<string, Codec<ValidatedEvent>>();
   for (const source of project.sources) {
     const id = ids.get(`${topics.raw(project.prefix, source.name)}-value`) ?? 0;
-    const raw = createCodec<EventRecord>(rawSchema(source, project.prefix), id);
+    const raw = createRawCodec(source, project.prefix, id);
     raws.set(source.name, {
       decoder: rawDecoder(source, project.prefix, registry),
       encode:
@@ -107,11 +110,8 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
           : (event) => raw.encode(event),
     });
     const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
-    const schema = validatedSchema(source, project.prefix);
-    validated.set(
-      source.name,
-      ours(createCodec<ValidatedEvent>(schema, validatedId), [], schema, 'validated event'),
-    );
+    const own = createValidatedCodec(source, project.prefix, validatedId);
+    validated.set(source.name, ours(own, 'validated event'));
   }
   const of = <T>(map: ReadonlyMap<string, T>, source: string): T => {
     const found = map.get(source);
@@ -130,14 +130,8 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
   };
 }
 
-/** The same schema may have another id under another subject; all of them are ours. */
-function ours<T extends object>(
-  codec: WireCodec<T>,
-  ids: readonly number[],
-  schema: Schema,
-  kind: string,
-): Codec<T> {
-  for (const id of ids) if (id !== codec.id) codec.accept(id, schema);
+/** What stands on our own topics can be read, or it is a fault. */
+function ours<T extends object>(codec: WireCodec<T>, kind: string): Codec<T> {
   return {
     encode: (value) => codec.encode(value),
     decode(bytes) {
