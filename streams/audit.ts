@@ -11,6 +11,7 @@ import { auditView, type ViewAudit } from './audit/views.ts';
  *
  *   raw records = accepted + refused (late ones among them) = rows         clocks apart, for each source
  *   requests    = predictions (refused ones among them)     = rows         for each model
+ *   requests    = shadow answers                            = rows         for each version, while it shadows
  *   contributions = applied + refused                                      for each partition of a view
  *
  * What a stream has not come to is `waiting`, what stands in a topic that the archive has not read to its end

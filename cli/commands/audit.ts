@@ -38,6 +38,10 @@ export const registerAudit: Register = (program, run) => {
               output.line(
                 `${one.model}: ${count(one.requests)} requests, ${count(one.predictions)} predictions (${count(one.refused)} refused), ${count(one.repeats)} repeats; ${count(one.rows)} rows`,
               );
+            for (const one of result.models.flatMap(({ shadows }) => shadows))
+              output.line(
+                `${one.model} version ${one.version} in shadow: ${count(one.answers)} answers, ${count(one.repeats)} repeats; ${count(one.rows)} rows`,
+              );
             for (const one of result.views)
               output.line(
                 `${one.view}: ${count(one.contributions)} contributions = ${count(one.applied)} applied + ${count(one.refused)} refused (${count(one.repeats)} repeats and ${count(one.backfilled)} backfilled apart)`,

@@ -38,6 +38,15 @@ export function findingsOf({
     if (waiting > 0) open.push(`${waiting} requests wait for ${model}.`);
     if (unarchived > 0) open.push(`${unarchived} answers of ${model} wait for the archive.`);
   }
+  for (const { model, version, missing, missingRows, double, unarchived } of models.flatMap(
+    ({ shadows }) => shadows,
+  )) {
+    say(missing, `requests have no answer of version ${version} of ${model}, which shadowed`);
+    say(missingRows, `shadow answers of version ${version} of ${model} stand in the topic and in no table`);
+    say(double, `shadow answers of version ${version} of ${model} stand in several rows, or have no request`);
+    if (unarchived > 0)
+      open.push(`${unarchived} shadow answers of version ${version} of ${model} wait for the archive.`);
+  }
   for (const { view, contributions, applied, refused, letters, off, without, waiting } of views) {
     if (off.length > 0)
       wrong.push(

@@ -2,6 +2,7 @@ import { tables, topics } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
 import { boundsOf, readTopic } from '../topic.ts';
 import { type Books, Finding, type Found, lagging, Tally, tallyRows } from './books.ts';
+import { type ShadowAudit, ShadowBooks } from './shadows.ts';
 
 export interface ModelAudit {
   readonly model: string;
@@ -19,10 +20,12 @@ export interface ModelAudit {
   readonly missingRows: Found;
   /** Several rows, or an answer that nobody asked for. */
   readonly double: Found;
+  /** Versions that were scored beside, in their order. */
+  readonly shadows: readonly ShadowAudit[];
 }
 
 /**
- * requests = predictions = rows.
+ * requests = predictions = rows, and the same of each version that shadows.
  *
  * @param asked source offsets of the accepted events that ask the model.
  */
@@ -35,15 +38,22 @@ export async function auditModel(
   const { project, kafka, warehouse, codecs, tick } = books;
   const { prefix } = project;
   const topic = topics.predictions(prefix, model.name);
+  // Shadow answers come before the answers of their requests: read first, none is missed by what comes meanwhile.
+  const shadows = await ShadowBooks.read(books, model);
   const behind = await lagging(books, topic);
   const answered = new Tally();
   let repeats = 0;
   let refused = 0;
   const take = ({ value }: { value: Uint8Array | null }): void => {
     if (value === null) return;
-    const { sourcePartition, sourceOffset, status } = codecs.predictions.decode(value);
-    if (answered.add(sourcePartition, sourceOffset) > 0) repeats += 1;
-    else if (status === 'refused') refused += 1;
+    const prediction = codecs.predictions.decode(value);
+    const { sourcePartition, sourceOffset, status } = prediction;
+    if (answered.add(sourcePartition, sourceOffset) > 0) {
+      repeats += 1;
+      return;
+    }
+    if (status === 'refused') refused += 1;
+    shadows.see(prediction);
   };
   await readTopic(kafka, topic, await boundsOf(kafka, topic), take, undefined, tick);
   const stored = await tallyRows(warehouse, tables.predictions(prefix, model.name), '1');
@@ -83,5 +93,6 @@ export async function auditModel(
     missing,
     missingRows,
     double,
+    shadows: await shadows.close(asked, partitions),
   };
 }

@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryStore } from '../../infrastructure/memory/store.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
+import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { headers, tables, topics } from '../../schemas/names.ts';
 import { audit } from '../../streams/audit.ts';
 import { encodeProgress, progressKey } from '../../streams/ingest/progress.ts';
+import { registerVersion } from '../../streams/rollout/moves.ts';
 import { Archived, type Sent, wall } from './archived.ts';
 
 /** One raw record and what became of it: accepted (and asked the model), refused, a clock. */
@@ -146,4 +148,48 @@ describe('audit', () => {
       sources: [{ double: { count: 1, places: [{ offset: 3 }] } }],
     });
   });
+
+  it('follows what shadows as well: an answer that is missing, lies in no table, or that nobody asked for', async () => {
+    const shadowed = async (offsets: readonly number[]) => {
+      const one = await world(records);
+      const { kafka, codecs, project } = one.archived;
+      const registry = createModelRegistry({ kafka, codec: codecs.models, prefix: project.prefix });
+      for (const artefact of ['a', 'b'])
+        await registerVersion(
+          registry,
+          { model: 'late', artefact, location: artefact, layout: 'layout-1', as: 'challenger' },
+          { by: 'test', reason: 'test' },
+        );
+      await one.archived.send(
+        offsets.map((offset) => ({ kind: 'shadow', partition: 0, offset, note: `s${offset}`, version: 2 })),
+      );
+      await one.archive();
+      return one;
+    };
+    const whole = await shadowed([1, 2, 5]);
+    expect(await whole.check()).toMatchObject({
+      status: 'holds',
+      models: [{ shadows: [{ version: 2, answers: 3, repeats: 0, rows: 3, missing: { count: 0 } }] }],
+    });
+    await warehouse.command(
+      `DELETE FROM ${tables.shadow(whole.archived.project.prefix, 'late')} WHERE source_offset = 2`,
+    );
+    expect(await whole.check()).toMatchObject({
+      status: 'broken',
+      models: [{ shadows: [{ rows: 2, missingRows: { count: 1, places: [{ offset: 2 }] } }] }],
+    });
+    const begun = await shadowed([2, 5]);
+    expect(await begun.check(), 'what came before it shadowed is not missing').toMatchObject({
+      status: 'holds',
+    });
+    const gap = await shadowed([1, 5]);
+    expect((await gap.check()).findings).toEqual([
+      '1 requests have no answer of version 2 of late, which shadowed (raw 0:2).',
+    ]);
+    const unasked = await shadowed([1, 2, 3, 5]);
+    expect(await unasked.check()).toMatchObject({
+      status: 'broken',
+      models: [{ shadows: [{ double: { count: 1, places: [{ offset: 3 }] } }] }],
+    });
+  }, 60_000);
 });
