@@ -1,4 +1,6 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { parse, stringify } from 'yaml';
 import type { CommandContext } from '../../cli/command.ts';
 import { applyDeps, countChanges } from '../../cli/commands/apply.ts';
 import { historyOf } from '../../cli/commands/import.ts';
@@ -9,7 +11,7 @@ import { createOutput } from '../../cli/output.ts';
 import { openPlatform, openProject } from '../../cli/project.ts';
 import { currentStack, down, type StackAddresses, up } from '../../infrastructure/local/stack.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
-import type { Model, TrainerChoice } from '../../schemas/project.ts';
+import type { Model } from '../../schemas/project.ts';
 import { applyProject } from '../../streams/apply.ts';
 import { removeStack, stackDirectory } from '../stack-directory.ts';
 
@@ -19,13 +21,14 @@ export interface StageOptions {
   readonly keep: string | null;
   /** The directory that an earlier replay was told to keep, for its table alone. */
   readonly kept: string | null;
-  /** Of the January model. */
+  /** What learns, and from how many rows at most: the January model and the pipeline alike; null = as the pipeline says. */
   readonly trainer: string | null;
   readonly trainRows: number | null;
   readonly signal: AbortSignal;
 }
 
-export const PREFIX = 'weekly';
+const PREFIX = 'weekly';
+const PROJECT = 'project';
 
 /** A stack of its own, on free ports, and the flights project on it. What is opened is added to `closing`. */
 export async function openStage(options: StageOptions, closing: Closing[]): Promise<Stage> {
@@ -41,7 +44,9 @@ export async function openStage(options: StageOptions, closing: Closing[]): Prom
     closing.push(async () => {
       if (signal.aborted) await down({ dataDir: stackDir });
       else
-        output.note(`All of it runs on: MILLRACE_DATA=${root} ./millrace models --prefix ${PREFIX}, or down`);
+        output.note(
+          `All of it runs on: MILLRACE_DATA=${root} ./millrace --project ${join(root, PROJECT)} --prefix ${PREFIX} models; and down ends it`,
+        );
     });
   const stack = await started(stackDir, options, output);
   const context: CommandContext = {
@@ -60,7 +65,10 @@ export async function openStage(options: StageOptions, closing: Closing[]): Prom
       },
     },
     output,
-    project: join(environment.packageDirectory, 'config'),
+    project:
+      kept === null
+        ? ownProject(join(environment.packageDirectory, 'config'), root, options)
+        : join(root, PROJECT),
     prefix: PREFIX,
     signal,
   };
@@ -75,7 +83,7 @@ export async function openStage(options: StageOptions, closing: Closing[]): Prom
     const applying = output.progress('topics, schemas, tables');
     applying.done(countChanges(await applyProject(applyDeps(project, platform))));
   }
-  return { context, project, source, model: januaryOf(project, options), platform, file };
+  return { context, project, source, model: januaryOf(project), platform, file };
 }
 
 async function started(
@@ -96,21 +104,35 @@ async function started(
   return stack;
 }
 
-/**
- * The January model learns as the pipeline does, by the same trainer from as many rows, so that what the loop gains is
- * what learning again is worth.
- */
-function januaryOf(project: Stage['project'], { trainer, trainRows }: StageOptions): Model {
+/** The flights project in a directory of its own, whose pipelines learn as they are told here. */
+function ownProject(config: string, root: string, { trainer, trainRows }: StageOptions): string {
+  const directory = join(root, PROJECT);
+  cpSync(config, directory, { recursive: true });
+  const file = join(directory, 'pipelines.yaml');
+  const declared = parse(readFileSync(file, 'utf8')) as { pipelines: Array<{ steps: DeclaredStep[] }> };
+  for (const step of declared.pipelines.flatMap(({ steps }) => steps)) {
+    if (step.step === 'dataset' && trainRows !== null) step.with = { ...step.with, max_rows: trainRows };
+    if (step.step === 'train' && trainer !== null && step.trainer?.name !== trainer)
+      step.trainer = { name: trainer };
+  }
+  writeFileSync(file, stringify(declared));
+  return directory;
+}
+
+interface DeclaredStep {
+  step: string;
+  with?: Record<string, unknown>;
+  trainer?: { name: string };
+}
+
+/** The January model learns as the pipeline does, so that what the loop gains is what learning again is worth. */
+function januaryOf(project: Stage['project']): Model {
   const declared = modelOf(project, undefined);
   const steps = project.pipelines.find(({ model }) => model === declared.name)?.steps ?? [];
-  const own = steps.find(({ kind }) => kind === 'train')?.trainer ?? declared.trainer;
   const most = steps.find(({ kind }) => kind === 'dataset')?.with.max_rows;
-  const maxRows = trainRows ?? (typeof most === 'number' ? most : declared.sample.maxRows);
-  const chosen = trainer ?? own.name;
-  const known = [own, declared.trainer].find(({ name }) => name === chosen);
   return {
     ...declared,
-    trainer: known ?? { name: chosen as TrainerChoice['name'], parameters: {} },
-    sample: { ...declared.sample, maxRows },
+    trainer: steps.find(({ kind }) => kind === 'train')?.trainer ?? declared.trainer,
+    sample: { ...declared.sample, maxRows: typeof most === 'number' ? most : declared.sample.maxRows },
   };
 }

@@ -33,7 +33,8 @@ With --replay all flights go through a local stack of its own, with monitoring, 
   --replay       an hour or more on two cores; needs Java, and some 20 GB for a while
   --from TIME    the flights before it are history (default 2001-02-05, when January's four weeks are known)
   --to TIME      (default 2001-07-01)
-  --trainer T, --train-rows N   of the January model (default: as the pipeline learns)
+  --trainer T    of the January model and the pipeline (default: what the pipeline declares), as are
+  --train-rows N
   --keep DIR     leave the stack running, its data in DIR
   --kept DIR     only the table, of a replay that was kept there; --from and --to as it had them
   --json
