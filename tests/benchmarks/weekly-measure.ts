@@ -1,5 +1,5 @@
 import type { Scorer } from '../../models/scorer.ts';
-import { DAY, floorTo } from '../../schemas/time.ts';
+import { DAY, floorTo, HOUR } from '../../schemas/time.ts';
 import { figuresOf, PairedDays, WEEK } from './weekly-figures.ts';
 import type { Promotion } from './weekly-happened.ts';
 import { type LoggedDeps, type LoggedRows, readRows } from './weekly-logged.ts';
@@ -17,8 +17,8 @@ interface MeasureOptions extends LoggedDeps {
   readonly signal: AbortSignal;
 }
 
-/** Fewer flights say nothing of a week. */
-const MIN_ROWS = 100;
+/** A promotion takes effect some hours after midnight: the last week may lack as much. */
+const NEARLY = WEEK - 6 * HOUR;
 
 /** One pass over what was logged, a day at a time: of each flight no more is kept than two scores and a label. */
 export async function measureWeeks(
@@ -53,7 +53,8 @@ export async function measureWeeks(
     promotions: after.map(({ at, version, pairs }) => ({
       at,
       version,
-      nextWeek: pairs.rows < MIN_ROWS ? null : pairs.difference(),
+      // Days are what is drawn: a few of them say nothing of a week.
+      nextWeek: to - at < NEARLY || pairs.rows === 0 ? null : pairs.difference(),
     })),
   };
 }
