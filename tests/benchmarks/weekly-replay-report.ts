@@ -13,8 +13,8 @@ export function replayLines(report: ReplayReport): readonly string[] {
     '',
     'what the registry and the pipelines say',
     ...happened.map(
-      ({ at, kind, version, by, sentence }) =>
-        `  ${day(at)}  ${version === null ? kind : `v${version} ${kind}`}: ${sentence} (${by})`,
+      ({ at, kind, version, short, by, sentence }) =>
+        `  ${day(at)}  ${version === null ? short : `v${version} ${kind}`}: ${sentence} (${by})`,
     ),
   ];
 }
