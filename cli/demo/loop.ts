@@ -15,11 +15,12 @@ interface LoopDeps {
   readonly received: Received;
 }
 
+const milli = (name: string) => `toUnixTimestamp64Milli(${name})`;
+
 /** What the loop did, asked of ClickHouse, the registry and the receiver: nothing here is remembered from the run. */
 export async function tellLoop({ project, model, warehouse, log, received }: LoopDeps): Promise<LoopReport> {
   const { prefix } = project;
   const measures = quoteName(tables.measures(prefix));
-  const milli = (name: string) => `toUnixTimestamp64Milli(${name})`;
   const figures = await warehouse.query<{
     kind: string;
     statistic: string;
@@ -46,16 +47,6 @@ export async function tellLoop({ project, model, warehouse, log, received }: Loo
   const alerts = await warehouse.query<LoopReport['alerts'][number]>(
     `SELECT ${milli('tick')} AS tick, rule, severity, state, summary
      FROM ${quoteName(tables.alerts(prefix))} FINAL WHERE fired_at IS NOT NULL ORDER BY tick, fingerprint, change`,
-  );
-  const runs = await warehouse.query<Omit<LoopReport['runs'][number], 'steps'>>(
-    `SELECT id, pipeline, ${milli('event_time')} AS eventTime, cause, state, detail
-     FROM ${quoteName(tables.pipelineRuns(prefix))} FINAL ORDER BY eventTime, id`,
-  );
-  const steps = await warehouse.query<LoopReport['runs'][number]['steps'][number] & { run: string }>(
-    `SELECT run, step, argMax(state, attempt) AS state, max(attempt) AS attempts,
-       sum(ifNull(dateDiff('millisecond', started_at, finished_at), 0)) AS ms,
-       argMax(result, attempt) AS result, argMax(error, attempt) AS error, min(started_at) AS began
-     FROM ${quoteName(tables.pipelineSteps(prefix))} FINAL GROUP BY run, step ORDER BY run, began`,
   );
   const figure = (kind: string, statistic: string, day: number, version: number): Figure | null => {
     const found = figures.find(
@@ -87,10 +78,7 @@ export async function tellLoop({ project, model, warehouse, log, received }: Loo
       })),
     alerts,
     delivered: received,
-    runs: runs.map((run) => ({
-      ...run,
-      steps: steps.filter((step) => step.run === run.id).map(({ run: _, ...step }) => step),
-    })),
+    runs: await readRuns(warehouse, prefix),
     models: log
       .filter((change) => change.model === model.name)
       .map(({ version, state, at, by, reason, effectiveFrom }) => ({
@@ -102,4 +90,22 @@ export async function tellLoop({ project, model, warehouse, log, received }: Loo
         effectiveFrom,
       })),
   };
+}
+
+/** Runs of the pipelines with their steps, in the order of their event times. */
+export async function readRuns(warehouse: Warehouse, prefix: string): Promise<LoopReport['runs']> {
+  const runs = await warehouse.query<Omit<LoopReport['runs'][number], 'steps'>>(
+    `SELECT id, pipeline, ${milli('event_time')} AS eventTime, cause, state, detail
+     FROM ${quoteName(tables.pipelineRuns(prefix))} FINAL ORDER BY eventTime, id`,
+  );
+  const steps = await warehouse.query<LoopReport['runs'][number]['steps'][number] & { run: string }>(
+    `SELECT run, step, argMax(state, attempt) AS state, max(attempt) AS attempts,
+       sum(ifNull(dateDiff('millisecond', started_at, finished_at), 0)) AS ms,
+       argMax(result, attempt) AS result, argMax(error, attempt) AS error, min(started_at) AS began
+     FROM ${quoteName(tables.pipelineSteps(prefix))} FINAL GROUP BY run, step ORDER BY run, began`,
+  );
+  return runs.map((run) => ({
+    ...run,
+    steps: steps.filter((step) => step.run === run.id).map(({ run: _, ...step }) => step),
+  }));
 }

@@ -77,8 +77,8 @@ export async function play(stage: Stage): Promise<Played> {
   return { sent: unlimited.sent + paced.sent, planted, unlimited, watchedMs, paced, featureMs };
 }
 
-/** Wall time for which the replay stood at a tick. */
-function stopwatch() {
+/** Wall time for which the replay stood at a tick, ms. */
+export function stopwatch() {
   let since: number | null = null;
   let sum = 0;
   return {

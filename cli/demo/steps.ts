@@ -6,12 +6,11 @@ import { trainModel } from '../../streams/training/training.ts';
 import { bytes, count, day } from '../format.ts';
 import { trainingSteps } from '../training-progress.ts';
 import { codeVersion } from '../version.ts';
-import { HISTORY_TO } from './plan.ts';
 import { type RunningStreams, startInProcess, startProcesses } from './processes.ts';
 import type { Stage } from './stage.ts';
 
-/** History into the warehouse. */
-export async function load({ context, project, platform, source, file }: Stage) {
+/** History into the warehouse, every event before `to` (event time, epoch ms). */
+export async function load({ context, project, platform, source, file }: Stage, to: number) {
   const progress = context.output.progress('history', { unit: 'events' });
   const started = performance.now();
   await ensureTables(platform.warehouse, project);
@@ -21,7 +20,7 @@ export async function load({ context, project, platform, source, file }: Stage) 
     source,
     file,
     from: null,
-    to: HISTORY_TO,
+    to,
     now: Date.now(),
     signal: context.signal,
     progress: ({ events, of }) => {
@@ -34,7 +33,7 @@ export async function load({ context, project, platform, source, file }: Stage) 
 }
 
 /** The online state as of the end of history. */
-export async function build({ context, project, platform }: Stage) {
+export async function build({ context, project, platform }: Stage, to: number) {
   const progress = context.output.progress('features', { total: 1_000 });
   const started = performance.now();
   const report = await backfillState({
@@ -43,25 +42,28 @@ export async function build({ context, project, platform }: Stage) {
     store: platform.store,
     kafka: platform.kafka,
     codecs: await platform.codecs(),
-    to: HISTORY_TO,
+    to,
     signal: context.signal,
     progress: (done) => {
       if (done.step === 'write') progress.update(1_000, `writing ${done.view}`);
       else
         progress.update(
-          Math.floor((1_000 * (done.time - done.from)) / (HISTORY_TO - done.from)),
+          Math.floor((1_000 * (done.time - done.from)) / (to - done.from)),
           `${count(done.events)} events`,
         );
     },
   });
   const entities = report.views.reduce((sum, view) => sum + view.entities, 0);
   const size = report.views.reduce((sum, view) => sum + view.bytes, 0);
-  progress.done(`${count(entities)} entities as of ${day(HISTORY_TO)}, ${bytes(size)}`);
+  progress.done(`${count(entities)} entities as of ${day(to)}, ${bytes(size)}`);
   return { events: report.events, entities, ms: performance.now() - started };
 }
 
-/** The model, from history alone. */
-export async function learn({ context, project, platform, model }: Stage) {
+/** The model, from requests before `to` and what was known of them then, and champion at once. */
+export async function learn(
+  { context, project, platform, model }: Stage,
+  { from = null, to, by }: { readonly from?: number | null; readonly to: number; readonly by: string },
+) {
   const steps = trainingSteps(context.output);
   const { models: codec } = await platform.codecs();
   try {
@@ -71,11 +73,11 @@ export async function learn({ context, project, platform, model }: Stage) {
       warehouse: platform.warehouse,
       artefacts: platform.artefacts,
       registry: createModelRegistry({ kafka: platform.kafka, codec, prefix: project.prefix }),
-      from: null,
-      to: HISTORY_TO,
-      asOf: HISTORY_TO,
+      from,
+      to,
+      asOf: to,
       as: 'champion',
-      by: 'millrace demo',
+      by,
       codeVersion: codeVersion(context.environment.packageDirectory),
       now: Date.now,
       progress: steps.on,

@@ -38,9 +38,9 @@ export async function runDemo(given: CommandContext, options: { readonly embedde
     const context = deliveredTo(given, receiver);
     const stage = await prepare(context, options.embedded, closing);
     const { project, source, model, platform } = stage;
-    const imported = await load(stage);
-    const backfilled = await build(stage);
-    const trained = await learn(stage);
+    const imported = await load(stage, HISTORY_TO);
+    const backfilled = await build(stage, HISTORY_TO);
+    const trained = await learn(stage, { to: HISTORY_TO, by: 'millrace demo' });
     const streams = await startStreams(stage, options.embedded);
     closing.push(streams.stop);
     const measures = createMeasures(project, source, model, platform.warehouse);

@@ -1,5 +1,3 @@
-import { metricsOf } from '../../models/metrics.ts';
-import { createRandom } from '../../models/random.ts';
 import { judgeOffline } from '../../models/rollout/gate.ts';
 import { guardVerdict, observeGuard, startGuard } from '../../models/rollout/guard.ts';
 import { observeShadow, shadowVerdict, startShadow } from '../../models/rollout/sequential.ts';
@@ -7,39 +5,9 @@ import type { Scorer } from '../../models/scorer.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
 import type { DataSet } from '../../streams/training/dataset.ts';
+import { figuresOf, PairedDays, WEEK } from './weekly-figures.ts';
 import { fitScorer } from './weekly-fit.ts';
-
-/** A mean of paired differences with its 95 % interval, days drawn whole. */
-export interface Difference {
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-export interface Week {
-  /** Its Monday, epoch ms. */
-  readonly from: number;
-  readonly flights: number;
-  /** Served by the loop: whoever was champion at the request. */
-  readonly loop: { readonly logLoss: number; readonly calibrationError: number };
-  readonly january: { readonly logLoss: number; readonly calibrationError: number };
-  /** January's log loss - the loop's: what the loop gains. */
-  readonly gain: Difference;
-  readonly events: readonly string[];
-}
-
-export interface WeeklyReport {
-  readonly trainer: string;
-  readonly weeks: readonly Week[];
-  readonly all: { readonly loop: Week['loop']; readonly january: Week['january']; readonly gain: Difference };
-  readonly promotions: ReadonlyArray<{
-    readonly at: number;
-    readonly version: number;
-    readonly nextWeek: Difference | null;
-  }>;
-  readonly refusals: number;
-  readonly rollbacks: number;
-}
+import type { WeeklyReport } from './weekly-report.ts';
 
 interface Options {
   readonly project: Project;
@@ -60,7 +28,6 @@ interface Version {
   readonly learntTo: number;
 }
 
-const WEEK = 7 * DAY;
 const LATENCY = 2 * HOUR;
 /** The January model, and the loop's first, learn from these four weeks. */
 const FIRST = { from: Date.UTC(2001, 0, 8), to: Date.UTC(2001, 1, 5) };
@@ -177,14 +144,12 @@ export async function runWeeks({
   const [start, end] = [at(FIRST.to + WEEK), times.length];
   const judge = (from: number, to: number) => {
     const of = labels.subarray(from, to);
-    const figures = (scores: Float64Array) => {
-      const { logLoss, calibrationError } = metricsOf(scores, of);
-      return { logLoss, calibrationError };
-    };
     return {
-      loop: figures(served.slice(from, to)),
-      january: figures(scored(january, from, to).slice()),
-      gain: paired(scored(january, from, to), served.subarray(from, to), of, times.subarray(from, to)),
+      loop: figuresOf(served.slice(from, to), of),
+      january: figuresOf(scored(january, from, to).slice(), of),
+      gain: new PairedDays()
+        .add(scored(january, from, to), served.subarray(from, to), of, times.subarray(from, to))
+        .difference(),
     };
   };
   return {
@@ -199,47 +164,18 @@ export async function runWeeks({
       const nextWeek =
         next - first < 100
           ? null
-          : paired(
-              scored(after, first, next),
-              scored(before, first, next),
-              labels.subarray(first, next),
-              times.subarray(first, next),
-            );
+          : new PairedDays()
+              .add(
+                scored(after, first, next),
+                scored(before, first, next),
+                labels.subarray(first, next),
+                times.subarray(first, next),
+              )
+              .difference();
       return { at: time, version, nextWeek };
     }),
     refusals,
     rollbacks,
-  };
-}
-
-const loss = (score: number, label: number): number =>
-  -Math.log(Math.min(1 - 1e-6, Math.max(1e-6, label === 1 ? score : 1 - score)));
-
-/** Mean of loss(a) - loss(b), with a bootstrap of whole days: flights of one day err together. */
-function paired(a: Float64Array, b: Float64Array, labels: Uint8Array, times: Float64Array): Difference {
-  const days = new Map<number, { sum: number; rows: number }>();
-  for (let i = 0; i < labels.length; i += 1) {
-    const day = Math.floor((times[i] as number) / DAY);
-    const one = days.get(day) ?? { sum: 0, rows: 0 };
-    one.sum += loss(a[i] as number, labels[i] as number) - loss(b[i] as number, labels[i] as number);
-    one.rows += 1;
-    days.set(day, one);
-  }
-  const all = [...days.values()];
-  const random = createRandom(1);
-  const means = Float64Array.from({ length: 2_000 }, () => {
-    let [sum, rows] = [0, 0];
-    for (let i = 0; i < all.length; i += 1) {
-      const one = all[Math.floor(random.next() * all.length)];
-      sum += one?.sum ?? 0;
-      rows += one?.rows ?? 0;
-    }
-    return sum / rows;
-  }).sort();
-  return {
-    value: all.reduce((sum, one) => sum + one.sum, 0) / labels.length,
-    low: means[50] ?? 0,
-    high: means[1_949] ?? 0,
   };
 }
 

@@ -1,5 +1,32 @@
 import { table } from '../../cli/format.ts';
-import type { Difference, WeeklyReport } from './weekly-loop.ts';
+import type { Difference, Figures } from './weekly-figures.ts';
+
+export interface Week {
+  /** Where it begins, epoch ms. */
+  readonly from: number;
+  readonly flights: number;
+  /** Served by the loop: whoever was champion at the request. */
+  readonly loop: Figures;
+  readonly january: Figures;
+  /** January's log loss - the loop's: what the loop gains. */
+  readonly gain: Difference;
+  readonly events: readonly string[];
+}
+
+export interface WeeklyReport {
+  readonly trainer: string;
+  readonly weeks: readonly Week[];
+  readonly all: Pick<Week, 'loop' | 'january' | 'gain'>;
+  readonly promotions: ReadonlyArray<{
+    /** Event time of the first request, epoch ms. */
+    readonly at: number;
+    readonly version: number;
+    /** Log loss of the new version - that of the one before it, in the week after; null where too little is left of it. */
+    readonly nextWeek: Difference | null;
+  }>;
+  readonly refusals: number;
+  readonly rollbacks: number;
+}
 
 const interval = ({ value, low, high }: Difference) =>
   `${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
