@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { historyOf } from '../../infrastructure/registry/history.ts';
-import type { ModelVersion } from '../../schemas/records.ts';
+import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { DAY } from '../../schemas/time.ts';
 import { PairedDays } from './weekly-figures.ts';
 import { happenedTo, promotionsOf } from './weekly-happened.ts';

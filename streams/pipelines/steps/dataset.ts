@@ -35,8 +35,12 @@ export const datasetStep: StepWork = async (context) => {
   const { eventTime } = call.run;
   const { last, max_rows: maxRows } = call.step.step.with;
   const cut = eventTime - model.rollout.gate.testLast;
+  // The last so long, but nothing from before what the model declares: there its windows are not whole.
+  const earliest = model.training.from;
   const from =
-    typeof last === 'number' ? eventTime - last : (model.training.from ?? (await firstRequest(context)));
+    typeof last === 'number'
+      ? Math.max(eventTime - last, earliest ?? Number.NEGATIVE_INFINITY)
+      : (earliest ?? (await firstRequest(context)));
   if (from >= cut)
     throw new StepRefused(
       `From ${iso(from)} to ${iso(eventTime)} nothing is left to learn from, since the gate tests on the last ${days(model.rollout.gate.testLast)}: give the step a longer 'last', or the gate a shorter test_last.`,
