@@ -62,7 +62,17 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
   const rows = new Float64Array(place.size * width).fill(Number.NaN);
   const from = Math.min(...selections.map((selection) => selection.from));
   const to = Math.max(...selections.map((selection) => selection.to));
-  const reading = { project, model, warehouse, from, to, place, rows };
+  const sample = sampleOf(selections, labelled);
+  const reading = {
+    project,
+    model,
+    warehouse,
+    from,
+    to,
+    place,
+    rows,
+    ...(sample === null ? {} : { sample }),
+  };
   const logged = await readLogged(reading);
   options.progress?.({ step: 'logged', rows: logged.size });
   const kept = options.keep === true ? await readKept(reading, await basisOf(warehouse, project)) : NONE;
@@ -109,6 +119,17 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
         .digest('hex'),
     };
   });
+}
+
+/** The sample that holds those of all selections; null where one of them takes every request. */
+function sampleOf(
+  selections: readonly Selection[],
+  labelled: ReadonlyArray<{ readonly chance: number | null }>,
+): { readonly seed: number; readonly most: number } | null {
+  const [seed, ...others] = new Set(selections.map(({ sample }) => sample?.seed ?? null));
+  const chances = labelled.map(({ chance }) => chance ?? Number.POSITIVE_INFINITY);
+  const most = Math.max(...chances);
+  return seed == null || others.length > 0 || !Number.isFinite(most) ? null : { seed, most };
 }
 
 /** Request times by place. */

@@ -28,7 +28,12 @@ export interface Labelled {
   readonly times: Float64Array;
   readonly labels: Uint8Array;
   readonly cells: Int16Array;
+  /** Of a sample: the largest `chanceSql` of a request in it, so that other tables can be asked for these alone; null = all. */
+  readonly chance: number | null;
 }
+
+/** SQL for where a request stands in a seeded order of all of them: a sample takes the first. */
+export const chanceSql = (id: string, seed: number) => `toFloat64(cityHash64(${id}, ${seed}))`;
 
 interface LabelDeps {
   readonly project: Project;
@@ -58,6 +63,7 @@ export function labelledQuery(
     sample === null ? '' : ` ORDER BY cityHash64(r.id, ${sample.seed}), r.id LIMIT ${sample.maxRows}`;
   return [
     `SELECT * FROM (SELECT r.id AS id, toFloat64(toUnixTimestamp64Milli(r.at)) AS at, r.zone AS zone,`,
+    `${sample === null ? '0.' : chanceSql('r.id', sample.seed)} AS chance,`,
     `toFloat64(toUnixTimestamp64Milli(l.at)) AS label_at${fields.map((_, i) => `, l.f${i} AS f${i}`).join('')} FROM`,
     `(SELECT id, time AS at, ${zone === null ? "''" : `ifNull(${quoteName(zone)}, '')`} AS zone, ${requestKeys.join(', ')}`,
     `FROM ${quoteName(tables.events(project.prefix, request.source))} FINAL`,
@@ -84,20 +90,27 @@ export async function selectLabelled(
     const fields = source.fields.filter(({ name }) => asked.has(name));
     const query = labelledQuery(project, model, selection, fields);
     const bytes = await retrying(async () => gather(await warehouse.stream(`${query} FORMAT Native`)));
-    const labelled = labelsOf(model, bytes, fields, recorder(source, asked));
-    if (asked.size === before) return { ...labelled, query };
+    const { chance, ...labelled } = labelsOf(model, bytes, fields, recorder(source, asked));
+    if (asked.size === before)
+      return { ...labelled, chance: selection.sample === null ? null : chance, query };
   }
 }
 
-function labelsOf(model: Model, bytes: Uint8Array, fields: readonly Field[], unread: object): Labelled {
+function labelsOf(
+  model: Model,
+  bytes: Uint8Array,
+  fields: readonly Field[],
+  unread: object,
+): Labelled & { readonly chance: number } {
   const cellOf = cells();
   const ids: string[] = [];
   const times: number[] = [];
   const labels: number[] = [];
   const cellsOf: number[] = [];
   let last = '';
+  let most = 0;
   for (const { rows, columns } of readBlocks(bytes)) {
-    const [id, at, zone, labelAt, ...values] = columns.map((column) => column.values);
+    const [id, at, zone, chance, labelAt, ...values] = columns.map((column) => column.values);
     for (let row = 0; row < rows; row += 1) {
       const requestId = String(id?.[row]);
       if (requestId === last) continue;
@@ -106,7 +119,7 @@ function labelsOf(model: Model, bytes: Uint8Array, fields: readonly Field[], unr
       event.type = model.label.eventType;
       event.time = Number(labelAt?.[row]);
       for (const [f, field] of fields.entries()) {
-        const isNull = columns[4 + f]?.nulls?.[row] === 1;
+        const isNull = columns[5 + f]?.nulls?.[row] === 1;
         const value = values[f]?.[row] ?? null;
         Object.defineProperty(event, field.name, {
           value: isNull ? null : field.type === 'bool' ? value === 1 : value,
@@ -116,6 +129,7 @@ function labelsOf(model: Model, bytes: Uint8Array, fields: readonly Field[], unr
       const told = model.label.evaluate(event as EventRecord);
       if (told === null) continue;
       const time = Number(at?.[row]);
+      most = Math.max(most, Number(chance?.[row]));
       ids.push(requestId);
       times.push(time);
       labels.push(told ? 1 : 0);
@@ -127,6 +141,7 @@ function labelsOf(model: Model, bytes: Uint8Array, fields: readonly Field[], unr
     times: Float64Array.from(times),
     labels: Uint8Array.from(labels),
     cells: Int16Array.from(cellsOf),
+    chance: most,
   };
 }
 

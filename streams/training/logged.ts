@@ -5,6 +5,7 @@ import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts'
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
+import { chanceSql } from './labels.ts';
 
 interface LoggedOptions {
   readonly project: Project;
@@ -17,6 +18,8 @@ interface LoggedOptions {
   readonly place: ReadonlyMap<string, number>;
   /** Vectors are written at their places. */
   readonly rows: Float64Array;
+  /** The wanted ones are a sample: those below `most` in the order of `chanceSql`. */
+  readonly sample?: { readonly seed: number; readonly most: number };
 }
 
 /**
@@ -50,10 +53,15 @@ async function readStored(
   const width = model.features.length;
   const filled = new Set<number>();
   const table = quoteName(from.table);
+  const { sample } = options;
+  const usable =
+    sample === undefined
+      ? from.usable
+      : `${from.usable} AND ${chanceSql('request_id', sample.seed)} <= toFloat64(${sample.most})`;
   const [bounds] = await warehouse.query<{ rows: number; first: number; last: number }>(
     `SELECT count() AS rows, min(toUnixTimestamp64Milli(request_time)) AS first,
       max(toUnixTimestamp64Milli(request_time)) AS last
-    FROM ${table} WHERE ${from.usable} AND request_time >= fromUnixTimestamp64Milli({from:Int64})
+    FROM ${table} WHERE ${usable} AND request_time >= fromUnixTimestamp64Milli({from:Int64})
       AND request_time < fromUnixTimestamp64Milli({to:Int64})`,
     { from: options.from, to: options.to },
   );
@@ -62,7 +70,7 @@ async function readStored(
   const days = Math.max(1, Math.floor((ROWS_A_READ * (bounds.last - bounds.first)) / DAY / bounds.rows));
   const step = days * DAY;
   for (let day = Math.floor(bounds.first / DAY) * DAY; day <= bounds.last; day += step) {
-    const sql = `SELECT request_id, vector FROM ${table} FINAL WHERE ${from.usable}
+    const sql = `SELECT request_id, vector FROM ${table} FINAL WHERE ${usable}
       AND request_time >= fromUnixTimestamp64Milli({from:Int64}) AND request_time < fromUnixTimestamp64Milli({to:Int64})
       FORMAT RowBinary`;
     const range = { from: Math.max(day, options.from), to: Math.min(day + step, options.to) };

@@ -225,6 +225,16 @@ describe('a data set', () => {
     expect(set?.backfilled).toBe((set?.ids.length ?? 0) - 1);
     expect(set?.rows[placeOf(full?.id)]).toBe(42);
     expect(set?.rows[placeOf(behind?.id)]).not.toBe(42);
+
+    const everyone = departures(TESTED, TESTED + 6 * HOUR, 1).map((event, source_offset) => ({
+      ...row(event, 0),
+      source_offset,
+    }));
+    await warehouse.insert(table, everyone, { token: 'everyone' });
+    const sample = (maxRows: number, seed: number) => ({ ...selection, sample: { maxRows, seed } });
+    for (const asked of [[sample(40, 1)], [sample(40, 1), sample(10, 1)], [sample(40, 1), sample(40, 2)]])
+      for (const some of await buildDataSets({ project, model, warehouse, selections: asked }))
+        expect(some.logged, 'all of a sample is found').toBe(some.ids.length);
     await warehouse.command(`TRUNCATE TABLE ${table}`);
   });
 });

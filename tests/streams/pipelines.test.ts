@@ -282,6 +282,20 @@ describe('pipelines', () => {
     });
   }, 60_000);
 
+  it('learn from nothing before what the model declares, however far back they look', async () => {
+    const declared = project.models[0]?.training.from ?? expect.fail('the flights say from when');
+    const far = { ...weekly, steps: [step('dataset', [], { with: { last: 365 * DAY, max_rows: 200 } })] };
+    await working({}, async (queue) => {
+      const { log } = openRunLog({ project, queue, warehouse, clock }, () => {});
+      await log.start({ id: 'far', pipeline: far, eventTime: TO, cause: 'by hand', tick: null });
+      const run = await until(async () => {
+        const found = await runIn(queue, 'far');
+        return found?.state === 'done' ? found : null;
+      });
+      expect(stepOf(run, 'dataset')?.result).toMatchObject({ training: { from: declared, rows: 200 } });
+    });
+  }, 60_000);
+
   it('hold a step to its time, give it back at the end, and end it when it is cancelled or lost', async () => {
     const told: string[] = [];
     const execute: StepExecutor = (call, signal) =>
