@@ -10,10 +10,10 @@ import type { Model } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
 import { importHistory } from '../../streams/history/import.ts';
 import { buildDataSets, type DataSet } from '../../streams/training/dataset.ts';
-import { runWeeks } from './weekly-loop.ts';
-import { JANUARY, replayWeeks } from './weekly-replay.ts';
-import { replayLines } from './weekly-replay-report.ts';
-import { weeklyLines } from './weekly-report.ts';
+import { runWeeks } from './weekly/loop.ts';
+import { JANUARY, replayWeeks } from './weekly/replay.ts';
+import { replayLines } from './weekly/replay-report.ts';
+import { weeklyLines } from './weekly/report.ts';
 
 const HELP = `What weekly retraining is worth: the flights from 8 January to 30 June 2001, week by week.
 

@@ -1,6 +1,6 @@
-import { metricsOf } from '../../models/metrics.ts';
-import { createRandom } from '../../models/random.ts';
-import { DAY } from '../../schemas/time.ts';
+import { metricsOf } from '../../../models/metrics.ts';
+import { createRandom } from '../../../models/random.ts';
+import { DAY } from '../../../schemas/time.ts';
 
 /** A mean of paired differences with its 95 % interval, days drawn whole. */
 export interface Difference {

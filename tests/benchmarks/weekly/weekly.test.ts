@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { historyOf } from '../../infrastructure/registry/history.ts';
-import type { ModelVersion } from '../../schemas/records/model-version.ts';
-import { DAY } from '../../schemas/time.ts';
-import { PairedDays } from './weekly-figures.ts';
-import { happenedTo, promotionsOf } from './weekly-happened.ts';
+import { historyOf } from '../../../infrastructure/registry/history.ts';
+import type { ModelVersion } from '../../../schemas/records/model-version.ts';
+import { DAY } from '../../../schemas/time.ts';
+import { PairedDays } from './figures.ts';
+import { happenedTo, promotionsOf } from './happened.ts';
 
 const MONDAY = Date.UTC(2001, 1, 12);
 

@@ -1,6 +1,6 @@
-import type { LoopReport } from '../../cli/loop-report.ts';
-import type { ModelHistory } from '../../infrastructure/registry/history.ts';
-import type { ModelVersion } from '../../schemas/records/model-version.ts';
+import type { LoopReport } from '../../../cli/loop-report.ts';
+import type { ModelHistory } from '../../../infrastructure/registry/history.ts';
+import type { ModelVersion } from '../../../schemas/records/model-version.ts';
 
 /** Something that befell a version, at the event time from which it holds. */
 export interface Happened {

@@ -1,13 +1,13 @@
-import { judgeOffline } from '../../models/rollout/gate.ts';
-import { guardVerdict, observeGuard, startGuard } from '../../models/rollout/guard.ts';
-import { observeShadow, shadowVerdict, startShadow } from '../../models/rollout/sequential.ts';
-import type { Scorer } from '../../models/scorer.ts';
-import type { Model, Project } from '../../schemas/project.ts';
-import { DAY, HOUR } from '../../schemas/time.ts';
-import type { DataSet } from '../../streams/training/dataset.ts';
-import { figuresOf, PairedDays, WEEK } from './weekly-figures.ts';
-import { fitScorer } from './weekly-fit.ts';
-import type { WeeklyReport } from './weekly-report.ts';
+import { judgeOffline } from '../../../models/rollout/gate.ts';
+import { guardVerdict, observeGuard, startGuard } from '../../../models/rollout/guard.ts';
+import { observeShadow, shadowVerdict, startShadow } from '../../../models/rollout/sequential.ts';
+import type { Scorer } from '../../../models/scorer.ts';
+import type { Model, Project } from '../../../schemas/project.ts';
+import { DAY, HOUR } from '../../../schemas/time.ts';
+import type { DataSet } from '../../../streams/training/dataset.ts';
+import { figuresOf, PairedDays, WEEK } from './figures.ts';
+import { fitScorer } from './fit.ts';
+import type { WeeklyReport } from './report.ts';
 
 interface Options {
   readonly project: Project;

@@ -1,6 +1,6 @@
-import { count, day, duration } from '../../cli/format.ts';
-import type { ReplayReport } from './weekly-replay.ts';
-import { weeklyLines } from './weekly-report.ts';
+import { count, day, duration } from '../../../cli/format.ts';
+import type { ReplayReport } from './replay.ts';
+import { weeklyLines } from './report.ts';
 
 export function replayLines(report: ReplayReport): readonly string[] {
   const { january, from, to, happened, replayed } = report;

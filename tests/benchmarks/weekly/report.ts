@@ -1,5 +1,5 @@
-import { table } from '../../cli/format.ts';
-import type { Difference, Figures } from './weekly-figures.ts';
+import { table } from '../../../cli/format.ts';
+import type { Difference, Figures } from './figures.ts';
 
 export interface Week {
   /** Where it begins, epoch ms. */

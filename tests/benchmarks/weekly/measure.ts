@@ -1,9 +1,9 @@
-import type { Scorer } from '../../models/scorer.ts';
-import { DAY, floorTo, HOUR } from '../../schemas/time.ts';
-import { figuresOf, PairedDays, WEEK } from './weekly-figures.ts';
-import type { Promotion } from './weekly-happened.ts';
-import { type LoggedDeps, type LoggedRows, readRows } from './weekly-logged.ts';
-import type { Week, WeeklyReport } from './weekly-report.ts';
+import type { Scorer } from '../../../models/scorer.ts';
+import { DAY, floorTo, HOUR } from '../../../schemas/time.ts';
+import { figuresOf, PairedDays, WEEK } from './figures.ts';
+import type { Promotion } from './happened.ts';
+import { type LoggedDeps, type LoggedRows, readRows } from './logged.ts';
+import type { Week, WeeklyReport } from './report.ts';
 
 interface MeasureOptions extends LoggedDeps {
   /** Request times, epoch ms: from <= time < to. Weeks begin at `from`. */

@@ -1,19 +1,19 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
-import type { CommandContext } from '../../cli/command.ts';
-import { applyDeps, countChanges } from '../../cli/commands/apply.ts';
-import { historyOf } from '../../cli/commands/import.ts';
-import { modelOf } from '../../cli/commands/predictions.ts';
-import type { Closing, Stage } from '../../cli/demo/stage.ts';
-import { readEnvironment } from '../../cli/environment.ts';
-import { createOutput } from '../../cli/output.ts';
-import { openPlatform, openProject } from '../../cli/project.ts';
-import { currentStack, down, type StackAddresses, up } from '../../infrastructure/local/stack.ts';
-import { openHistory } from '../../infrastructure/readers/open.ts';
-import type { Model } from '../../schemas/project.ts';
-import { applyProject } from '../../streams/apply.ts';
-import { removeStack, stackDirectory } from '../stack-directory.ts';
+import type { CommandContext } from '../../../cli/command.ts';
+import { applyDeps, countChanges } from '../../../cli/commands/apply.ts';
+import { historyOf } from '../../../cli/commands/import.ts';
+import { modelOf } from '../../../cli/commands/predictions.ts';
+import type { Closing, Stage } from '../../../cli/demo/stage.ts';
+import { readEnvironment } from '../../../cli/environment.ts';
+import { createOutput } from '../../../cli/output.ts';
+import { openPlatform, openProject } from '../../../cli/project.ts';
+import { currentStack, down, type StackAddresses, up } from '../../../infrastructure/local/stack.ts';
+import { openHistory } from '../../../infrastructure/readers/open.ts';
+import type { Model } from '../../../schemas/project.ts';
+import { applyProject } from '../../../streams/apply.ts';
+import { removeStack, stackDirectory } from '../../stack-directory.ts';
 
 export interface StageOptions {
   readonly json: boolean;
