@@ -8,15 +8,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadProject } from '../../config/load.ts';
 import { ensureTables, removeTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { inMemory } from '../../infrastructure/readers/events.ts';
-import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import type { Project } from '../../schemas/project.ts';
 import { applyProject, removeProject } from '../../streams/apply.ts';
 import { importHistory } from '../../streams/history/import.ts';
 import { type PipelineRun, parseRun, stepOf, tell } from '../../streams/pipelines/state.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
-import { trainModel } from '../../streams/training/training.ts';
 import { root } from '../architecture/sources.ts';
 import { testStack } from '../stack.ts';
+import { trainChampion } from '../trips/champion.ts';
 import { FIRED, TURN, trips, writeProject } from '../trips/project.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'millrace-pipelines-cli-'));
@@ -105,23 +104,7 @@ describe('steps that a scheduler of somebody else commands', () => {
   }, 60_000);
 
   it('says with its exit code whether it did its step, has to be asked again, or was asked too early', async () => {
-    const [model = expect.fail('no model')] = project.models;
-    const { kafka, warehouse, artefacts } = platform;
-    const { models: codec } = await platform.codecs();
-    await trainModel({
-      project,
-      model,
-      warehouse,
-      artefacts,
-      registry: createModelRegistry({ kafka, codec, prefix: project.prefix }),
-      from: null,
-      to: TURN,
-      asOf: TURN,
-      as: 'champion',
-      by: 'test',
-      codeVersion: 'test',
-      now: Date.now,
-    });
+    await trainChampion(project, platform);
     const run = await begin(FIRED);
     expect((await pipelines('step', 'train', '--run', run)).code, 'too early').toBe(2);
     const codes: Record<string, number> = {};

@@ -14,6 +14,7 @@ import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { isTold } from '../../models/alerting/deliveries.ts';
 import { tables } from '../../schemas/names.ts';
+import { STEP_KINDS } from '../../schemas/pipeline.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Alert } from '../../schemas/records/alert.ts';
 import { AlertLog } from '../../streams/alerts/log.ts';
@@ -25,11 +26,11 @@ import { createLoopLimit } from '../../streams/loop.ts';
 import { type PipelineRun, parseRun, stepOf } from '../../streams/pipelines/state.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
 import { replay } from '../../streams/replay.ts';
-import { trainModel } from '../../streams/training/training.ts';
 import { type TestServer, testServer } from '../infrastructure/redis/server.ts';
 import { testStack } from '../stack.ts';
+import { trainChampion } from '../trips/champion.ts';
 import { Processes } from '../trips/processes.ts';
-import { BEGIN, END, FIRED, STEPS, TURN, trips, writeProject } from '../trips/project.ts';
+import { END, FIRED, TURN, trips, writeProject } from '../trips/project.ts';
 import { type SlowLine, type Struck, slowLine, startClickHouse } from '../trips/servers.ts';
 
 const RUN = `retrain@${new Date(FIRED).toISOString().replace('.000Z', 'Z').replaceAll(':', '')}`;
@@ -124,30 +125,16 @@ describe('kill -9 of a worker in each step of a pipeline that an alert started',
 
   /** Topics, tables, the state as of `TURN`, and the first champion. */
   async function learnFromHistory(): Promise<void> {
-    const { kafka, store, warehouse, artefacts } = platform;
+    const { kafka, store, warehouse } = platform;
     const [source] = project.sources;
-    const [model] = project.models;
-    if (source === undefined || model === undefined) throw new Error('the project has a source and a model');
+    if (source === undefined) throw new Error('the project has a source');
     file = inMemory('trips', 'b'.repeat(64), trips(), true);
     await applyProject({ project, kafka, declared: [] });
     const codecs = await platform.codecs();
     await ensureTables(warehouse, project);
     await importHistory({ project, warehouse, source, file, from: null, to: TURN, now: Date.now() });
     await backfillState({ project, warehouse, store, kafka, codecs, to: TURN, whole: true });
-    await trainModel({
-      project,
-      model,
-      warehouse,
-      artefacts,
-      registry: createModelRegistry({ kafka, codec: codecs.models, prefix: project.prefix }),
-      from: BEGIN,
-      to: TURN,
-      asOf: TURN,
-      as: 'champion',
-      by: 'test',
-      codeVersion: 'test',
-      now: Date.now,
-    });
+    await trainChampion(project, platform);
   }
 
   const look = async (): Promise<PipelineRun | null> => {
@@ -170,7 +157,7 @@ describe('kill -9 of a worker in each step of a pipeline that an alert started',
   async function strikeAll(): Promise<readonly string[]> {
     const struck: string[] = [];
     const starting: Promise<unknown>[] = [];
-    for (const step of STEPS) {
+    for (const step of STEP_KINDS) {
       // The next step may begin at once, at the other worker: nothing is waited for here.
       if (await strike(step)) {
         struck.push(step);
@@ -219,13 +206,13 @@ describe('kill -9 of a worker in each step of a pipeline that an alert started',
 
   it('resumes, registers one model, promotes it, and tells each change of an alert once', async () => {
     const [struck, replayed] = await Promise.all([strikeAll(), replayTrips()]);
-    expect(struck, 'each step was in hand when its worker died').toEqual(STEPS);
+    expect(struck, 'each step was in hand when its worker died').toEqual(STEP_KINDS);
     expect(replayed.complete).toBe(true);
 
     const run = await look();
     expect(run?.cause).toMatch(/^alert /);
     expect(run?.steps.map(({ step, state, error }) => [step.name, state, error])).toEqual(
-      STEPS.map((name) => [name, 'done', '']),
+      STEP_KINDS.map((name) => [name, 'done', '']),
     );
     for (const { step, attempt } of run?.steps ?? []) expect(attempt, step.name).toBeGreaterThan(1);
 

@@ -12,7 +12,7 @@ import { HOUR, MINUTE, SECOND } from '../../schemas/time.ts';
  *          history, imported    | replayed ...
  *                               TURN        FIRED: the day's first windows have labels
  */
-export const BEGIN = Date.UTC(2026, 0, 1);
+const BEGIN = Date.UTC(2026, 0, 1);
 export const TURN = BEGIN + 12 * HOUR;
 export const FIRED = TURN + 3 * HOUR;
 export const END = BEGIN + 33 * HOUR;
@@ -88,18 +88,6 @@ receivers: { hook: { webhook: 'http://127.0.0.1:\${env:HOOK_PORT}/alerts' } }
 allow_private: ['127.0.0.1:\${env:HOOK_PORT}']
 `,
 };
-
-/** The steps of `retrain`, in their order. */
-export const STEPS = [
-  'dataset',
-  'tune',
-  'train',
-  'evaluate',
-  'gate',
-  'register',
-  'shadow',
-  'decide',
-] as const;
 
 export function writeProject(directory: string): void {
   for (const [name, text] of Object.entries(FILES)) {
