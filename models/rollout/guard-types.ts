@@ -13,7 +13,8 @@ export type GuardRules = Rollout['guard'] & {
   readonly maxBias?: number;
 };
 
-export type GuardCode = 'watching' | 'worse' | 'refusing' | 'badly_calibrated' | 'time_limit';
+export const GUARD_CODES = ['watching', 'worse', 'refusing', 'badly_calibrated', 'time_limit'] as const;
+export type GuardCode = (typeof GUARD_CODES)[number];
 
 export interface GuardVerdict {
   readonly decision: 'watch' | 'rollback' | 'keep';
