@@ -105,6 +105,21 @@ search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
       'pipelines.yaml:6:7: The steps dataset, fit, gate need each other in a circle. Take one of the needs away.',
     ],
     [
+      'a step that finds nothing to work on',
+      { 'pipelines.yaml': PIPELINES.replace('needs: [fit, dataset]', 'needs: [dataset]') },
+      "pipelines.yaml:8:16: 'gate' works on what a step that does 'train' makes, and none comes before it. Add one, and let this one need it, or one that comes after it.",
+    ],
+    [
+      'a step that finds two things to work on',
+      {
+        'pipelines.yaml': PIPELINES.replace(
+          '      - {step: gate, needs: [fit, dataset]}',
+          '      - {step: train, needs: [dataset]}\n      - {step: gate, needs: [fit, train]}',
+        ),
+      },
+      "pipelines.yaml:9:16: 'gate' works on what one step that does 'train' makes, and 'fit' and 'train' come before it side by side. Let it need one of them; for another add a pipeline.",
+    ],
+    [
       'a trainer where nothing is trained',
       { 'pipelines.yaml': PIPELINES.replace('with: {last: 75d}', 'trainer: {name: trees}') },
       "pipelines.yaml:6:25: A step that does 'dataset' trains nothing. Move 'trainer:' to the step that trains.",
