@@ -1,7 +1,7 @@
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import type { RunLog } from '../streams/pipelines/log.ts';
-import { isOver, type PipelineRun } from '../streams/pipelines/state.ts';
+import { isOver, type PipelineRun } from '../streams/pipelines/run.ts';
 import { openRunLog } from '../streams/pipelines.ts';
 import type { Platform } from '../streams/platform.ts';
 import type { CommandContext } from './command.ts';

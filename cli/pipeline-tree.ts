@@ -1,4 +1,4 @@
-import type { PipelineRun, StepRecord } from '../streams/pipelines/state.ts';
+import type { PipelineRun, StepRecord } from '../streams/pipelines/run.ts';
 import { duration, instant } from './format.ts';
 import type { Colours } from './output.ts';
 

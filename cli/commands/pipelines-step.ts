@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { StepMessage } from '../../streams/pipelines/child.ts';
 import { openExecutor, stepTools } from '../../streams/pipelines/open.ts';
-import { type PipelineRun, ready, type StepRecord, stepOf } from '../../streams/pipelines/state.ts';
+import { type PipelineRun, ready, type StepRecord, stepOf } from '../../streams/pipelines/run.ts';
 import { jobsOf, type StepExecutor, workOn } from '../../streams/pipelines/work.ts';
 import { openRunLog } from '../../streams/pipelines.ts';
 import type { CommandContext } from '../command.ts';

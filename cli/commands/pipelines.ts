@@ -1,5 +1,5 @@
 import type { Pipeline } from '../../schemas/pipeline.ts';
-import { cancel } from '../../streams/pipelines/state.ts';
+import { cancel } from '../../streams/pipelines/changes.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { duration, instant } from '../format.ts';

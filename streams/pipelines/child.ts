@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { MillraceError } from '../../schemas/refusal.ts';
-import type { StepOutcome } from './state.ts';
+import type { StepOutcome } from './changes.ts';
 import type { StepCall, StepExecutor } from './work.ts';
 
 /** What a step's process tells the worker that started it. */

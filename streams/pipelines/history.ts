@@ -1,7 +1,7 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { tables } from '../../schemas/names.ts';
 import { iso } from '../iso.ts';
-import type { PipelineRun } from './state.ts';
+import type { PipelineRun } from './run.ts';
 
 const isoOrNull = (time: number | null) => (time === null ? null : iso(time));
 

@@ -1,5 +1,5 @@
 import type { Documents } from '../../infrastructure/queue/port.ts';
-import { isOver, newRun, type PipelineRun, parseRun, type Start } from './state.ts';
+import { isOver, newRun, type PipelineRun, parseRun, type Start } from './run.ts';
 
 /**
  * The runs of a project. What counts is their documents beside the queue: a compare-and-set there is the one

@@ -1,7 +1,7 @@
 import { type Cron, matchesCron } from '../../config/cron.ts';
 import type { Pipeline } from '../../schemas/pipeline.ts';
 import { HOUR, MINUTE } from '../../schemas/time.ts';
-import type { Start } from './state.ts';
+import type { Start } from './run.ts';
 
 /** An alert that began to fire at a tick. */
 export interface FiredAlert {

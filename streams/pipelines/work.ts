@@ -2,19 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Job, JobData } from '../../infrastructure/queue/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
+import { begin, fail, release, remark, type StepOutcome, settle } from './changes.ts';
 import type { RunLog } from './log.ts';
-import {
-  begin,
-  fail,
-  type PipelineRun,
-  ready,
-  release,
-  remark,
-  type StepOutcome,
-  type StepRecord,
-  settle,
-  stepOf,
-} from './state.ts';
+import { type PipelineRun, ready, type StepRecord, stepOf } from './run.ts';
 
 /** One step in hand. */
 export interface StepCall {

@@ -23,7 +23,7 @@ import { type Audit, audit } from '../../streams/audit.ts';
 import { backfillState } from '../../streams/history/backfill.ts';
 import { importHistory } from '../../streams/history/import.ts';
 import { createLoopLimit } from '../../streams/loop.ts';
-import { type PipelineRun, parseRun, stepOf } from '../../streams/pipelines/state.ts';
+import { type PipelineRun, parseRun, stepOf } from '../../streams/pipelines/run.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
 import { replay } from '../../streams/replay.ts';
 import { type TestServer, testServer } from '../infrastructure/redis/server.ts';

@@ -1,6 +1,6 @@
 import { firstScored } from '../../rollout/rows.ts';
 import { decideShadow } from '../../rollout/shadow.ts';
-import type { StepOutcome } from '../state.ts';
+import type { StepOutcome } from '../changes.ts';
 import type { RegisterResult } from './register.ts';
 import { done, needed, refused, type StepContext, watching } from './tools.ts';
 

@@ -5,7 +5,8 @@ import type { StepKind } from '../../../schemas/pipeline.ts';
 import type { Model, Project } from '../../../schemas/project.ts';
 import { MillraceError } from '../../../schemas/refusal.ts';
 import type { RunMirror } from '../../training/runs.ts';
-import { ancestors, type Json, type StepOutcome } from '../state.ts';
+import type { StepOutcome } from '../changes.ts';
+import { ancestors, type Json } from '../run.ts';
 import type { StepCall } from '../work.ts';
 
 /** What steps work with. A part that a step does not use is not opened. */

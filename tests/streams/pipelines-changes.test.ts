@@ -1,23 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Pipeline, Step } from '../../schemas/pipeline.ts';
+import { begin, cancel, fail, release, resume, settle, tell } from '../../streams/pipelines/changes.ts';
 import {
   ancestors,
-  begin,
-  cancel,
-  fail,
   isOver,
   isSettled,
   newRun,
   type PipelineRun,
   ready,
-  release,
-  resume,
   type StepRecord,
-  settle,
   stepOf,
-  tell,
-} from '../../streams/pipelines/state.ts';
+} from '../../streams/pipelines/run.ts';
 
 const step = (name: string, parts: Partial<Step> = {}): Step => ({
   name,
