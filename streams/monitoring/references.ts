@@ -16,8 +16,8 @@ export interface ReferenceRows {
   readonly times: Float64Array;
   /** n x features of the model, row-major; NaN is null. */
   readonly rows: Float64Array;
-  /** Of the version, 0 to 1. */
-  readonly scores: Float64Array;
+  /** What the version says of a row, 0 to 1. Asked of the kept ones alone. */
+  readonly scoreOf: (row: number) => number;
   /** 0 or 1. */
   readonly labels: Uint8Array;
 }
@@ -38,7 +38,7 @@ export async function writeReference(
   model: Model,
   reference: ReferenceRows,
 ): Promise<number> {
-  const { version, artefact, ids, times, rows, scores, labels } = reference;
+  const { version, artefact, ids, times, rows, scoreOf, labels } = reference;
   const { every, reference: length } = model.monitoring;
   let last = Number.NEGATIVE_INFINITY;
   for (const time of times) last = Math.max(last, time);
@@ -58,7 +58,7 @@ export async function writeReference(
       writer.string(model.layoutHash);
       writer.varint(width);
       for (let f = 0; f < width; f += 1) writer.float64(rows[row * width + f] ?? Number.NaN);
-      writer.float64(scores[row] ?? Number.NaN);
+      writer.float64(scoreOf(row));
       writer.byte(labels[row] ?? 0);
     }
     const bytes = writer.take();

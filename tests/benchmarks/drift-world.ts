@@ -79,6 +79,7 @@ export async function writeWorld(
   training: DataSet,
   live: DataSet,
 ): Promise<void> {
+  const learnt = scores(training.rows, training.labels.length);
   await writeReference(warehouse, project, model, {
     version: 1,
     artefact,
@@ -86,7 +87,7 @@ export async function writeWorld(
     times: training.times,
     rows: training.rows,
     labels: training.labels,
-    scores: scores(training.rows, training.labels.length),
+    scoreOf: (row) => learnt[row] ?? Number.NaN,
   });
   const width = model.features.length;
   const encoder = predictionEncoder();

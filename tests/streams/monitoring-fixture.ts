@@ -173,7 +173,7 @@ export async function createWorld(
       ids: rows.map(({ id }) => id),
       times: Float64Array.from(rows, ({ time }) => time),
       rows: Float64Array.from(rows.flatMap(({ vector }) => vector)),
-      scores: Float64Array.from(rows, ({ score }) => score),
+      scoreOf: (row) => rows[row]?.score ?? Number.NaN,
       labels: Uint8Array.from(rows, ({ late }) => (late ? 1 : 0)),
     });
     for (let day = -14; day < 0; day++) await writeEvents(orders(day), 'import');

@@ -12,15 +12,14 @@ export async function keepReference(
   artefact: Artefact,
   { ids, times, rows, labels }: DataSet,
 ): Promise<void> {
-  const scores = new Float64Array(labels.length);
-  createScorer(artefact, deps.model.layoutHash).scoreBatch(rows, scores.length, scores);
+  const { score, width } = createScorer(artefact, deps.model.layoutHash);
   await writeReference(deps.warehouse, deps.project, deps.model, {
     version: version.version,
     artefact: version.artefact,
     ids,
     times,
     rows,
-    scores,
+    scoreOf: (row) => score(rows.subarray(row * width, (row + 1) * width)),
     labels,
   });
 }
