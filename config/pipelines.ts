@@ -5,7 +5,7 @@ import { DAY, HOUR, MINUTE } from '../schemas/time.ts';
 import { parseCron } from './cron.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
-import { mendOfUnknown } from './nearest.ts';
+import { mendOfUnknown, nearest } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';
 import { duration, name } from './texts.ts';
 import { parametersOf, trainerSchema } from './trainer.ts';
@@ -72,7 +72,8 @@ export function compilePipelines(
   known: {
     /** Features of each declared model; none where it is broken, which is reported already. */
     readonly models: ReadonlyMap<string, readonly ModelFeature[]>;
-    readonly rules: readonly string[];
+    /** Null where alerts.yaml is broken, which is reported there. */
+    readonly rules: readonly string[] | null;
   },
   reporter: Reporter,
 ): readonly Pipeline[] {
@@ -86,7 +87,7 @@ export function compilePipelines(
     if (!known.models.has(one.model))
       refuse(['model'], `There is no model '${one.model}'.`, mendOfUnknown(one.model, known.models.keys()));
     for (const [i, rule] of one.start.alerts.entries())
-      if (!known.rules.includes(rule))
+      if (known.rules !== null && !known.rules.includes(rule))
         refuse(['start', 'alerts', i], `There is no alert rule '${rule}'.`, mendOfUnknown(rule, known.rules));
     const cron = one.start.cron ?? null;
     const wrongCron = cron === null ? null : cronFault(cron);
@@ -139,11 +140,14 @@ function stepsOf(
         'Give one another name.',
       );
     const kind = one.does ?? STEP_KINDS.find((candidate) => candidate === one.step);
+    const meant = nearest(one.step, STEP_KINDS);
     if (kind === undefined)
       reporter.report(
         inside(place, 'step'),
         `'${one.step}' does not say what it does.`,
-        `Add 'does:' with one of ${STEP_KINDS.join(', ')}.`,
+        meant === null
+          ? `Add 'does:' with one of ${STEP_KINDS.join(', ')}.`
+          : `Did you mean '${meant}'? Else add 'does:'.`,
       );
     const above = names[index - 1];
     const needs = one.needs ?? (above === undefined ? [] : [above]);
@@ -232,7 +236,9 @@ function inOrder(steps: readonly Step[], at: Place, reporter: Reporter): readonl
     if (next === undefined) {
       reporter.report(
         inside(at, 'steps'),
-        `The steps ${[...left].map(({ name }) => name).join(', ')} need each other in a circle.`,
+        `The steps ${inCircle([...left])
+          .map(({ name }) => name)
+          .join(', ')} need each other in a circle.`,
         'Take one of the needs away.',
       );
       return steps;
@@ -241,4 +247,10 @@ function inOrder(steps: readonly Step[], at: Place, reporter: Reporter): readonl
     left.delete(next);
   }
   return ordered;
+}
+
+/** Without the steps that only come after a circle: nothing in it needs them. */
+function inCircle(steps: readonly Step[]): readonly Step[] {
+  const needed = steps.filter(({ name }) => steps.some(({ needs }) => needs.includes(name)));
+  return needed.length === steps.length ? steps : inCircle(needed);
 }
