@@ -57,6 +57,22 @@ export const padEnd = (text: string, width: number) => text + ' '.repeat(Math.ma
 export const shortened = (text: string, longest: number) =>
   text.length <= longest ? text : `${text.slice(0, longest - 1)}…`;
 
+/** Cuts to the terminal's width, else the line would wrap and could not be drawn over. Colours end at the cut. */
+export function cut(text: string, columns: number): string {
+  if (widthOf(text) < columns) return text;
+  let width = 0;
+  let result = '';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences take no room
+  for (const part of text.match(/\u001b\[[0-9;]*m|./gu) ?? []) {
+    if (!part.startsWith('\u001b')) {
+      if (width >= columns - 1) continue;
+      width += 1;
+    }
+    result += part;
+  }
+  return result;
+}
+
 /** The words of a text in lines of at most so many columns. A longer word has a line of its own. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
