@@ -82,7 +82,7 @@ export const registerPipelines: Register = (program, run) => {
     .command('step')
     .argument('<step>', 'name of the step')
     .description('do one step of a run in this process: for Airflow, a Kubernetes job, or a worker')
-    .requiredOption('--run <run>', 'id of the run')
+    .requiredOption('--run <run>', 'id of the run, or the beginning of it')
     .option('--token <token>', 'of the worker that holds the step and waits for the answer')
     .option('--take-over', 'of a run with --outside: whoever has the step in hand is dead')
     .addHelpText(
