@@ -53,20 +53,73 @@ export const padStart = (text: string, width: number) =>
   ' '.repeat(Math.max(0, width - widthOf(text))) + text;
 export const padEnd = (text: string, width: number) => text + ' '.repeat(Math.max(0, width - widthOf(text)));
 
-/** Lines of an aligned table. Without titles (all empty) there is no head line. */
-export function table(columns: readonly Column[], rows: ReadonlyArray<readonly string[]>, gap = 2): string[] {
+/** At most so many characters; what is cut ends in a sign that it was. */
+export const shortened = (text: string, longest: number) =>
+  text.length <= longest ? text : `${text.slice(0, longest - 1)}…`;
+
+/** Cuts to the terminal's width, else the line would wrap and could not be drawn over. Colours end at the cut. */
+export function cut(text: string, columns: number): string {
+  if (widthOf(text) < columns) return text;
+  let width = 0;
+  let result = '';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences take no room
+  for (const part of text.match(/\u001b\[[0-9;]*m|./gu) ?? []) {
+    if (!part.startsWith('\u001b')) {
+      if (width >= columns - 1) continue;
+      width += 1;
+    }
+    result += part;
+  }
+  return result;
+}
+
+/** The words of a text in lines of at most so many columns. A longer word has a line of its own. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && widthOf(line) + 1 + widthOf(word) <= width)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** Columns in which a sentence can still be read. */
+const NARROWEST = 24;
+
+/** A line whose last cell, a sentence, is wrapped beside the others, or below them where it has no room there. */
+function foldLast(others: string, last: string, width: number): string {
+  const indent = widthOf(others);
+  if (indent + widthOf(last) <= width || widthOf(others.trimEnd()) > width)
+    return `${others}${last}`.trimEnd();
+  const beside = width - indent >= NARROWEST;
+  const lines = wrapped(last, beside ? width - indent : width - 4);
+  return beside
+    ? others + lines.join(`\n${' '.repeat(indent)}`)
+    : [others.trimEnd(), ...lines.map((line) => `    ${line}`)].join('\n');
+}
+
+/** Lines of an aligned table. Without titles (all empty) there is no head line. On a terminal of a `width`, sentences fold. */
+export function table(
+  columns: readonly Column[],
+  rows: ReadonlyArray<readonly string[]>,
+  gap = 2,
+  width = Number.POSITIVE_INFINITY,
+): string[] {
   const titled = columns.some(({ title }) => title !== '');
   const lines = titled ? [columns.map(({ title }) => title), ...rows] : rows;
   const widths = columns.map((_, index) => Math.max(0, ...lines.map((line) => widthOf(line[index] ?? ''))));
-  return lines.map((line) =>
-    columns
-      .map(({ align }, index) => {
-        const cell = line[index] ?? '';
-        return align === 'right' ? padStart(cell, widths[index] ?? 0) : padEnd(cell, widths[index] ?? 0);
-      })
-      .join(' '.repeat(gap))
-      .trimEnd(),
-  );
+  return lines.map((line) => {
+    const cells = columns.map(({ align }, index) => {
+      const cell = line[index] ?? '';
+      return align === 'right' ? padStart(cell, widths[index] ?? 0) : padEnd(cell, widths[index] ?? 0);
+    });
+    const between = ' '.repeat(gap);
+    const last = cells.pop()?.trimEnd() ?? '';
+    const others = cells.map((cell) => cell + between).join('');
+    return columns.at(-1)?.align === 'right' ? `${others}${last}`.trimEnd() : foldLast(others, last, width);
+  });
 }
 
 /** Takes `2001-04-01`, `2001-04-01T15:00Z` or epoch ms; days and times without a zone are UTC. Null if it is none. */

@@ -44,7 +44,8 @@ export function createOutput(environment: Environment, isJson: boolean): Output 
     interactive: environment.outputTerminal && !isJson,
     line: (text = '') => write(`${text}\n`),
     table: (columns, rows) => {
-      const lines = table(columns, rows);
+      const width = environment.outputTerminal ? environment.columns : Number.POSITIVE_INFINITY;
+      const lines = table(columns, rows, 2, width);
       const titled = columns.some(({ title }) => title !== '');
       lines.forEach((text, index) => void write(`${titled && index === 0 ? colours.dim(text) : text}\n`));
     },

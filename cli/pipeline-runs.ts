@@ -66,7 +66,12 @@ const statesOf = (run: PipelineRun): string =>
 /** Until the run is over, or waits in event time alone. */
 export async function watchRun(context: CommandContext, log: RunLog, id: string): Promise<void> {
   const { output, signal } = context;
-  const live = output.interactive ? createLiveTree((text) => void process.stdout.write(text)) : null;
+  const live = output.interactive
+    ? createLiveTree(
+        (text) => void process.stdout.write(text),
+        () => process.stdout.columns ?? context.environment.columns,
+      )
+    : null;
   let run = await log.get(id);
   let told = '';
   let lookedAt = Date.now();
@@ -86,6 +91,7 @@ export async function watchRun(context: CommandContext, log: RunLog, id: string)
     lookedAt = Date.now();
   }
   if (run === null) throw new UsageError(`Run ${id} is gone.`);
+  live?.end(treeLines(run, output.colours, Date.now()));
   if (run.state === 'failed' || run.state === 'cancelled')
     throw new FailedResult(
       output.isJson

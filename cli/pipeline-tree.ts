@@ -1,5 +1,5 @@
 import type { PipelineRun, StepRecord } from '../streams/pipelines/run.ts';
-import { duration, instant } from './format.ts';
+import { cut, duration, instant } from './format.ts';
 import type { Colours } from './output.ts';
 
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
@@ -61,16 +61,23 @@ export function paintState(state: PipelineRun['state'], colours: Colours): strin
 
 export interface LiveTree {
   draw(lines: readonly string[]): void;
+  /** For the last time: whole lines, which may wrap. */
+  end(lines: readonly string[]): void;
 }
 
-/** Lines that are drawn over again and again. */
-export function createLiveTree(write: (text: string) => void): LiveTree {
+/** Lines that are drawn over again and again. `columns` of the terminal are asked for at each: it may change its size. */
+export function createLiveTree(write: (text: string) => void, columns: () => number): LiveTree {
   let drawn = 0;
+  const over = (lines: readonly string[]) => {
+    const up = drawn === 0 ? '' : `\u001b[${drawn}F`;
+    write(`${up}${lines.map((line) => `\u001b[2K${line}\n`).join('')}\u001b[0J`);
+    drawn = lines.length;
+  };
   return {
     draw(lines) {
-      const up = drawn === 0 ? '' : `\u001b[${drawn}F`;
-      write(`${up}${lines.map((line) => `\u001b[2K${line}\n`).join('')}\u001b[0J`);
-      drawn = lines.length;
+      const width = columns();
+      over(lines.map((line) => cut(line, width)));
     },
+    end: over,
   };
 }

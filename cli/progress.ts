@@ -1,4 +1,4 @@
-import { count, duration, padEnd, widthOf } from './format.ts';
+import { count, cut, duration, padEnd } from './format.ts';
 
 export interface Progress {
   /** `done` of the total, and a word on where it stands. */
@@ -117,20 +117,4 @@ export function createProgress(options: ProgressOptions): Progress {
     done: (summary = '') => end(colours.green('✓'), summary),
     fail: (summary = '') => end(colours.red('✗'), summary),
   };
-}
-
-/** Cuts to the terminal's width, else the line would wrap and could not be drawn over. Colours end at the cut. */
-function cut(text: string, columns: number): string {
-  if (widthOf(text) < columns) return text;
-  let width = 0;
-  let result = '';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences take no room
-  for (const part of text.match(/\u001b\[[0-9;]*m|./gu) ?? []) {
-    if (!part.startsWith('\u001b')) {
-      if (width >= columns - 1) continue;
-      width += 1;
-    }
-    result += part;
-  }
-  return result;
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { type Alerting, type AlertRule, type MeasureScope, SEVERITIES } from '../schemas/alert.ts';
-import { MEASURE_KINDS } from '../schemas/monitoring.ts';
+import { MEASURE_KINDS, MEASURES } from '../schemas/monitoring.ts';
 import { DAY, SECOND } from '../schemas/time.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
 import { createExpressionCompiler, type ScopeTypes } from './expression.ts';
-import { mendOfUnknown } from './nearest.ts';
+import { mendOfUnknown, nearest } from './nearest.ts';
 import { compileAt, inside, type Reporter } from './reporter.ts';
 import { duration, expression, name } from './texts.ts';
 
@@ -84,6 +84,19 @@ const SCOPE: ScopeTypes = {
   by: 'string',
 };
 
+const FILLED = ['model', 'subject', 'slice', 'statistic', 'value', 'threshold'];
+
+/** Braces around anything else are part of the sentence; a name that is nearly one of these is a slip. */
+function reportMisspelt(summary: string, place: Place, reporter: Reporter): void {
+  for (const { 1: name = '', index } of summary.matchAll(/\{(\w+)\}/g)) {
+    const near = FILLED.includes(name) ? null : nearest(name, FILLED);
+    if (near !== null)
+      reporter.report(place, `'{${name}}' is filled in with nothing.`, `Did you mean '{${near}}'?`, {
+        offset: index,
+      });
+  }
+}
+
 /** `receivers` are the names of the connections; null where these are broken, which is reported there. */
 export function compileAlerts(
   declared: AlertsDeclaration,
@@ -101,6 +114,15 @@ export function compileAlerts(
         `Two rules have the name '${rule.rule}'.`,
         'Give one another name.',
       );
+    const known: readonly string[] = MEASURES[rule.on];
+    for (const [i, statistic] of rule.statistics.entries())
+      if (!known.includes(statistic))
+        reporter.report(
+          inside(at, 'statistics', i),
+          `Of '${rule.on}' no '${statistic}' is measured.`,
+          mendOfUnknown(statistic, known),
+        );
+    reportMisspelt(rule.summary, inside(at, 'summary'), reporter);
     const compiled = compileAt(reporter, compiler, inside(at, 'condition'), rule.condition, 'bool');
     if (compiled === null) return [];
     return [

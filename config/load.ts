@@ -294,7 +294,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
                   : [[name, models.find((model) => model.name === name)?.features ?? []] as const],
               ),
             ),
-            rules: (alerts?.declaration?.rules ?? []).map(({ rule }) => rule),
+            rules: alerts === null ? [] : (alerts.declaration?.rules.map(({ rule }) => rule) ?? null),
           },
           reporter,
         );

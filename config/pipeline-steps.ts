@@ -3,7 +3,7 @@ import { STEP_KINDS, type Step, type StepKind } from '../schemas/pipeline.ts';
 import type { ModelFeature } from '../schemas/project.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
-import { mendOfUnknown } from './nearest.ts';
+import { mendOfUnknown, nearest } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';
 import { duration, name } from './texts.ts';
 import { parametersOf, trainerSchema } from './trainer.ts';
@@ -69,11 +69,14 @@ export function stepsOf(
         'Give one another name.',
       );
     const kind = one.does ?? STEP_KINDS.find((candidate) => candidate === one.step);
+    const meant = nearest(one.step, STEP_KINDS);
     if (kind === undefined)
       reporter.report(
         inside(place, 'step'),
         `'${one.step}' does not say what it does.`,
-        `Add 'does:' with one of ${STEP_KINDS.join(', ')}.`,
+        meant === null
+          ? `Add 'does:' with one of ${STEP_KINDS.join(', ')}.`
+          : `Did you mean '${meant}'? Else add 'does:'.`,
       );
     const above = names[index - 1];
     const needs = one.needs ?? (above === undefined ? [] : [above]);
@@ -166,7 +169,9 @@ function inOrder(steps: readonly Step[], at: Place, reporter: Reporter): readonl
     if (next === undefined) {
       reporter.report(
         inside(at, 'steps'),
-        `The steps ${[...left].map(({ name }) => name).join(', ')} need each other in a circle.`,
+        `The steps ${inCircle([...left])
+          .map(({ name }) => name)
+          .join(', ')} need each other in a circle.`,
         'Take one of the needs away.',
       );
       return null;
@@ -175,6 +180,12 @@ function inOrder(steps: readonly Step[], at: Place, reporter: Reporter): readonl
     left.delete(next);
   }
   return ordered;
+}
+
+/** Without the steps that only come after a circle: nothing in it needs them. */
+function inCircle(steps: readonly Step[]): readonly Step[] {
+  const needed = steps.filter(({ name }) => steps.some(({ needs }) => needs.includes(name)));
+  return needed.length === steps.length ? steps : inCircle(needed);
 }
 
 /** Every step must find what it works on, and but one of it. */

@@ -43,7 +43,8 @@ export function compilePipelines(
   known: {
     /** Features of each declared model; none where it is broken, which is reported already. */
     readonly models: ReadonlyMap<string, readonly ModelFeature[]>;
-    readonly rules: readonly string[];
+    /** Null where alerts.yaml is broken, which is reported there. */
+    readonly rules: readonly string[] | null;
   },
   reporter: Reporter,
 ): readonly Pipeline[] {
@@ -57,7 +58,7 @@ export function compilePipelines(
     if (!known.models.has(one.model))
       refuse(['model'], `There is no model '${one.model}'.`, mendOfUnknown(one.model, known.models.keys()));
     for (const [i, rule] of one.start.alerts.entries())
-      if (!known.rules.includes(rule))
+      if (known.rules !== null && !known.rules.includes(rule))
         refuse(['start', 'alerts', i], `There is no alert rule '${rule}'.`, mendOfUnknown(rule, known.rules));
     const cron = one.start.cron ?? null;
     const wrongCron = cron === null ? null : cronFault(cron);

@@ -41,17 +41,42 @@ export interface Monitoring {
   readonly drift: DriftRule;
 }
 
-/** Everything that is measured, by what it tells of. One table holds all; alert rules name these. */
-export const MEASURE_KINDS = [
-  'quality', // with labels: auc, pr_auc, log_loss, brier, calibration_error, precision, recall, base_rate, label_coverage
-  'estimate', // the same while labels are pending
-  'drift', // psi, js, ks, wasserstein, chi2, missing, new_categories, of a feature, the score or the label
-  'detector', // page_hinkley, adwin, ddm on loss and score
-  'data', // volume, nulls, out_of_range, rejected, late
-  'freshness', // watermark_delay, feature_age, label_delay
-  'resource', // cpu, memory, event_loop_delay, gc of a process
+export const QUALITY_STATISTICS = [
+  'auc',
+  'pr_auc',
+  'log_loss',
+  'brier',
+  'calibration_error',
+  'precision',
+  'recall',
+  'base_rate',
+  'label_coverage',
 ] as const;
-export type MeasureKind = (typeof MEASURE_KINDS)[number];
+export type QualityStatistic = (typeof QUALITY_STATISTICS)[number];
+
+/** What can be said before the labels are there. */
+export const ESTIMATED_STATISTICS = ['auc', 'log_loss', 'brier', 'precision', 'recall', 'base_rate'] as const;
+export type EstimatedStatistic = (typeof ESTIMATED_STATISTICS)[number];
+
+/** Everything that is measured, by what it tells of. One table holds all; alert rules name these. */
+export const MEASURES = {
+  quality: QUALITY_STATISTICS, // with labels
+  estimate: ESTIMATED_STATISTICS, // while labels are pending
+  drift: [...DRIFT_STATISTICS, 'missing', 'new_categories'], // of a feature, the score or the label
+  detector: ['page_hinkley', 'adwin', 'ddm'], // on loss and score
+  data: ['volume', 'volume_z', 'rejected', 'late', 'nulls', 'out_of_range'],
+  freshness: [
+    'feature_age_p50',
+    'feature_age_p99',
+    'watermark_delay_p50',
+    'watermark_delay_p99',
+    'label_delay_p50',
+    'label_delay_p99',
+  ],
+  resource: ['cpu', 'memory', 'event_loop_delay', 'gc'], // of a process
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+export type MeasureKind = keyof typeof MEASURES;
+export const MEASURE_KINDS = Object.keys(MEASURES) as readonly MeasureKind[];
 
 /** One figure of one window. */
 export interface Measure {

@@ -51,7 +51,7 @@ async function evaluateCommand(
   const { output, signal } = context;
   const project = openProject(context, { prefix: `evaluate-${Date.now().toString(36)}` });
   const model = modelOf(project, options.model);
-  const { history, source } = historyOf(project, path);
+  const { history, source } = historyOf(project, path, 'evaluate');
   const from = options.trainFrom ?? model.training.from;
   const to = options.trainTo ?? model.training.to;
   if (from === null || to === null)

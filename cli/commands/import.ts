@@ -33,7 +33,7 @@ export const registerImport: Register = (program, run) => {
       run(async (context, file: string | undefined, options: Options) => {
         const { output, signal } = context;
         const project = openProject(context);
-        const { history, source } = historyOf(project, file);
+        const { history, source } = historyOf(project, file, 'import');
         const platform = openPlatform(context, project);
         try {
           await ensureTables(platform.warehouse, project);
@@ -72,7 +72,11 @@ export const registerImport: Register = (program, run) => {
 };
 
 /** The reader of a file: the project's own, or events where a file is named without one. */
-export function historyOf(project: Project, file: string | undefined): { history: History; source: Source } {
+export function historyOf(
+  project: Project,
+  file: string | undefined,
+  command: 'import' | 'replay' | 'evaluate',
+): { history: History; source: Source } {
   const [only] = project.sources;
   const history: History | null =
     project.history ??
@@ -83,6 +87,6 @@ export function historyOf(project: Project, file: string | undefined): { history
       `Project ${project.name} declares no history: name a file, or add \`history:\` to project.yaml.`,
     );
   if (history.reader === 'events' && file === undefined)
-    throw new UsageError('Name the file to read: millrace import FILE.');
+    throw new UsageError(`Name the file to read: millrace ${command} FILE.`);
   return { history, source };
 }

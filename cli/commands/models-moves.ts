@@ -165,7 +165,8 @@ function tell({ output }: CommandContext, { changes, history }: Said): void {
     const from = effectiveFrom === null ? 'at once' : `for requests from ${instant(effectiveFrom)} on`;
     output.line(`Version ${version} of ${history.model} is ${state}, ${from} (change ${number}).`);
     if (former !== null) {
-      const before = history.versions.find((one) => one.since.change === number && one.version !== version);
+      // The same change may retire a guard as well: the champion before is whom the log last made one.
+      const before = history.changes.findLast((one) => one.state === 'champion' && one.change < number);
       const becomes = former === 'challenger' ? 'goes on in the shadow as its guard' : 'is retired';
       if (before !== undefined) output.line(`Version ${before.version}, the champion before, ${becomes}.`);
     }
@@ -219,7 +220,11 @@ async function judge(
         ? await lookAtGuard(deps, { model, upTo })
         : await lookAtShadow(deps, { model, upTo, version });
     if (output.isJson) return output.json({ ...seen, upTo });
-    output.line(`${seen.sentence} (as of ${instant(upTo)})`);
+    const decided =
+      version !== undefined && seen.change !== null
+        ? `Version ${version} is in no test: change ${seen.change.change} made it ${seen.change.state}: `
+        : '';
+    output.line(`${decided}${seen.sentence} (as of ${instant(upTo)})`);
   } finally {
     await platform.close();
   }

@@ -5,7 +5,7 @@ import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { floorTo, SECOND } from '../../schemas/time.ts';
 import { versionOf } from '../../streams/rollout/moves.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
-import { instant } from '../format.ts';
+import { instant, shortened } from '../format.ts';
 import { readable, registryOf, versionArgument } from '../model-registry.ts';
 import type { Output } from '../output.ts';
 import { openPlatform, openProject } from '../project.ts';
@@ -82,7 +82,7 @@ async function list(context: CommandContext, options: { readonly model?: string 
           one.state === 'candidate' ? '-' : fromText(one.since),
           instant(floorTo(one.since.at, SECOND)),
           one.since.by,
-          shortened(whyOf(one)),
+          shortened(whyOf(one), LONGEST),
         ]),
       ),
     );
@@ -108,7 +108,6 @@ function whyOf({ version, state, since }: VersionState): string {
 }
 
 const LONGEST = 120;
-const shortened = (text: string) => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
 
 async function show(
   context: CommandContext,

@@ -78,8 +78,22 @@ async function withProject(context: CommandContext, work: Reading): Promise<void
   }
 }
 
-const NOTHING =
-  'Nothing was measured yet: monitoring measures a window when event time has passed it (millrace monitor ticks).';
+/** Why nothing can be shown: nothing was measured at all, or other times than the one that was asked for. */
+async function nothingOf(
+  warehouse: Warehouse,
+  prefix: string,
+  ...asked: ReadonlyArray<number | undefined>
+): Promise<string> {
+  const known = asked.some((time) => time !== undefined) ? await readTicks(warehouse, prefix) : [];
+  return nothingText(known.map(({ tick }) => tick));
+}
+
+export function nothingText(ticks: readonly number[]): string {
+  const [first, last] = [ticks.at(0), ticks.at(-1)];
+  return first === undefined || last === undefined
+    ? 'Nothing was measured yet: monitoring measures a window when event time has passed it (millrace monitor ticks).'
+    : `Nothing was measured for that time: ticks lie between ${instant(first)} and ${instant(last)} (millrace monitor ticks).`;
+}
 
 async function quality(context: CommandContext, options: Options): Promise<void> {
   await withProject(context, async (project, warehouse, output) => {
@@ -99,7 +113,7 @@ async function quality(context: CommandContext, options: Options): Promise<void>
     if (measures.length === 0)
       return output.line(
         slice === ''
-          ? NOTHING
+          ? await nothingOf(warehouse, project.prefix, from, to)
           : `No window has the slice ${slice}: the model declares ${sliceNames(model)}, each with at least so many labelled rows.`,
       );
     output.table(QUALITY_COLUMNS, qualityRows(measures, output));
@@ -119,7 +133,7 @@ async function drift(context: CommandContext, options: Options): Promise<void> {
     const model = modelOf(project, options.model);
     const measures = await driftOf(warehouse, project.prefix, model.name, options.at);
     if (output.isJson) return output.json(measures);
-    if (measures.length === 0) return output.line(NOTHING);
+    if (measures.length === 0) return output.line(await nothingOf(warehouse, project.prefix, options.at));
     for (const line of driftLines(measures, model, output)) output.line(line);
   });
 }
@@ -132,9 +146,14 @@ async function data(context: CommandContext, options: Options): Promise<void> {
       tick === undefined
         ? []
         : await readMeasures(warehouse, project.prefix, { kinds: ['data', 'freshness'], tick });
-    const used = latest(await readMeasures(warehouse, project.prefix, { kinds: ['resource'] }));
+    // Processes are measured by the clock on the wall, at no tick: they are shown beside the newest.
+    const used =
+      options.at === undefined
+        ? latest(await readMeasures(warehouse, project.prefix, { kinds: ['resource'] }))
+        : [];
     if (output.isJson) return output.json([...measured, ...used]);
-    if (measured.length === 0 && used.length === 0) return output.line(NOTHING);
+    if (measured.length === 0 && used.length === 0)
+      return output.line(await nothingOf(warehouse, project.prefix, options.at));
     if (tick !== undefined) output.line(output.colours.bold(`Tick ${instant(tick)}`));
     output.table(
       [

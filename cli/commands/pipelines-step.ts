@@ -6,6 +6,7 @@ import { jobsOf, type StepExecutor, workOn } from '../../streams/pipelines/work.
 import { openRunLog } from '../../streams/pipelines.ts';
 import type { CommandContext } from '../command.ts';
 import { FailedResult, NotYet, UsageError } from '../errors.ts';
+import { findRun } from '../pipeline-runs.ts';
 import { treeLines } from '../pipeline-tree.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { codeVersion } from '../version.ts';
@@ -25,10 +26,8 @@ export async function stepCommand(context: CommandContext, name: string, options
       { project, queue: platform.queue, warehouse: platform.warehouse, clock: platform.clock },
       () => {},
     );
-    const run = await log.get(options.run);
-    const step = run === null ? undefined : stepOf(run, name);
-    if (run === null)
-      throw new UsageError(`There is no run '${options.run}': millrace pipelines ls shows all.`);
+    const run = await findRun(log, options.run);
+    const step = stepOf(run, name);
     if (step === undefined)
       throw new UsageError(
         `Run ${run.id} has no step '${name}': it has ${run.steps.map((one) => one.step.name).join(', ')}.`,
@@ -100,6 +99,8 @@ function refuseUnready(run: PipelineRun, step: StepRecord, takeOver: boolean): v
     );
   }
   if (step.state === 'waiting' && step.looked !== null && run.told <= step.looked) throw again(step);
+  if (run.state === 'cancelled' || run.state === 'refused')
+    throw new UsageError(`Step ${name} of run ${run.id} cannot begin: the run is ${run.state}.`);
   if (ready(run).includes(step)) return;
   const open = needs.filter((need) => stepOf(run, need)?.state !== 'done');
   throw new UsageError(

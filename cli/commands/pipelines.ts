@@ -2,7 +2,7 @@ import type { Pipeline } from '../../schemas/pipeline.ts';
 import { cancel } from '../../streams/pipelines/changes.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { duration, instant } from '../format.ts';
+import { duration, instant, shortened } from '../format.ts';
 import { instantOption } from '../options.ts';
 import { findRun, remarkLonely, tellRun, watchRun, withRunLog } from '../pipeline-runs.ts';
 import { paintState } from '../pipeline-tree.ts';
@@ -82,7 +82,7 @@ export const registerPipelines: Register = (program, run) => {
     .command('step')
     .argument('<step>', 'name of the step')
     .description('do one step of a run in this process: for Airflow, a Kubernetes job, or a worker')
-    .requiredOption('--run <run>', 'id of the run')
+    .requiredOption('--run <run>', 'id of the run, or the beginning of it')
     .option('--token <token>', 'of the worker that holds the step and waits for the answer')
     .option('--take-over', 'of a run with --outside: whoever has the step in hand is dead')
     .addHelpText(
@@ -139,7 +139,7 @@ async function list(context: CommandContext): Promise<void> {
           run.cause,
           paintState(run.state, output.colours),
           instant(Math.floor(run.createdAt / 1_000) * 1_000),
-          last === undefined ? '' : `${last.step.name}: ${last.error || last.note}`.slice(0, 90),
+          last === undefined ? '' : shortened(`${last.step.name}: ${last.error || last.note}`, 90),
         ];
       }),
     );

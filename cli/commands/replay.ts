@@ -55,7 +55,7 @@ async function replayCommand(
 ): Promise<void> {
   const { output, signal } = context;
   const project = openProject(context);
-  const { history, source } = historyOf(project, path);
+  const { history, source } = historyOf(project, path, 'replay');
   const platform = openPlatform(context, project);
   try {
     const codecs = await platform.codecs();

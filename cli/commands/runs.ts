@@ -4,7 +4,7 @@ import { RUN_KINDS, type RunKind } from '../../streams/training/runs.ts';
 import { type RunRecord, readRun, readRuns, runsLike } from '../../streams/training/runs-read.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { bytes, duration, instant } from '../format.ts';
+import { bytes, duration, instant, shortened } from '../format.ts';
 import { wholeOption } from '../options.ts';
 import type { Output } from '../output.ts';
 import { plotLines } from '../plot.ts';
@@ -106,7 +106,7 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
         duration(row.finishedAt - row.startedAt),
         row.loss === null ? '' : row.loss.toFixed(4),
         row.dataset.slice(0, 8),
-        row.error.slice(0, 80),
+        shortened(row.error, 80),
       ]),
     );
   });

@@ -47,7 +47,7 @@ export async function prepare(
   const prefix = `demo-${Date.now().toString(36)}`;
 
   const first = openProject(context, { prefix });
-  const { history, source } = historyOf(first, undefined);
+  const { history, source } = historyOf(first, undefined, 'import');
   // The file takes some seconds of another process: it is read while the servers start.
   const reading = openHistory(history, source, null);
   reading.catch(() => {});

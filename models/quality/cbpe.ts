@@ -9,17 +9,16 @@
  * (independent coins given their probabilities, Poisson-binomial; delta method for what is no sum), times what earlier
  * windows of the model teach (conformal.ts): where its calibration wandered, their errors were larger than chance allows.
  */
+import { ESTIMATED_STATISTICS, type EstimatedStatistic } from '../../schemas/monitoring.ts';
 import { LOG_LOSS_CLIP } from '../metrics.ts';
 import { conformalWidth } from './conformal.ts';
-import {
-  ESTIMATED_STATISTICS,
-  type Estimated,
-  type EstimatedStatistic,
-  type EstimateErrors,
-  type EstimateOptions,
-  type LabelFreeEstimate,
-  type MissingReason,
-  type Quality,
+import type {
+  Estimated,
+  EstimateErrors,
+  EstimateOptions,
+  LabelFreeEstimate,
+  MissingReason,
+  Quality,
 } from './types.ts';
 
 interface Centre {

@@ -1,9 +1,10 @@
+import type { QualityStatistic } from '../../schemas/monitoring.ts';
 import { CALIBRATION_BINS, LOG_LOSS_CLIP, type ReliabilityBin } from '../metrics.ts';
 import { createRandom } from '../random.ts';
 import { averagePrecisionEstimate, calibrationEstimate } from './bootstrap.ts';
 import { meanOf, missing, normalWidth, wilson } from './interval.ts';
 import { aucEstimate, type Ranking, rankingOf } from './ranking.ts';
-import type { Estimate, Quality, QualityOptions, QualityStatistic, SliceQuality } from './types.ts';
+import type { Estimate, Quality, QualityOptions, SliceQuality } from './types.ts';
 
 /**
  * All figures of a window of labelled rows, each with an interval of how far another window of as many rows from the same

@@ -1,21 +1,6 @@
+import type { EstimatedStatistic, QualityStatistic } from '../../schemas/monitoring.ts';
+
 /** Figures of a window of predictions, each with an interval, under the names that the table of measures uses. */
-
-export const QUALITY_STATISTICS = [
-  'auc',
-  'pr_auc',
-  'log_loss',
-  'brier',
-  'calibration_error',
-  'precision',
-  'recall',
-  'base_rate',
-  'label_coverage',
-] as const;
-export type QualityStatistic = (typeof QUALITY_STATISTICS)[number];
-
-/** What can be said before the labels are there. */
-export const ESTIMATED_STATISTICS = ['auc', 'log_loss', 'brier', 'precision', 'recall', 'base_rate'] as const;
-export type EstimatedStatistic = (typeof ESTIMATED_STATISTICS)[number];
 
 /** Why a figure has no value. */
 export const MISSING_REASONS = {

@@ -1,14 +1,12 @@
 import { errorsOf, estimateQuality } from '../../models/quality/cbpe.ts';
 import { qualityBySlice, qualityOf } from '../../models/quality/quality.ts';
 import {
-  ESTIMATED_STATISTICS,
   type Estimated,
   type EstimateErrors,
   MISSING_REASONS,
-  QUALITY_STATISTICS,
   type Quality,
 } from '../../models/quality/types.ts';
-import type { Measure } from '../../schemas/monitoring.ts';
+import { ESTIMATED_STATISTICS, type Measure, QUALITY_STATISTICS } from '../../schemas/monitoring.ts';
 import type { Model } from '../../schemas/project.ts';
 import { detailOf, measure } from './measures.ts';
 import { labelledRows, type ScoredWindow, type SliceNames } from './window.ts';

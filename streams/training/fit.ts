@@ -1,5 +1,6 @@
 import { type Artefact, addressOf, type Manifest, serialiseArtefact } from '../../models/artefact.ts';
 import { fitBaseRate, fitCalendar, scoreBaseline } from '../../models/baseline.ts';
+import { CannotLearn } from '../../models/cannot-learn.ts';
 import { type Metrics, metricsOf } from '../../models/metrics.ts';
 import { createScorer } from '../../models/scorer.ts';
 import {
@@ -111,11 +112,19 @@ export async function fitTrial(
   return { trained, parameters: chosen, backend, durationMs: performance.now() - started };
 }
 
-/** From a data set to an artefact with its manifest. Writes nothing anywhere. */
+/**
+ * From a data set to an artefact with its manifest. Writes nothing anywhere.
+ *
+ * @throws CannotLearn where all labels are the same: a trainer would fit that, and a first version would score by it.
+ */
 export async function fitModel(options: FitOptions): Promise<Fitted> {
   const { project, model, training, test } = options;
   const names = model.features.map(({ name }) => name);
   const { labels, times } = training;
+  if (labels.length > 0 && labels.every((label) => label === labels[0]))
+    throw new CannotLearn(
+      `All ${labels.length.toLocaleString('en-US')} labels are ${labels[0] === 0 ? 'false' : 'true'}, so there is nothing to tell apart: choose a range that holds both, or look at what the label checks.`,
+    );
   const { trained, parameters, backend, durationMs } = await fitTrial(
     model,
     training,

@@ -96,6 +96,9 @@ async function fitAndRegister(
 ): Promise<Omit<TrainReport, 'run' | 'startedAt' | 'finishedAt'>> {
   const { project, model, warehouse, registry } = options;
   const { from, to, asOf } = await rangeOf(options);
+  if (from >= to) throw new NothingToLearn(`${iso(from)} does not lie before ${iso(to)}: no row is between.`);
+  // A registry that is away is told of before the training, not after it.
+  await registry.history(model.name);
   const passOn = options.signal === undefined ? {} : { signal: options.signal };
   const [training] = await buildDataSets({
     project,

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, count, duration, instant, parseInstant, percent, table } from '../../cli/format.ts';
+import {
+  bytes,
+  count,
+  duration,
+  instant,
+  parseInstant,
+  percent,
+  shortened,
+  table,
+} from '../../cli/format.ts';
 
 describe('numbers as a person reads them', () => {
   it('counts, bytes, shares', () => {
@@ -55,4 +64,17 @@ it('tables line up, colours or not', () => {
     ],
   );
   expect(lines).toEqual(['name        rows', '\u001b[32mlong name\u001b[39m      7', 'x          1,234']);
+});
+
+it('a sentence at the end of a line folds where the terminal ends, beside the others or below them', () => {
+  const columns = [{ title: 'id' }, { title: 'why' }];
+  const rows = [['a', 'over the whole of the day it lost too much']];
+  expect(table(columns, rows)).toEqual(['id  why', 'a   over the whole of the day it lost too much']);
+  expect(table(columns, rows, 2, 30)).toEqual([
+    'id  why',
+    'a   over the whole of the day\n    it lost too much',
+  ]);
+  const narrow = [['twenty letters and more', 'over the whole of the day']];
+  expect(table(columns, narrow, 2, 30)[1]).toBe('twenty letters and more\n    over the whole of the day');
+  expect(shortened('over the whole', 6)).toBe('over …');
 });

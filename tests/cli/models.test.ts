@@ -18,6 +18,7 @@ const prefix = `test-${randomUUID().slice(0, 8)}`;
 const data = mkdtempSync(join(tmpdir(), 'millrace-models-'));
 let stack: StackAddresses;
 let platform: Platform;
+let register: (seed: number) => Promise<void>;
 
 beforeAll(async () => {
   stack = await testStack();
@@ -40,12 +41,13 @@ beforeAll(async () => {
   await admin.close();
   const { models: codec } = await platform.codecs();
   const registry = createModelRegistry({ kafka: platform.kafka, codec, prefix });
-  for (const seed of [1, 2, 3]) {
+  register = async (seed) => {
     const { bytes, layout } = artefactFor(model, seed);
     const { sha256, location } = await platform.artefacts.put(bytes);
     const made = { model: model.name, artefact: sha256, location, layout, as: 'auto' as const };
     await registerVersion(registry, made, { by: 'millrace train', reason: 'trained', evidence: { rows: 9 } });
-  }
+  };
+  for (const seed of [1, 2, 3]) await register(seed);
 }, 120_000);
 
 afterAll(async () => {
@@ -134,5 +136,17 @@ describe('millrace models', () => {
     expect(silent).toMatchObject({ code: 2, out: '' });
     expect(silent.err).toContain('Every change of a model says why');
     expect((await models('--json')).out).toBe(before);
+  });
+
+  it('names the champion before, not the guard that the same change retired', {
+    timeout: 120_000,
+  }, async () => {
+    await register(4);
+    await register(5);
+    expect((await models('promote', '4', '--reason', 'x')).out).toContain('Version 1, the champion before,');
+    expect((await models('promote', '5', '--reason', 'x')).out).toContain('Version 4, the champion before,');
+    expect((await models('judge', '5', '--as-of', '2001-04-01')).out).toBe(
+      'Version 5 is in no test: change 10 made it champion: x (as of 2001-04-01T00:00:00Z)\n',
+    );
   });
 });

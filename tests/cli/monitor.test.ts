@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nothingText } from '../../cli/commands/monitor.ts';
 import { driftLines } from '../../cli/commands/monitor-drift.ts';
 import { qualityRows } from '../../cli/commands/monitor-quality.ts';
 import type { Output } from '../../cli/output.ts';
@@ -125,4 +126,11 @@ describe('millrace monitor drift', () => {
       '1 of 3 fired; alerting on every change of 0.100 psi would have fired 2, on everything 3, on nothing 0.',
     );
   });
+});
+
+it('says of a time that was not measured which ones were', () => {
+  expect(nothingText([])).toContain('Nothing was measured yet');
+  expect(nothingText([from, from + DAY])).toBe(
+    'Nothing was measured for that time: ticks lie between 2001-04-06T00:00:00Z and 2001-04-07T00:00:00Z (millrace monitor ticks).',
+  );
 });

@@ -107,7 +107,9 @@ describe('steps that a scheduler of somebody else commands', () => {
   it('says with its exit code whether it did its step, has to be asked again, or was asked too early', async () => {
     await trainChampion(project, platform);
     const run = await begin(FIRED);
-    expect((await pipelines('step', 'train', '--run', run)).code, 'too early').toBe(2);
+    const tooEarly = await pipelines('step', 'train', '--run', run.slice(0, -1));
+    expect(tooEarly.code, 'too early').toBe(2);
+    expect(tooEarly.err, 'the beginning of an id will do').toContain(`${run} comes after tune`);
     const codes: Record<string, number> = {};
     for (const step of ['dataset', 'tune', 'train', 'evaluate', 'gate', 'register', 'shadow'])
       codes[step] = (await pipelines('step', step, '--run', run)).code;
@@ -123,6 +125,14 @@ describe('steps that a scheduler of somebody else commands', () => {
     expect((await pipelines('step', 'shadow', '--run', run)).code, 'still nobody scored').toBe(75);
     expect(stepOf(await look(run), 'shadow')?.attempt).toBe(2);
   }, 120_000);
+
+  it('says of a run that was ended that it was, not what a step of it lacks', async () => {
+    const run = await begin(TURN);
+    expect((await pipelines('cancel', run, '--reason', 'enough')).code).toBe(0);
+    const { code, err } = await pipelines('step', 'train', '--run', run);
+    expect(code).toBe(2);
+    expect(err).toContain('cannot begin: the run is cancelled');
+  }, 60_000);
 
   it('remarks that nobody works on a run for workers', async () => {
     const { code, err } = await pipelines('run', '--at', new Date(TURN).toISOString());

@@ -120,6 +120,35 @@ search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
       "pipelines.yaml:9:16: 'gate' works on what one step that does 'train' makes, and 'fit' and 'train' come before it side by side. Let it need one of them; for another add a pipeline.",
     ],
     [
+      'a circle, without what comes after it',
+      {
+        'pipelines.yaml':
+          PIPELINES.replace('does: train,', 'does: train, needs: [fit2],') +
+          '      - {step: fit2, does: train, needs: [fit]}\n',
+      },
+      'pipelines.yaml:6:7: The steps fit, fit2 need each other in a circle. Take one of the needs away.',
+    ],
+    [
+      'a step whose name is nearly one that says what it does',
+      { 'pipelines.yaml': PIPELINES.replace('step: dataset', 'step: datset').replace('dataset]', 'datset]') },
+      "pipelines.yaml:6:16: 'datset' does not say what it does. Did you mean 'dataset'? Else add 'does:'.",
+    ],
+    [
+      'a rule over what is not measured',
+      { 'alerts.yaml': ALERTS.replace('[log_loss]', '[logloss]') },
+      "alerts.yaml:2:45: Of 'quality' no 'logloss' is measured. Did you mean 'log_loss'?",
+    ],
+    [
+      'a summary that is filled in with nothing',
+      { 'alerts.yaml': ALERTS.replace('severity: page', "summary: '{model} at {vlaue} {so}'") },
+      "alerts.yaml:2:111: '{vlaue}' is filled in with nothing. Did you mean '{value}'?",
+    ],
+    [
+      'alerts of another shape, once',
+      { 'alerts.yaml': ALERTS.replace('severity: page', 'severity: pages') },
+      "alerts.yaml:2:100: 'pages' is not known here. Did you mean 'page'?",
+    ],
+    [
       'a trainer where nothing is trained',
       { 'pipelines.yaml': PIPELINES.replace('with: {last: 75d}', 'trainer: {name: trees}') },
       "pipelines.yaml:6:25: A step that does 'dataset' trains nothing. Move 'trainer:' to the step that trains.",

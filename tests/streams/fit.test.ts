@@ -92,6 +92,14 @@ describe.each(TRAINERS.map((name) => [name] as const))('a fit by %s', (name) => 
     expect(trained.split.validationRows).toBe(600);
   });
 
+  it('is refused where all labels are the same', async () => {
+    const training = dataSet(200, 1);
+    training.labels.fill(0);
+    await expect(fitModel(optionsOf(name, { training }))).rejects.toThrow(
+      'All 200 labels are false, so there is nothing to tell apart',
+    );
+  });
+
   it('is a trial on a share of its epochs, at least one', async () => {
     const { model, training } = optionsOf(name);
     const all = QUICK[name].epochs ?? QUICK[name].rounds ?? 0;

@@ -111,6 +111,14 @@ describe('training', () => {
     expect(champion?.version).toBe(third.version.version);
   });
 
+  it('does not begin what could not be registered, or has no time to learn from', async () => {
+    const begun = seen.length;
+    const away = { ...options.registry, history: () => Promise.reject(new Error('Kafka is away')) };
+    await expect(trainModel({ ...options, registry: away })).rejects.toThrow('Kafka is away');
+    await expect(trainModel({ ...options, from: TO, to: FROM })).rejects.toThrow('does not lie before');
+    expect(seen.length).toBe(begun);
+  });
+
   it('says what is missing where no label had matured', async () => {
     await expect(trainModel({ ...options, asOf: FROM })).rejects.toThrow(NothingToLearn);
     const [failed] = await readRuns(archive.warehouse, archive.project.prefix, { state: 'failed' });

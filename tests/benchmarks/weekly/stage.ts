@@ -75,7 +75,7 @@ export async function openStage(options: StageOptions, closing: Closing[]): Prom
   const project = openProject(context);
   const platform = openPlatform(context, project);
   closing.push(() => platform.close());
-  const { history, source } = historyOf(project, undefined);
+  const { history, source } = historyOf(project, undefined, 'replay');
   const reading = output.progress('flights');
   const file = await openHistory(history, source, null);
   reading.done(`${file.rows.toLocaleString('en-US')} rows`);

@@ -4,8 +4,9 @@ import { createCalibrator, fitCalibration } from '../../../models/calibration.ts
 import { errorsOf, estimateQuality } from '../../../models/quality/cbpe.ts';
 import { conformalWidth } from '../../../models/quality/conformal.ts';
 import { qualityOf } from '../../../models/quality/quality.ts';
-import { ESTIMATED_STATISTICS, type EstimateErrors } from '../../../models/quality/types.ts';
+import type { EstimateErrors } from '../../../models/quality/types.ts';
 import { createRandom, type Random } from '../../../models/random.ts';
+import { ESTIMATED_STATISTICS } from '../../../schemas/monitoring.ts';
 
 const options = { threshold: 0.3, resamples: 0 };
 const logit = (p: number) => Math.log(p / (1 - p));

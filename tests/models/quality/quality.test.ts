@@ -5,8 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { metricsOf } from '../../../models/metrics.ts';
 import { normalQuantile, studentQuantile } from '../../../models/quality/distributions.ts';
 import { qualityBySlice, qualityOf } from '../../../models/quality/quality.ts';
-import { MISSING_REASONS, QUALITY_STATISTICS, type QualityStatistic } from '../../../models/quality/types.ts';
+import { MISSING_REASONS } from '../../../models/quality/types.ts';
 import { createRandom } from '../../../models/random.ts';
+import { QUALITY_STATISTICS, type QualityStatistic } from '../../../schemas/monitoring.ts';
 
 interface Fixture {
   readonly cases: readonly {
