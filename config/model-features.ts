@@ -179,10 +179,12 @@ export function featuresOf(
         {
           kind: 'on_demand',
           name,
+          expression: null,
           evaluate: (scope) => (typeof scope[name] === 'number' ? (scope[name] as number) : null),
         },
       ];
     const evaluate = compiled.get(name);
-    return evaluate === undefined ? [] : [{ kind: 'on_demand', name, evaluate }];
+    const expression = onDemand.find((one) => one.name === name)?.text.trim() ?? null;
+    return evaluate === undefined ? [] : [{ kind: 'on_demand', name, expression, evaluate }];
   });
 }

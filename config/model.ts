@@ -124,7 +124,7 @@ export function compileModel(
     request: { source: request.name, eventType: model.request },
     reads: reads.map(({ read }) => read),
     features,
-    layoutHash: layoutHash(features.map((feature) => feature.name)),
+    layoutHash: layoutHash(features),
     label,
     trainer: { name: model.trainer.name, parameters },
     sample: { maxRows: model.sample.max_rows, seed: model.sample.seed },

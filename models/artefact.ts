@@ -61,8 +61,10 @@ const parameter = z.union([z.number(), z.string(), z.array(z.number())]);
 const manifestSchema = z.strictObject({
   model: z.string().min(1),
   task: z.literal('binary'),
-  /** Names of the vector, in order, and their hash. */
+  /** Names of the vector, in order; with the expressions they make the layout. */
   features: z.array(z.string().min(1)).min(1),
+  /** Of those that are computed from the request, by name. */
+  expressions: z.record(z.string(), z.string()),
   layoutHash: z.string(),
   /** Score at or above which the decision is true. */
   threshold: probability,
@@ -153,8 +155,9 @@ function canonicalJson(value: unknown): string {
 
 /** What the parts of an artefact say against each other, in one sentence; null where they agree. */
 function faultOf({ manifest, body }: Artefact): string | null {
-  if (layoutHash(manifest.features) !== manifest.layoutHash)
-    return 'its layout hash is not that of its feature names';
+  const { expressions } = manifest;
+  const features = manifest.features.map((name) => ({ name, expression: expressions[name] ?? null }));
+  if (layoutHash(features) !== manifest.layoutHash) return 'its layout hash is not that of its features';
   const { importance } = manifest;
   if (importance.length !== manifest.features.length)
     return `it names ${manifest.features.length} features and the importance of ${importance.length}`;

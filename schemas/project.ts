@@ -77,6 +77,8 @@ export type ModelFeature =
   | {
       readonly kind: 'on_demand';
       readonly name: string;
+      /** As it was declared; null for a field of the request. */
+      readonly expression: string | null;
       /** `stored` holds the request's stored features by read and feature name; null where empty. */
       readonly evaluate: (request: EventScope) => number | null;
     };

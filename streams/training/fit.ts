@@ -11,6 +11,7 @@ import {
   type Trained,
 } from '../../models/trainer.ts';
 import { prepareTraining } from '../../models/trainers.ts';
+import { expressionsOf } from '../../schemas/layout.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { DataSet } from './dataset.ts';
 
@@ -146,6 +147,7 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
       model: model.name,
       task: model.task,
       features: names,
+      expressions: { ...expressionsOf(model.features) },
       layoutHash: model.layoutHash,
       threshold: model.threshold,
       importance: [...trained.importance],

@@ -4,6 +4,7 @@ import type { ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { type Artefact, addressOf, serialiseArtefact } from '../../models/artefact.ts';
 import { parseExamples } from '../../models/onnx/examples.ts';
 import { type ImportedModel, importOnnx } from '../../models/onnx/import.ts';
+import { expressionsOf } from '../../schemas/layout.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { registerVersion } from '../rollout/moves.ts';
 import type { ArtefactSink } from './training.ts';
@@ -44,6 +45,7 @@ export async function importModel(options: ImportModelOptions): Promise<ImportMo
       model: model.name,
       task: model.task,
       features,
+      expressions: { ...expressionsOf(model.features) },
       layoutHash: model.layoutHash,
       threshold: model.threshold,
       importance: [...imported.importance],

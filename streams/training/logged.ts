@@ -23,15 +23,20 @@ interface LoggedOptions {
 }
 
 /**
- * Fills in the vectors that inference logged with the model's layout, read at the full head: a read as of an
- * older edge is not what training means. Answers with the places filled.
+ * Fills in the vectors that inference logged with the model's layout, read at the full head from the views as they are
+ * declared now: a read as of an older edge, or of another definition, is not what training means. Answers with the places filled.
  */
 export function readLogged(options: LoggedOptions): Promise<ReadonlySet<number>> {
   const { project, model } = options;
+  // A view of another definition has another id: what was read from it is not what would be read now.
+  const views = project.views
+    .filter(({ name }) => model.reads.some(({ view }) => view === name))
+    .map(({ id }) => quoteText(id));
   return readStored(options, {
     table: tables.predictions(project.prefix, model.name),
     usable: `status = 'scored' AND layout = ${quoteText(model.layoutHash)}
-      AND length(vector) = ${model.features.length} AND arrayAll(one -> one.head = one.as_of, reads)`,
+      AND length(vector) = ${model.features.length}
+      AND arrayAll(one -> one.head = one.as_of AND one.view IN (${views.join(', ')}), reads)`,
   });
 }
 

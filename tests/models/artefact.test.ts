@@ -14,6 +14,8 @@ import { createScorer } from '../../models/scorer.ts';
 import { layoutHash } from '../../schemas/layout.ts';
 import { manifestOf, randomArtefact, roundTrip, syntheticDataset } from './fixtures.ts';
 
+const layoutOf = (...names: readonly string[]) => layoutHash(names.map((name) => ({ name })));
+
 const calibrations: Calibration[] = [
   { kind: 'none' },
   { kind: 'platt', slope: 0.9, intercept: -0.1 },
@@ -98,7 +100,7 @@ describe('artefact', () => {
     refuse((file) =>
       Object.assign((file as never as { body: { layers: object[] } }).body.layers[0] ?? {}, { inputs: 3 }),
     );
-    refuse((file) => Object.assign(file.manifest ?? {}, { layoutHash: layoutHash(['x']) }));
+    refuse((file) => Object.assign(file.manifest ?? {}, { layoutHash: layoutOf('x') }));
     refuse((file) => Object.assign(file.manifest ?? {}, { threshold: 2 }));
     refuse((file) => Object.assign(file.body ?? {}, { encoder: { features: [] } }));
     refuse((file) => Object.assign(file.body ?? {}, { kind: 'forest' }));
@@ -118,7 +120,7 @@ describe('artefact', () => {
 
   it('says which layout it learnt from, and refuses another', () => {
     const artefact = randomArtefact(6);
-    const other = layoutHash(['b.mean', 'a.sum', 'hour', 'noise']);
+    const other = layoutOf('b.mean', 'a.sum', 'hour', 'noise');
     expect(() => createScorer(artefact, other)).toThrow(LayoutMismatch);
     expect(() => createScorer(artefact, other)).toThrow('train it again');
     expect(createScorer(artefact, artefact.manifest.layoutHash).layoutHash).toBe(
@@ -145,15 +147,28 @@ describe('model card', () => {
 });
 
 describe('layout hash', () => {
+  it('knows a feature by its expression too', () => {
+    const same = { name: 'abroad', expression: 'country != card_country' };
+    const other = { name: 'abroad', expression: 'country == card_country' };
+    expect(layoutHash([same])).toBe(layoutHash([{ ...same }]));
+    expect(layoutHash([same])).not.toBe(layoutHash([other]));
+    expect(layoutHash([same])).not.toBe(layoutHash([{ name: 'abroad' }]));
+    const artefact = randomArtefact(1);
+    const manifest = manifestOf(artefact.manifest.features, { hour: 'time / 3600000' });
+    expect(roundTrip({ ...artefact, manifest }).manifest).toEqual(manifest);
+    const changed = { ...manifest, expressions: { hour: 'time' } };
+    expect(() => serialiseArtefact({ ...artefact, manifest: changed })).toThrow('layout hash');
+  });
+
   it('is SHA-256 of the names joined by line feeds', () => {
     // printf 'a\nb' | sha256sum
-    expect(layoutHash(['a', 'b'])).toBe('7e18f737311b2dc3b2f269dd78396b0351f14fb66efa879f768cb23181883c78');
+    expect(layoutOf('a', 'b')).toBe('7e18f737311b2dc3b2f269dd78396b0351f14fb66efa879f768cb23181883c78');
   });
 
   it('depends on order, and refuses names that would make two layouts one', () => {
-    expect(layoutHash(['a', 'b'])).not.toBe(layoutHash(['b', 'a']));
-    expect(() => layoutHash(['a\nb'])).toThrow('line feed');
-    expect(() => layoutHash([''])).toThrow('layout');
-    expect(() => layoutHash(['a', 'a'])).toThrow('twice');
+    expect(layoutOf('a', 'b')).not.toBe(layoutOf('b', 'a'));
+    expect(() => layoutOf('a\nb')).toThrow('line feed');
+    expect(() => layoutOf('')).toThrow('layout');
+    expect(() => layoutOf('a', 'a')).toThrow('twice');
   });
 });

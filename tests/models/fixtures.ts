@@ -59,12 +59,13 @@ const FIGURES = {
   calibrationError: 0.01,
 };
 
-export function manifestOf(names: readonly string[]): Manifest {
+export function manifestOf(names: readonly string[], expressions: Record<string, string> = {}): Manifest {
   return {
     model: 'late',
     task: 'binary',
     features: [...names],
-    layoutHash: layoutHash(names),
+    expressions,
+    layoutHash: layoutHash(names.map((name) => ({ name, expression: expressions[name] ?? null }))),
     threshold: 0.5,
     importance: names.map(() => 1 / names.length),
     trainer: {

@@ -220,7 +220,7 @@ describe('a changed view', () => {
       ),
     );
     expect(present.model.layoutHash).not.toBe(world.model.layoutHash);
-    expect(layoutHash(present.model.features.map(({ name }) => name))).toBe(present.model.layoutHash);
+    expect(layoutHash(present.model.features)).toBe(present.model.layoutHash);
     const admin = await world.broker.kafka().admin();
     await admin.createTopics(topicSpecs(present.project));
     let champion = world.model.layoutHash;

@@ -2,6 +2,7 @@ import { addressOf, serialiseArtefact } from '../../models/artefact.ts';
 import { encodedNames, fitEncoder } from '../../models/encoder.ts';
 import { createRandom } from '../../models/random.ts';
 import { defaultTrainSpec } from '../../models/train-spec.ts';
+import { expressionsOf } from '../../schemas/layout.ts';
 import type { Model } from '../../schemas/project.ts';
 import { manifestOf, randomLayers } from '../models/fixtures.ts';
 
@@ -15,7 +16,7 @@ export function artefactFor(
   const rows = Float64Array.from({ length: 50 * names.length }, () => random.normal() * 20);
   const encoder = fitEncoder(names, rows, defaultTrainSpec.encoder);
   const bytes = serialiseArtefact({
-    manifest: { ...manifestOf(names), model: name },
+    manifest: { ...manifestOf(names, { ...expressionsOf(features) }), model: name },
     body: { kind: 'dense', encoder, layers: randomLayers([encodedNames(encoder).length, 6, 1], seed) },
     calibration: { kind: 'none' },
   });

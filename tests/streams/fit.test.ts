@@ -23,10 +23,16 @@ beforeAll(() => {
   project = loadProject('config', { environment: {}, prefix: 'fit-test' });
   const [first] = project.models;
   if (first === undefined) throw new Error('the project declares a model');
+  const features = NAMES.map((name) => ({
+    kind: 'on_demand' as const,
+    name,
+    expression: null,
+    evaluate: () => null,
+  }));
   base = {
     ...first,
-    features: NAMES.map((name) => ({ kind: 'on_demand' as const, name, evaluate: () => null })),
-    layoutHash: layoutHash(NAMES),
+    features,
+    layoutHash: layoutHash(features),
   };
 });
 

@@ -200,24 +200,25 @@ describe('a data set', () => {
     );
   });
 
-  it('prefers the vector that was logged at the full head, and no other', async () => {
+  it('prefers the vector that was logged at the full head from the views of now, and no other', async () => {
     const { project, model, warehouse } = archive;
-    const [full, behind] = departures(TESTED, TESTED + 6 * HOUR, 5);
+    const [full, behind, before] = departures(TESTED, TESTED + 6 * HOUR, 5);
+    const now = project.views.find(({ name }) => name === 'origin')?.id ?? expect.fail('no view of origins');
     const width = model.features.length;
     const at = (time: number) => new Date(time).toISOString();
-    const row = (event: EventRecord | undefined, lag: number) => ({
+    const row = (event: EventRecord | undefined, lag: number, view = now) => ({
       id: `${event?.id}:${model.name}`,
       request_id: event?.id,
       request_time: new Date(event?.time ?? 0).toISOString(),
       status: 'scored',
       layout: model.layoutHash,
       vector: new Array(width).fill(42),
-      reads: [
-        { read: 'origin', view: 'origin@1', entity: 'ORD', head: at(100), as_of: at(100 - lag), age_ms: lag },
-      ],
+      reads: [{ read: 'origin', view, entity: 'ORD', head: at(100), as_of: at(100 - lag), age_ms: lag }],
     });
     const table = tables.predictions(project.prefix, model.name);
-    await warehouse.insert(table, [row(full, 0), row(behind, 60)], { token: 'logged' });
+    await warehouse.insert(table, [row(full, 0), row(behind, 60), row(before, 0, 'origin@00000000')], {
+      token: 'logged',
+    });
     const selection = { from: TESTED, to: TESTED + 6 * HOUR, asOf: TO, sample: null };
     const [set] = await buildDataSets({ project, model, warehouse, selections: [selection] });
     const placeOf = (id: string | undefined) => (set?.ids.indexOf(id ?? '') ?? -1) * width;
@@ -225,6 +226,7 @@ describe('a data set', () => {
     expect(set?.backfilled).toBe((set?.ids.length ?? 0) - 1);
     expect(set?.rows[placeOf(full?.id)]).toBe(42);
     expect(set?.rows[placeOf(behind?.id)]).not.toBe(42);
+    expect(set?.rows[placeOf(before?.id)]).not.toBe(42);
 
     const everyone = departures(TESTED, TESTED + 6 * HOUR, 1).map((event, source_offset) => ({
       ...row(event, 0),

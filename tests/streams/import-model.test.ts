@@ -30,8 +30,13 @@ beforeAll(async () => {
   project = loadProject('config', { environment: {}, prefix: 'import-model-test' });
   const [first] = project.models;
   if (first === undefined) throw new Error('the project declares a model');
-  const features = FEATURES.map((name) => ({ kind: 'on_demand' as const, name, evaluate: () => null }));
-  model = { ...first, features, layoutHash: layoutHash(FEATURES) };
+  const features = FEATURES.map((name) => ({
+    kind: 'on_demand' as const,
+    name,
+    expression: null,
+    evaluate: () => null,
+  }));
+  model = { ...first, features, layoutHash: layoutHash(features) };
   const kafka = createMemoryBroker({ now: Date.now, sleep: async () => {} }).kafka();
   await applyProject({ project, kafka, declared: [] });
   const { models: codec } = await openCodecs(project, createMemoryRegistry());

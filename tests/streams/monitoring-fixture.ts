@@ -49,7 +49,7 @@ export function ordersProject(monitoring: Partial<Model['monitoring']> = {}): Pr
     features: FEATURES.map((name, i) =>
       name.startsWith('shop.')
         ? { kind: 'stored', name, read: 0, feature: i }
-        : { kind: 'on_demand', name, evaluate: () => null },
+        : { kind: 'on_demand', name, expression: null, evaluate: () => null },
     ),
     layoutHash: 'orders-1',
     label: {

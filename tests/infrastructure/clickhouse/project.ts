@@ -28,6 +28,7 @@ const late: Model = {
   reads: [],
   features: ['origin.late_1h', "it's `odd`"].map((name) => ({
     kind: 'on_demand',
+    expression: null,
     name,
     evaluate: () => null,
   })),
