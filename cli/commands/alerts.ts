@@ -24,7 +24,17 @@ interface TailOptions {
 }
 
 export const registerAlerts: Register = (program, run) => {
-  const group = program.command('alerts').description('what fires, what fired, and who is told');
+  const group = program
+    .command('alerts')
+    .description('what fires, what fired, and who is told')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace alerts ls', 'what is wrong now, and what was'],
+        ['millrace alerts tail', 'changes as they come'],
+        ["millrace alerts silence --rule drifted --for 2h --reason 'known storm'", 'nobody is told'],
+      ),
+    );
   group
     .command('ls')
     .description('alerts as they stand, those that fire first')

@@ -23,7 +23,15 @@ interface Options {
 export const registerMonitor: Register = (program, run) => {
   const group = program
     .command('monitor')
-    .description('what was measured at each tick of event time: quality, drift, data, freshness');
+    .description('what was measured at each tick of event time: quality, drift, data, freshness')
+    .addHelpText(
+      'after',
+      examples(
+        ['millrace monitor quality', 'windows and versions, with intervals'],
+        ['millrace monitor drift --at 2001-04-07', 'what had changed in the window that ended then'],
+        ['millrace monitor ticks', 'what was measured, and how far event time is finished'],
+      ),
+    );
   group
     .command('quality')
     .description('figures by window and version, with intervals; estimates while labels are pending')

@@ -9,7 +9,7 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import type { SearchSpace } from '../../schemas/search.ts';
 import type { DataSet } from './dataset.ts';
 import { epochMetrics, metricsFrom, type RunTail, recordRun, type TrackDeps, trackRun } from './runs.ts';
-import { TrialFailed } from './tuning-errors.ts';
+import { TrialCutOff, TrialFailed } from './tuning-errors.ts';
 import { createTrialPool, type TrialAnswer, type TrialPool } from './tuning-pool.ts';
 
 export interface TuneOptions extends TrackDeps {
@@ -82,8 +82,9 @@ export async function tune(options: TuneOptions): Promise<Tuned> {
   const startedAt = now();
   const deadline = startedAt + space.budget;
   const ending = new AbortController();
-  const stop = setTimeout(() => ending.abort(), Math.min(space.budget, 2 ** 31 - 1));
-  const onAbort = () => ending.abort();
+  const outOfTime = () => ending.abort(new TrialCutOff("The search's time was over"));
+  const stop = setTimeout(outOfTime, Math.min(space.budget, 2 ** 31 - 1));
+  const onAbort = () => ending.abort(new TrialCutOff('The search was stopped'));
   options.signal?.addEventListener('abort', onAbort, { once: true });
   let pool: TrialPool | undefined;
   let answered = 0;

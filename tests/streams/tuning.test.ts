@@ -136,6 +136,8 @@ describe('tuning', () => {
     expect(performance.now() - began).toBeLessThan(6_000);
     expect(result.outOfTime).toBe(true);
     expect(result.trials.length).toBeGreaterThan(0);
+    const cut = await readRuns(warehouse, options.prefix, { parent: result.id, state: 'failed' });
+    for (const { error } of cut) expect(error).toMatch(/time was over .* it counts as not tried/);
     const none = tune({
       ...options,
       training: { ...training, hash: '0'.repeat(64) },
