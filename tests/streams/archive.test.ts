@@ -192,6 +192,7 @@ describe('archive on the twins', () => {
           return { kafka, ...archived.start({ kafka, maxRows: 40, maxWaitMs: Math.floor(random() * 30) }) };
         };
         const running = [begin(), begin()];
+        const stopping: Promise<void>[] = [];
         for (let round = 0; round < 8; round++) {
           await archived.send(mixed(random, round * 12, round * 12 + 12));
           const die = random();
@@ -202,7 +203,7 @@ describe('archive on the twins', () => {
             one.abort();
             running[victim] = begin();
           } else if (die < 0.45 && one !== undefined) {
-            void one.stop();
+            stopping.push(one.stop());
             running[victim] = begin();
           } else if (die < 0.6) warehouse.failNext('before');
           else if (die < 0.75) warehouse.failNext('after');
@@ -215,6 +216,8 @@ describe('archive on the twins', () => {
         }
         await archived.settle();
         await Promise.all(running.map((one) => one.stop().catch(() => {})));
+        // The tables go only when nobody looks at them any more.
+        await Promise.all(stopping);
         expect(await archived.rows()).toEqual(archived.expected());
         await removeTables(warehouse, archived.project.prefix);
       }),
