@@ -92,9 +92,10 @@ export async function watchRun(context: CommandContext, log: RunLog, id: string)
   }
   if (run === null) throw new UsageError(`Run ${id} is gone.`);
   live?.end(treeLines(run, output.colours, Date.now()));
-  const no = run.steps.find(({ refused }) => refused);
-  if (run.state === 'refused')
+  if (run.state === 'refused') {
+    const no = run.steps.find(({ refused }) => refused);
     throw new FailedResult(output.isJson ? '' : `${no?.step.name ?? run.id} said no: ${no?.note ?? ''}`);
+  }
   if (run.state === 'failed' || run.state === 'cancelled')
     throw new FailedResult(
       output.isJson

@@ -94,7 +94,7 @@ describe('kill -9 of a worker in each step of a pipeline that an alert started',
     writeProject(declared);
     project = loadProject(declared, { environment: variables, prefix: `test-${randomUUID().slice(0, 8)}` });
     platform = openServers(project, { artefacts: join(directory, 'artefacts') });
-    processes = new Processes(directory, declared, project.prefix);
+    processes = new Processes({ project: declared, prefix: project.prefix, data: directory });
     await learnFromHistory();
     await Promise.all([
       processes.start(['ingest', 'features', 'inference', 'archive'], variables),

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,6 +21,7 @@ import { startFor } from '../../streams/history/past.ts';
 import { openServers, type Platform } from '../../streams/platform.ts';
 import { type ReplayProgress, type ReplayResult, replay } from '../../streams/replay.ts';
 import { readTails } from '../../streams/tail.ts';
+import { startStreams } from '../start-streams.ts';
 import type { Logged } from './logged.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -84,39 +85,22 @@ export class Flights {
   }
 
   /** `millrace run <streams>` as a process of its own; resolves once its streams are composed. */
-  start(streams: readonly string[]): Promise<ChildProcess> {
+  async start(streams: readonly string[]): Promise<ChildProcess> {
     const { kafka, redis, registry, clickhouse } = this.#stack;
-    const child = spawn(
-      process.execPath,
-      [
-        join(ROOT, 'cli/millrace.ts'),
-        'run',
-        ...streams,
-        '--prefix',
-        this.project.prefix,
-        '--project',
-        this.#directory,
-      ],
-      {
-        cwd: this.#data,
-        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-        env: {
-          ...process.env,
-          MILLRACE_DATA: this.#data,
-          KAFKA_BROKERS: kafka.join(','),
-          REDIS_URL: redis,
-          REGISTRY_URL: registry,
-          CLICKHOUSE_URL: clickhouse,
-        },
+    const child = await startStreams(streams, {
+      project: this.#directory,
+      prefix: this.project.prefix,
+      data: this.#data,
+      variables: {
+        KAFKA_BROKERS: kafka.join(','),
+        REDIS_URL: redis,
+        REGISTRY_URL: registry,
+        CLICKHOUSE_URL: clickhouse,
       },
-    );
-    this.#children.add(child);
-    return new Promise((ready, fail) => {
-      child.once('message', () => ready(child));
-      child.once('exit', (code, signal) =>
-        fail(new Error(`millrace run ended with ${code ?? signal} before it was ready`)),
-      );
+      log: 'inherit',
     });
+    this.#children.add(child);
+    return child;
   }
 
   async replay(
