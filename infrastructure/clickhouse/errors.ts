@@ -53,8 +53,8 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
     if (PASSING.has(number)) return make('overloaded', `${says} It is tried again.`);
     if (ACCESS.has(number)) return make('not_allowed', `${says} Check user, password and rights.`);
     if (number === 60 || number === UNKNOWN_DATABASE) {
-      // ClickHouse repeats the whole statement behind the name that it misses.
-      const missed = text?.replace(/ in scope .*$/, '');
+      // ClickHouse repeats the whole statement behind the name that it misses, or ends with a stop.
+      const missed = text?.replace(/( in scope .*|\.)$/, '');
       return make(
         'missing_table',
         `ClickHouse at ${where} (${number} ${error.type ?? ''}): ${missed}. Run \`millrace apply\` to make the tables.`,

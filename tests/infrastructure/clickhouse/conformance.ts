@@ -329,7 +329,7 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
       await expect(missing).rejects.toThrow(/no_such_table_here.*millrace apply/s);
       await expect(warehouse.query('SELECT * FROM no_such_table_here')).rejects.toMatchObject({
         code: 'missing_table',
-        message: expect.stringMatching(/^[^`]* Run `millrace apply` to make the tables\.$/),
+        message: expect.stringMatching(/^[^`]*[^.`]\. Run `millrace apply` to make the tables\.$/),
       });
       const project = await prepared();
       const table = tables.events(project.prefix, 'trips');
