@@ -5,7 +5,7 @@ import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import { boundsOf } from '../streams/topic.ts';
+import { boundsOf } from '../streams/runtime/topic.ts';
 import { type Following, follow } from './follow.ts';
 import { openPorts, type Ports } from './ports.ts';
 

@@ -1,6 +1,6 @@
 import { createModelRegistry } from '../infrastructure/registry/models.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { ModelVersion } from '../schemas/records/model-version.ts';
-import type { Platform } from '../streams/platform.ts';
 import { UsageError } from './errors.ts';
 import { wholeOption } from './options.ts';
 

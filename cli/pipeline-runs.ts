@@ -1,9 +1,9 @@
+import { openRunLog } from '../pipelines/pipelines.ts';
+import type { RunLog } from '../pipelines/runs/log.ts';
+import { isOver, type PipelineRun } from '../pipelines/runs/run.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import type { RunLog } from '../streams/pipelines/log.ts';
-import { isOver, type PipelineRun } from '../streams/pipelines/run.ts';
-import { openRunLog } from '../streams/pipelines.ts';
-import type { Platform } from '../streams/platform.ts';
 import type { CommandContext } from './command.ts';
 import { FailedResult, UsageError } from './errors.ts';
 import { createLiveTree, treeLines } from './pipeline-tree.ts';

@@ -1,4 +1,4 @@
-import type { PipelineRun, StepRecord } from '../streams/pipelines/run.ts';
+import type { PipelineRun, StepRecord } from '../pipelines/runs/run.ts';
 import { cut, duration, instant } from './format.ts';
 import type { Colours } from './output.ts';
 

@@ -6,8 +6,8 @@ import type { Clock } from '../schemas/clock.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
 import { keys, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
-import type { Codecs } from '../streams/codecs.ts';
 import { SnapshotReader, type ViewPartition } from '../streams/inference/snapshot.ts';
+import type { Codecs } from '../streams/runtime/codecs.ts';
 
 export interface ProbeDeps {
   readonly project: Project;

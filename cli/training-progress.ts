@@ -1,4 +1,4 @@
-import type { TrainProgress } from '../streams/training/training.ts';
+import type { TrainProgress } from '../pipelines/training/training.ts';
 import { count, day } from './format.ts';
 import type { Output } from './output.ts';
 import type { Progress } from './progress.ts';

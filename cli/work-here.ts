@@ -1,10 +1,10 @@
 import { join } from 'node:path';
+import { createPipelines } from '../pipelines/pipelines.ts';
+import type { RunLog } from '../pipelines/runs/log.ts';
+import type { StepExecutor } from '../pipelines/runs/work.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { Project } from '../schemas/project.ts';
-import type { RunLog } from '../streams/pipelines/log.ts';
-import type { StepExecutor } from '../streams/pipelines/work.ts';
-import { createPipelines } from '../streams/pipelines.ts';
-import type { Platform } from '../streams/platform.ts';
-import { SILENT } from '../streams/telemetry.ts';
+import { SILENT } from '../streams/runtime/telemetry.ts';
 import type { CommandContext } from './command.ts';
 
 /** This command line, of this project: what a step's own process is started with. */

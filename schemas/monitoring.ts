@@ -41,6 +41,15 @@ export interface Monitoring {
   readonly drift: DriftRule;
 }
 
+/** Ends of the windows of all models after `time`, the first of them; infinity where nothing is watched. Epoch ms. */
+export function tickAfter(
+  { models }: { readonly models: readonly { readonly monitoring: Pick<Monitoring, 'every'> }[] },
+  time: number,
+): number {
+  const next = models.map(({ monitoring: { every } }) => (Math.floor(time / every) + 1) * every);
+  return Math.min(...next, Number.POSITIVE_INFINITY);
+}
+
 export const QUALITY_STATISTICS = [
   'auc',
   'pr_auc',

@@ -1,8 +1,8 @@
 import { Option } from 'commander';
 import { subscribeAlerts } from '../../api/alerts.ts';
+import { AlertLog } from '../../monitoring/alerts/log.ts';
+import type { Platform } from '../../platform/platform.ts';
 import { ALERT_STATES, type Alert } from '../../schemas/records/alert.ts';
-import { AlertLog } from '../../streams/alerts/log.ts';
-import type { Platform } from '../../streams/platform.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { duration, instant, padEnd } from '../format.ts';

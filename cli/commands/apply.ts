@@ -1,9 +1,9 @@
 import { declaredTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
+import type { Platform } from '../../platform/platform.ts';
 import type { Project } from '../../schemas/project.ts';
-import { applyProject, type Change, planProject } from '../../streams/apply.ts';
-import { declaredSchemas } from '../../streams/declared-schemas.ts';
-import { declaredDefinition } from '../../streams/definitions.ts';
-import type { Platform } from '../../streams/platform.ts';
+import { applyProject, type Change, planProject } from '../../streams/apply/apply.ts';
+import { declaredSchemas } from '../../streams/apply/declared-schemas.ts';
+import { declaredDefinition } from '../../streams/apply/definitions.ts';
 import { examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
 import { count } from '../format.ts';

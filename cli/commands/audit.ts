@@ -1,4 +1,4 @@
-import { audit } from '../../streams/audit.ts';
+import { audit } from '../../streams/audit/audit.ts';
 import { examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
 import { count } from '../format.ts';

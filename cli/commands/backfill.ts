@@ -1,7 +1,7 @@
+import { backfillRange } from '../../pipelines/training/vectors.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { backfillState } from '../../streams/history/backfill.ts';
-import { backfillRange } from '../../streams/training/vectors.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { bytes, count, day, instant } from '../format.ts';

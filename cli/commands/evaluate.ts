@@ -1,5 +1,5 @@
 import { openHistory } from '../../infrastructure/readers/open.ts';
-import { evaluateModel } from '../../streams/training/evaluate.ts';
+import { evaluateModel } from '../../pipelines/training/evaluate.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count, day, duration } from '../format.ts';

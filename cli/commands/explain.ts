@@ -1,4 +1,4 @@
-import { type Explanation, explain } from '../../streams/explain.ts';
+import { type Explanation, explain } from '../../streams/explain/explain.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
 import { duration, instant } from '../format.ts';

@@ -1,6 +1,6 @@
 import type { Project } from '../../schemas/project.ts';
 import { KEY_SEPARATOR, type View } from '../../schemas/view.ts';
-import { type LookUp, lookUp } from '../../streams/look-up.ts';
+import { type LookUp, lookUp } from '../../streams/explain/look-up.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { duration, instant } from '../format.ts';

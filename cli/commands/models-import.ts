@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { shapeOf } from '../../models/body.ts';
-import { importModel } from '../../streams/training/import-model.ts';
+import { importModel } from '../../pipelines/training/import-model.ts';
 import { type CommandContext, examples, type Runner } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { openPlatform, openProject } from '../project.ts';

@@ -3,10 +3,8 @@ import type { ModelHistory } from '../../infrastructure/registry/history.ts';
 import type { Change, ModelRegistry, Said } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
-import type { Model, Project } from '../../schemas/project.ts';
-import { eventTimeFinished } from '../../streams/monitoring/progress.ts';
-import type { Platform } from '../../streams/platform.ts';
-import { lookAtGuard } from '../../streams/rollout/guard.ts';
+import { eventTimeFinished } from '../../monitoring/progress.ts';
+import { lookAtGuard } from '../../pipelines/rollout/guard.ts';
 import {
   beforeOf,
   type Hand,
@@ -15,8 +13,10 @@ import {
   rollBack,
   toChallenger,
   versionOf,
-} from '../../streams/rollout/moves.ts';
-import { lookAtShadow } from '../../streams/rollout/shadow.ts';
+} from '../../pipelines/rollout/moves.ts';
+import { lookAtShadow } from '../../pipelines/rollout/shadow.ts';
+import type { Platform } from '../../platform/platform.ts';
+import type { Model, Project } from '../../schemas/project.ts';
 import { type CommandContext, examples, type Runner } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { instant } from '../format.ts';

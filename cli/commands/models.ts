@@ -1,9 +1,9 @@
 import type { ModelHistory, VersionState } from '../../infrastructure/registry/history.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { modelCard } from '../../models/card.ts';
+import { versionOf } from '../../pipelines/rollout/moves.ts';
 import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { floorTo, SECOND } from '../../schemas/time.ts';
-import { versionOf } from '../../streams/rollout/moves.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { instant, shortened } from '../format.ts';
 import { readable, registryOf, versionArgument } from '../model-registry.ts';

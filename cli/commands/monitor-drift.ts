@@ -1,8 +1,8 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import { detailOf, readMeasures } from '../../monitoring/measures.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
-import { detailOf, readMeasures } from '../../streams/monitoring/measures.ts';
 import { day, percent, table } from '../format.ts';
 import type { Output } from '../output.ts';
 

@@ -1,5 +1,5 @@
+import { detailOf } from '../../monitoring/measures.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
-import { detailOf } from '../../streams/monitoring/measures.ts';
 import { type Column, count, day, percent } from '../format.ts';
 import type { Output } from '../output.ts';
 

@@ -1,8 +1,8 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import { type MeasureQuery, readMeasures } from '../../monitoring/measures.ts';
+import { eventTimeFinished, nextTick, readTicks } from '../../monitoring/progress.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import type { Model, Project } from '../../schemas/project.ts';
-import { type MeasureQuery, readMeasures } from '../../streams/monitoring/measures.ts';
-import { eventTimeFinished, nextTick, readTicks } from '../../streams/monitoring/progress.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { count, day, instant } from '../format.ts';
 import { instantOption } from '../options.ts';

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
-import type { StepMessage } from '../../streams/pipelines/child.ts';
-import { openExecutor, stepTools } from '../../streams/pipelines/open.ts';
-import { type PipelineRun, ready, type StepRecord, stepOf } from '../../streams/pipelines/run.ts';
-import { jobsOf, type StepExecutor, workOn } from '../../streams/pipelines/work.ts';
-import { openRunLog } from '../../streams/pipelines.ts';
+import { openRunLog } from '../../pipelines/pipelines.ts';
+import { type PipelineRun, ready, type StepRecord, stepOf } from '../../pipelines/runs/run.ts';
+import { jobsOf, type StepExecutor, workOn } from '../../pipelines/runs/work.ts';
+import type { StepMessage } from '../../pipelines/steps/child.ts';
+import { openExecutor, stepTools } from '../../platform/step-tools.ts';
 import type { CommandContext } from '../command.ts';
 import { FailedResult, NotYet, UsageError } from '../errors.ts';
 import { findRun } from '../pipeline-runs.ts';

@@ -1,5 +1,5 @@
+import { cancel } from '../../pipelines/runs/changes.ts';
 import type { Pipeline } from '../../schemas/pipeline.ts';
-import { cancel } from '../../streams/pipelines/changes.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { duration, instant, shortened } from '../format.ts';

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
-import { RUN_KINDS, type RunKind } from '../../streams/training/runs.ts';
-import { type RunRecord, readRun, readRuns, runsLike } from '../../streams/training/runs-read.ts';
+import { RUN_KINDS, type RunKind } from '../../pipelines/training/runs.ts';
+import { type RunRecord, readRun, readRuns, runsLike } from '../../pipelines/training/runs-read.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { bytes, duration, instant, shortened } from '../format.ts';

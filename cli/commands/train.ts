@@ -1,6 +1,6 @@
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
-import { openMirror } from '../../streams/training/runs-mirror.ts';
-import { trainModel } from '../../streams/training/training.ts';
+import { openMirror } from '../../pipelines/training/runs-mirror.ts';
+import { trainModel } from '../../pipelines/training/training.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { count, duration, instant } from '../format.ts';
 import { metricTable } from '../metric-table.ts';

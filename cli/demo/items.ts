@@ -2,7 +2,7 @@ import { plant } from '../../infrastructure/readers/planted.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import type { Model, Source } from '../../schemas/project.ts';
-import type { ReplayItem } from '../../streams/replay.ts';
+import type { ReplayItem } from '../../streams/replay/replay.ts';
 import { HISTORY_TO, LABELS_TO, PLANTED_EACH, REPLAY_TO, SEED } from './plan.ts';
 
 const REPLAYED = { from: HISTORY_TO, to: REPLAY_TO };

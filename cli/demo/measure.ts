@@ -3,10 +3,10 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { PLANTED_PREFIX } from '../../infrastructure/readers/planted.ts';
 import { fitBaseRate, fitCalendar } from '../../models/baseline.ts';
 import { type Evaluation, evaluate } from '../../models/evaluation.ts';
+import type { Platform } from '../../platform/platform.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
-import type { Platform } from '../../streams/platform.ts';
-import { labelledQuery, selectLabelled } from '../../streams/training/labels.ts';
+import { labelledQuery, selectLabelled } from '../../streams/archive/labels.ts';
 import type { Quantiles, Report } from '../report.ts';
 
 /** What the archive says of one run of a project; everything by SQL that anyone can run again. */

@@ -1,5 +1,5 @@
-import { createLoopLimit } from '../../streams/loop.ts';
-import { type ReplayResult, replay } from '../../streams/replay.ts';
+import { createLoopLimit } from '../../streams/replay/loop-limit.ts';
+import { type ReplayResult, replay } from '../../streams/replay/replay.ts';
 import { count, day, instant } from '../format.ts';
 import { startFeatureProbe } from '../probe.ts';
 import { demoItems, splitItems } from './items.ts';

@@ -1,8 +1,8 @@
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { trainModel } from '../../pipelines/training/training.ts';
 import { backfillState } from '../../streams/history/backfill.ts';
 import { importHistory } from '../../streams/history/import.ts';
-import { trainModel } from '../../streams/training/training.ts';
 import { bytes, count, day } from '../format.ts';
 import { trainingSteps } from '../training-progress.ts';
 import { codeVersion } from '../version.ts';

@@ -1,8 +1,8 @@
 import { PLANTED, plantedCounts } from '../../infrastructure/readers/planted.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import type { Platform } from '../../platform/platform.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
-import type { Platform } from '../../streams/platform.ts';
 import type { CommandContext } from '../command.ts';
 import { count } from '../format.ts';
 import { quantileOf } from '../probe.ts';

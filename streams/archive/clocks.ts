@@ -2,7 +2,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { ClockMark } from '../../processors/lateness.ts';
 import { tables } from '../../schemas/names.ts';
-import { iso } from '../iso.ts';
+import { iso } from '../runtime/iso.ts';
 
 /** A clock that the archive has passed: every record before it in its partition is in its table. */
 export interface PassedClock {

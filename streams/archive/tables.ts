@@ -13,7 +13,7 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Codecs } from '../codecs.ts';
+import type { Codecs } from '../runtime/codecs.ts';
 
 /** Where an archived record comes from: `writer` gives the offsets of a source partition in ascending order. */
 export interface Lineage {

@@ -5,8 +5,8 @@ import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Project } from '../../schemas/project.ts';
 import { type ArchiveTable, type Mark, markKey, readMarks } from '../archive/tables.ts';
-import type { Codecs } from '../codecs.ts';
-import { boundsOf, readTopic } from '../topic.ts';
+import type { Codecs } from '../runtime/codecs.ts';
+import { boundsOf, readTopic } from '../runtime/topic.ts';
 
 /** What the books are kept of. */
 export interface Books {

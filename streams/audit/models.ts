@@ -1,6 +1,6 @@
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
-import { boundsOf, readTopic } from '../topic.ts';
+import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Books, Finding, type Found, lagging, Tally, tallyRows } from './books.ts';
 import { type ShadowAudit, ShadowBooks } from './shadows.ts';
 

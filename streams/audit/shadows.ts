@@ -3,7 +3,7 @@ import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
-import { boundsOf, readTopic } from '../topic.ts';
+import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Books, Finding, type Found, lagging, Tally, tallyRows } from './books.ts';
 
 /** Of a version that was scored beside the champion. */

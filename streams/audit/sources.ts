@@ -1,8 +1,8 @@
 import { tables, topics } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
-import { readClock } from '../clock-record.ts';
 import { decodeProgress, progressKey } from '../ingest/progress.ts';
-import { boundsOf, readTopic } from '../topic.ts';
+import { readClock } from '../runtime/clock-record.ts';
+import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Books, Finding, type Found, lagging, Tally, tallyRows } from './books.ts';
 
 export interface SourceAudit {

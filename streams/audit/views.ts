@@ -4,9 +4,9 @@ import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
-import type { Codecs } from '../codecs.ts';
 import { isTorn } from '../features/life.ts';
-import { boundsOf, readTopic } from '../topic.ts';
+import type { Codecs } from '../runtime/codecs.ts';
+import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { Tally } from './books.ts';
 
 /** What the state of a view took of its topic. Of all its partitions together. */

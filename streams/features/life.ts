@@ -5,8 +5,8 @@ import { decodeMeta, encodeMeta, freshMeta, type ViewMeta } from '../../processo
 import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
-import type { Telemetry } from '../telemetry.ts';
-import { startOf } from '../topic.ts';
+import type { Telemetry } from '../runtime/telemetry.ts';
+import { startOf } from '../runtime/topic.ts';
 import type { HeldView } from './held-view.ts';
 
 /** Another owner is at the same view partition; its turn will end, or ours. */

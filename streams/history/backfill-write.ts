@@ -9,9 +9,9 @@ import type { HistorySection } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import { Checkpoint } from '../checkpoint.ts';
-import type { Codecs } from '../codecs.ts';
 import { isTorn } from '../features/life.ts';
+import { Checkpoint } from '../runtime/checkpoint.ts';
+import type { Codecs } from '../runtime/codecs.ts';
 
 export interface WriteOptions {
   readonly project: Project;

@@ -9,7 +9,7 @@ import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import type { Codecs } from '../codecs.ts';
+import type { Codecs } from '../runtime/codecs.ts';
 import { raiseToFeeding, readImports, readMarks, sourceStates } from './backfill-archive.ts';
 import {
   type BuiltPartition,

@@ -1,5 +1,5 @@
 import type { OutgoingRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
-import { clockRecord } from '../clock-record.ts';
+import { clockRecord } from '../runtime/clock-record.ts';
 import type { Ready, RequestQueue } from './requests.ts';
 import { NEXT_HEADER, OPEN_HEADER } from './resume.ts';
 

@@ -12,8 +12,8 @@ import type { Clock } from '../../schemas/clock.ts';
 import { topics } from '../../schemas/names.ts';
 import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
-import type { Codecs } from '../codecs.ts';
-import type { Telemetry } from '../telemetry.ts';
+import type { Codecs } from '../runtime/codecs.ts';
+import type { Telemetry } from '../runtime/telemetry.ts';
 import type { Models, Roles, ScoringModel } from './predict.ts';
 
 interface FollowDeps {

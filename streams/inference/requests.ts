@@ -1,8 +1,8 @@
 import type { PartitionBatch, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { ClockMark } from '../../processors/lateness.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
-import { readClock } from '../clock-record.ts';
-import type { Codec } from '../codecs.ts';
+import { readClock } from '../runtime/clock-record.ts';
+import type { Codec } from '../runtime/codecs.ts';
 import type { Resume } from './resume.ts';
 import type { Target } from './vector.ts';
 

@@ -1,8 +1,8 @@
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
-import { textOf } from '../clock-record.ts';
-import type { Codec } from '../codecs.ts';
-import { readTails } from '../tail.ts';
+import { textOf } from '../runtime/clock-record.ts';
+import type { Codec } from '../runtime/codecs.ts';
+import { readTails } from '../runtime/tail.ts';
 
 /** Offset in the validated topic that comes after this prediction; on the last record of every send. */
 export const NEXT_HEADER = 'mr-next';

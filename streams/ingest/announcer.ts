@@ -6,7 +6,7 @@ import type { Project, Source } from '../../schemas/project.ts';
 import type { Contribution, Section } from '../../schemas/records/block.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import type { Codecs } from '../codecs.ts';
+import type { Codecs } from '../runtime/codecs.ts';
 
 /** What the announcer must know of a source partition that its process owns. */
 export interface SourcePartition {

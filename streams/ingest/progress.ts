@@ -7,11 +7,11 @@ import type { Project, Source } from '../../schemas/project.ts';
 import type { Section } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { DAY } from '../../schemas/time.ts';
-import { textOf } from '../clock-record.ts';
-import type { Codec, Codecs } from '../codecs.ts';
 import { Contended, isTorn } from '../features/life.ts';
-import { readTails } from '../tail.ts';
-import { startOf } from '../topic.ts';
+import { textOf } from '../runtime/clock-record.ts';
+import type { Codec, Codecs } from '../runtime/codecs.ts';
+import { readTails } from '../runtime/tail.ts';
+import { startOf } from '../runtime/topic.ts';
 
 /** Ingest's progress is gone from the online store and cannot be had back from the view topics. */
 export class ProgressLost extends MillraceError {

@@ -2,9 +2,9 @@ import type { Kafka, OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { headers } from '../../schemas/names.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
-import { Checkpoint } from '../checkpoint.ts';
-import { textOf } from '../clock-record.ts';
-import { readTails } from '../tail.ts';
+import { Checkpoint } from '../runtime/checkpoint.ts';
+import { textOf } from '../runtime/clock-record.ts';
+import { readTails } from '../runtime/tail.ts';
 
 /** Records of the end of a partition among which the last one of a replay is looked for. */
 export const READ_BACK = 5_000;

@@ -1,8 +1,8 @@
 import type { Kafka, KafkaRecord, Reader } from '../../infrastructure/kafka/port.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import { readClock } from '../clock-record.ts';
-import { readTails } from '../tail.ts';
+import { readClock } from '../runtime/clock-record.ts';
+import { readTails } from '../runtime/tail.ts';
 import { READ_BACK } from './raw-topic.ts';
 
 /** The clocks of a replay that came back: how far its events are answered by every stream. */

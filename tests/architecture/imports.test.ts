@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { importsOf, read, root, sourceFiles, withoutComments } from './sources.ts';
 
+const BASE = ['schemas', 'config', 'processors', 'models', 'infrastructure'];
+const ROOMS = [...BASE, 'streams', 'monitoring', 'pipelines', 'platform'];
+
 /** What each directory may import of ours, beside itself. There is no list of exceptions, and none is wanted. */
 const ORDER: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
@@ -12,10 +15,13 @@ const ORDER: Readonly<Record<string, readonly string[]>> = {
   processors: ['schemas'],
   models: ['schemas'],
   infrastructure: ['schemas', 'config', 'processors', 'models'],
-  streams: ['schemas', 'config', 'processors', 'models', 'infrastructure'],
-  api: ['schemas', 'config', 'processors', 'models', 'infrastructure', 'streams', 'cli', 'console'],
-  cli: ['schemas', 'config', 'processors', 'models', 'infrastructure', 'streams', 'api', 'console'],
-  console: ['schemas', 'config', 'processors', 'models', 'infrastructure', 'streams', 'api', 'cli'],
+  streams: BASE,
+  monitoring: [...BASE, 'streams'],
+  pipelines: [...BASE, 'streams', 'monitoring'],
+  platform: [...BASE, 'streams', 'monitoring', 'pipelines'],
+  api: [...ROOMS, 'cli', 'console'],
+  cli: [...ROOMS, 'api', 'console'],
+  console: [...ROOMS, 'api', 'cli'],
 };
 
 const PURE = ['processors', 'models'];
@@ -85,6 +91,16 @@ describe('no file imports itself on a way round', () => {
     const files = [...Object.keys(ORDER), 'docs', 'tests'].flatMap(sourceFiles);
     const targets = (file: string) => importsOf(file).flatMap(({ own, target }) => (own ? [target] : []));
     expect(circles(new Map(files.map((file) => [file, targets(file)])))).toEqual([]);
+  });
+
+  it('nor does a folder of the data plane: what two streams need of each other lies below both', () => {
+    const folder = (file: string) => file.split('/').slice(0, 2).join('/');
+    const targets = new Map<string, string[]>();
+    for (const file of sourceFiles('streams'))
+      for (const { own, target } of importsOf(file))
+        if (own && target.startsWith('streams/') && folder(target) !== folder(file))
+          targets.set(folder(file), [...(targets.get(folder(file)) ?? []), folder(target)]);
+    expect(circles(targets)).toEqual([]);
   });
 
   it('would be found', () => {

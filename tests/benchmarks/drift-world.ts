@@ -4,17 +4,17 @@ import { predictionEncoder } from '../../infrastructure/clickhouse/rows.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { serialiseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
+import { writeReference } from '../../monitoring/drift/references.ts';
+import { writeMeasures } from '../../monitoring/measures.ts';
+import { writeTick } from '../../monitoring/progress.ts';
+import { createTickMemory, measureTick } from '../../monitoring/tick.ts';
+import type { DataSet } from '../../pipelines/training/dataset.ts';
+import { fitModel } from '../../pipelines/training/fit.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
-import { writeMeasures } from '../../streams/monitoring/measures.ts';
-import { writeTick } from '../../streams/monitoring/progress.ts';
-import { writeReference } from '../../streams/monitoring/references.ts';
-import { createTickMemory, measureTick } from '../../streams/monitoring/tick.ts';
-import { SILENT } from '../../streams/telemetry.ts';
-import type { DataSet } from '../../streams/training/dataset.ts';
-import { fitModel } from '../../streams/training/fit.ts';
+import { SILENT } from '../../streams/runtime/telemetry.ts';
 
 /** Rows of a data set between two times, as a data set of their own. */
 export function part(data: DataSet, from: number, to: number, width: number): DataSet {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { splitItems } from '../../cli/demo/items.ts';
-import type { ReplayItem } from '../../streams/replay.ts';
+import type { ReplayItem } from '../../streams/replay/replay.ts';
 
 const item = (time: number): ReplayItem => ({ place: time, time, key: 'k', event: null, bytes: null });
 

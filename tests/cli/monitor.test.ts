@@ -3,10 +3,10 @@ import { nothingText } from '../../cli/commands/monitor.ts';
 import { driftLines } from '../../cli/commands/monitor-drift.ts';
 import { qualityRows } from '../../cli/commands/monitor-quality.ts';
 import type { Output } from '../../cli/output.ts';
+import { measure } from '../../monitoring/measures.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { DAY } from '../../schemas/time.ts';
-import { measure } from '../../streams/monitoring/measures.ts';
-import { ordersProject } from '../streams/monitoring-fixture.ts';
+import { ordersProject } from '../monitoring/fixture.ts';
 
 const plain = (text: string) => text;
 const output = {

@@ -11,15 +11,15 @@ import { headsOf } from '../../processors/read.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
-import { topicSpecs } from '../../streams/apply.ts';
-import { openCodecs } from '../../streams/codecs.ts';
-import { createFeatures } from '../../streams/features.ts';
+import { topicSpecs } from '../../streams/apply/apply.ts';
+import { createFeatures } from '../../streams/features/features.ts';
+import { createInference } from '../../streams/inference/inference.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
-import { createInference } from '../../streams/inference.ts';
-import { createIngest } from '../../streams/ingest.ts';
-import { replay } from '../../streams/replay.ts';
-import { readTails } from '../../streams/tail.ts';
-import { SILENT } from '../../streams/telemetry.ts';
+import { createIngest } from '../../streams/ingest/ingest.ts';
+import { replay } from '../../streams/replay/replay.ts';
+import { openCodecs } from '../../streams/runtime/codecs.ts';
+import { readTails } from '../../streams/runtime/tail.ts';
+import { SILENT } from '../../streams/runtime/telemetry.ts';
 import { oracleRead } from '../oracle/naive.ts';
 
 /** The payments project through the real streams, on the in-memory twins, in virtual time. */

@@ -5,11 +5,11 @@ import { stretchAt, timelineOf } from '../../infrastructure/registry/history.ts'
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer, type Scorer } from '../../models/scorer.ts';
+import { promote, registerVersion } from '../../pipelines/rollout/moves.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { HOUR } from '../../schemas/time.ts';
-import { promote, registerVersion } from '../../streams/rollout/moves.ts';
-import { readTails } from '../../streams/tail.ts';
+import { readTails } from '../../streams/runtime/tail.ts';
 import { Flights, openFlightsFile } from '../scenarios/flights.ts';
 import { artefactFor } from '../simulation/versions.ts';
 import { testStack } from '../stack.ts';

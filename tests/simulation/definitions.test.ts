@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DAY, HOUR, MINUTE } from '../../schemas/time.ts';
-import { topicSpecs } from '../../streams/apply.ts';
-import type { ReplayItem } from '../../streams/replay.ts';
+import { topicSpecs } from '../../streams/apply/apply.ts';
+import type { ReplayItem } from '../../streams/replay/replay.ts';
 import { type Definition, edited } from './definitions.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';

@@ -1,6 +1,6 @@
 import { DAY, MINUTE } from '../../schemas/time.ts';
+import type { ReplayItem, ReplayResult } from '../../streams/replay/replay.ts';
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
-import type { ReplayItem, ReplayResult } from '../../streams/replay.ts';
 import { pick, seeded } from './random.ts';
 import { trips } from './trips.ts';
 import { ALL, type Process, type StreamName, World } from './world.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { tickAfter } from '../../schemas/monitoring.ts';
 import { topics } from '../../schemas/names.ts';
 import { HOUR, MINUTE } from '../../schemas/time.ts';
-import { tickAfter } from '../../streams/loop.ts';
-import { replay } from '../../streams/replay.ts';
-import { readTails } from '../../streams/tail.ts';
+import { replay } from '../../streams/replay/replay.ts';
+import { readTails } from '../../streams/runtime/tail.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
 import { ALL, World } from './world.ts';

@@ -6,10 +6,10 @@ import { historyOf, stretchAt, timelineOf } from '../../infrastructure/registry/
 import { createModelRegistry, type ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
+import { type Hand, promote, registerVersion, retire } from '../../pipelines/rollout/moves.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
+import type { ReplayItem } from '../../streams/replay/replay.ts';
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
-import type { ReplayItem } from '../../streams/replay.ts';
-import { type Hand, promote, registerVersion, retire } from '../../streams/rollout/moves.ts';
 import { FAULTS, type HistoryOptions, history } from './history.ts';
 import { artefactFor } from './versions.ts';
 import type { World } from './world.ts';

@@ -1,6 +1,6 @@
 import type { EventRecord } from '../../schemas/event.ts';
 import { MINUTE, SECOND } from '../../schemas/time.ts';
-import type { ReplayItem } from '../../streams/replay.ts';
+import type { ReplayItem } from '../../streams/replay/replay.ts';
 import { pick } from './random.ts';
 
 const ZONES = ['airport', 'centre', 'harbour', 'north', 'station'];

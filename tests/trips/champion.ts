@@ -1,7 +1,7 @@
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { trainModel } from '../../pipelines/training/training.ts';
+import type { Platform } from '../../platform/platform.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { Platform } from '../../streams/platform.ts';
-import { trainModel } from '../../streams/training/training.ts';
 import { TURN } from './project.ts';
 
 /** The first version, from the trips before `TURN`, which must be in the archive. */

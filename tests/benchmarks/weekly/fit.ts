@@ -1,7 +1,7 @@
 import { createScorer, type Scorer } from '../../../models/scorer.ts';
+import type { DataSet } from '../../../pipelines/training/dataset.ts';
+import { fitModel } from '../../../pipelines/training/fit.ts';
 import type { Model, Project } from '../../../schemas/project.ts';
-import type { DataSet } from '../../../streams/training/dataset.ts';
-import { fitModel } from '../../../streams/training/fit.ts';
 
 /** A model learnt from some rows of a data set, ready to score. */
 export async function fitScorer(

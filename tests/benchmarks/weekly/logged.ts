@@ -2,10 +2,10 @@ import { gather, readBlocks } from '../../../infrastructure/clickhouse/native.ts
 import type { Warehouse } from '../../../infrastructure/clickhouse/port.ts';
 import { retrying } from '../../../infrastructure/clickhouse/retry.ts';
 import { quoteName } from '../../../infrastructure/clickhouse/tables.ts';
+import { readLogged } from '../../../pipelines/training/logged.ts';
 import { tables } from '../../../schemas/names.ts';
 import type { Model, Project } from '../../../schemas/project.ts';
-import { selectLabelled } from '../../../streams/training/labels.ts';
-import { readLogged } from '../../../streams/training/logged.ts';
+import { selectLabelled } from '../../../streams/archive/labels.ts';
 
 export interface LoggedDeps {
   readonly project: Project;

@@ -9,8 +9,8 @@ import { createModelRegistry } from '../../../infrastructure/registry/models.ts'
 import { parseArtefact } from '../../../models/artefact.ts';
 import { createScorer, type Scorer } from '../../../models/scorer.ts';
 import { DAY } from '../../../schemas/time.ts';
-import { createLoopLimit } from '../../../streams/loop.ts';
-import { replay } from '../../../streams/replay.ts';
+import { createLoopLimit } from '../../../streams/replay/loop-limit.ts';
+import { replay } from '../../../streams/replay/replay.ts';
 import { WEEK } from './figures.ts';
 import { type Happened, happenedTo, promotionsOf } from './happened.ts';
 import { measureWeeks } from './measure.ts';

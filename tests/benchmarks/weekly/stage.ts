@@ -12,7 +12,7 @@ import { openPlatform, openProject } from '../../../cli/project.ts';
 import { currentStack, down, type StackAddresses, up } from '../../../infrastructure/local/stack.ts';
 import { openHistory } from '../../../infrastructure/readers/open.ts';
 import type { Model } from '../../../schemas/project.ts';
-import { applyProject } from '../../../streams/apply.ts';
+import { applyProject } from '../../../streams/apply/apply.ts';
 import { removeStack, stackDirectory } from '../../stack-directory.ts';
 
 export interface StageOptions {

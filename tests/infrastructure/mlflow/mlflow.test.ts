@@ -2,8 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMlflow, MlflowError, type TrackedRun } from '../../../infrastructure/mlflow/client.ts';
-import type { Run } from '../../../streams/training/runs.ts';
-import { openMirror } from '../../../streams/training/runs-mirror.ts';
+import type { Run } from '../../../pipelines/training/runs.ts';
+import { openMirror } from '../../../pipelines/training/runs-mirror.ts';
 import { installMlflow, MlflowServer } from './server.ts';
 
 const tracked: TrackedRun = {

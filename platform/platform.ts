@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { createArtefactDirectory } from '../infrastructure/artefacts/directory.ts';
+import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
+import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
+import { createWarehouse } from '../infrastructure/clickhouse/warehouse.ts';
+import { createKafka } from '../infrastructure/kafka/driver.ts';
+import type { Kafka } from '../infrastructure/kafka/port.ts';
+import { createMemoryBroker } from '../infrastructure/memory/broker.ts';
+import { createMemoryQueue } from '../infrastructure/memory/queue.ts';
+import { createMemoryRegistry } from '../infrastructure/memory/registry.ts';
+import { createMemoryStore } from '../infrastructure/memory/store.ts';
+import { createMemoryWarehouse } from '../infrastructure/memory/warehouse.ts';
+import { createBullQueue } from '../infrastructure/queue/bullmq.ts';
+import type { JobQueue } from '../infrastructure/queue/port.ts';
+import type { OnlineStore } from '../infrastructure/redis/port.ts';
+import { createRedisStore } from '../infrastructure/redis/store.ts';
+import { createRegistry } from '../infrastructure/registry/client.ts';
+import type { SchemaRegistry } from '../infrastructure/registry/port.ts';
+import type { Clock } from '../schemas/clock.ts';
+import { keys } from '../schemas/names.ts';
+import type { Project } from '../schemas/project.ts';
+import { type Codecs, openCodecs } from '../streams/runtime/codecs.ts';
+
+/**
+ * Everything a project's streams and tools talk to. A part is opened when it is first asked for, so a tool
+ * needs only the servers that it uses.
+ */
+export interface Platform {
+  readonly kafka: Kafka;
+  readonly store: OnlineStore;
+  readonly warehouse: Warehouse;
+  readonly registry: SchemaRegistry;
+  /** Bytes of models by their SHA-256. */
+  readonly artefacts: ArtefactStore;
+  readonly clock: Clock;
+  /** Runs of pipelines and their steps. */
+  readonly queue: JobQueue;
+  /** All codecs of the project, opened once. Throws RegistryError. */
+  codecs(): Promise<Codecs>;
+  /** Closes what was opened. */
+  close(): Promise<void>;
+}
+
+export interface PlatformOptions {
+  /** Directory that keeps the bytes of models; every process that scores must see it. */
+  readonly artefacts: string;
+  readonly logger?: {
+    debug(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+}
+
+export const wallClock: Clock = {
+  now: Date.now,
+  sleep: (ms) => new Promise((done) => setTimeout(done, ms)),
+};
+
+interface Closing {
+  close(): Promise<void>;
+}
+
+/** Parts that are opened once, when first used, and closed in the opposite order. */
+function createParts() {
+  const opened: Closing[] = [];
+  return {
+    part<T extends Closing>(open: () => T): () => T {
+      let value: T | undefined;
+      return () => {
+        if (value === undefined) {
+          value = open();
+          opened.push(value);
+        }
+        return value;
+      };
+    },
+    async close(): Promise<void> {
+      for (const one of opened.splice(0).reverse()) await one.close();
+    },
+  };
+}
+
+/** The servers that a project's connections name. */
+export function openServers(project: Project, options: PlatformOptions): Platform {
+  const { connections } = project;
+  const { logger } = options;
+  const parts = createParts();
+  const kafka = parts.part(() =>
+    createKafka(connections, {
+      clientId: `millrace-${randomUUID().slice(0, 8)}`,
+      ...(logger === undefined ? {} : { logger }),
+    }),
+  );
+  const store = parts.part(() => createRedisStore(connections.redis));
+  const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
+  const registry = parts.part(() => createRegistry(connections.registry));
+  const queue = parts.part(() =>
+    createBullQueue({ url: connections.queue.url, prefix: keys.pipelines(project.prefix) }),
+  );
+  return {
+    get kafka() {
+      return kafka();
+    },
+    get store() {
+      return store();
+    },
+    get warehouse() {
+      return warehouse();
+    },
+    get registry() {
+      return registry();
+    },
+    get queue() {
+      return queue();
+    },
+    artefacts: createArtefactDirectory(options.artefacts),
+    clock: wallClock,
+    codecs: once(() => openCodecs(project, registry())),
+    close: parts.close,
+  };
+}
+
+/** The same in this process, on the twins, with ClickHouse's own engine. */
+export async function openTwins(project: Project, options: PlatformOptions): Promise<Platform> {
+  const registry = createMemoryRegistry();
+  const store = createMemoryStore();
+  const kafka = createMemoryBroker(wallClock).kafka();
+  const warehouse = await createMemoryWarehouse();
+  const queue = createMemoryQueue();
+  return {
+    kafka,
+    store,
+    warehouse,
+    registry,
+    artefacts: createArtefactDirectory(options.artefacts),
+    clock: wallClock,
+    queue,
+    codecs: once(() => openCodecs(project, registry)),
+    async close() {
+      await queue.close();
+      await kafka.close();
+      await store.close();
+      await warehouse.close();
+    },
+  };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let value: Promise<T> | undefined;
+  return () => {
+    value ??= make().catch((error: unknown) => {
+      // What failed once may succeed later.
+      value = undefined;
+      throw error;
+    });
+    return value;
+  };
+}

@@ -1,0 +1,67 @@
+import { topics } from '../../schemas/names.ts';
+import { archiveTables } from '../archive/tables.ts';
+import { type Books, Tally } from './books.ts';
+import { findingsOf } from './findings.ts';
+import { auditModel, type ModelAudit } from './models.ts';
+import { auditSource, type SourceAudit } from './sources.ts';
+import { auditView, type ViewAudit } from './views.ts';
+
+/*
+ * The books of a project, offset by offset:
+ *
+ *   raw records = accepted + refused (late ones among them) = rows         clocks apart, for each source
+ *   requests    = predictions (refused ones among them)     = rows         for each model
+ *   requests    = shadow answers                            = rows         for each version, while it shadows
+ *   contributions = applied + refused                                      for each partition of a view
+ *
+ * What a stream has not come to is `waiting`, what stands in a topic that the archive has not read to its end
+ * is `unarchived`: neither is wrong. What was passed and is nowhere is missing; what stands twice is double.
+ */
+
+export interface AuditDeps extends Omit<Books, 'kept' | 'tick'> {
+  readonly onProgress?: (records: number) => void;
+}
+
+export interface Audit {
+  /** `behind`: nothing is wrong so far, and something still waits. */
+  readonly status: 'holds' | 'behind' | 'broken';
+  readonly sources: readonly SourceAudit[];
+  readonly models: readonly ModelAudit[];
+  /** Empty without a store. */
+  readonly views: readonly ViewAudit[];
+  /** What does not add up, each one sentence. Empty where all holds. */
+  readonly findings: readonly string[];
+}
+
+/**
+ * Reads the topics of a project from start to end and follows every raw record through topics and tables: a
+ * tool, not a stream. Retention must not have cut the topics yet. Throws KafkaError, WarehouseError, StoreError.
+ */
+export async function audit(deps: AuditDeps): Promise<Audit> {
+  const { project, onProgress } = deps;
+  let records = 0;
+  const tick = (read: number): void => {
+    records += read;
+    onProgress?.(records);
+  };
+  const books: Books = { ...deps, kept: archiveTables(project, deps.codecs), tick };
+  const sources: SourceAudit[] = [];
+  const models: ModelAudit[] = [];
+  const letters = new Map<string, ReadonlyMap<string, Tally>>();
+  for (const source of project.sources) {
+    const { audit: one, accepted, refusedBy } = await auditSource(books, source);
+    sources.push(one);
+    letters.set(topics.raw(project.prefix, source.name), refusedBy);
+    for (const model of project.models.filter(({ request }) => request.source === source.name)) {
+      const asked = accepted.get(model.request.eventType) ?? new Tally();
+      models.push(await auditModel(books, model, asked, source.partitions));
+    }
+  }
+  const views: ViewAudit[] = [];
+  const { store } = deps;
+  if (store !== undefined)
+    for (const view of project.views) views.push(await auditView({ ...deps, store, tick, letters }, view));
+  const { wrong, open } = findingsOf({ sources, models, views });
+  const status = wrong.length > 0 ? 'broken' : open.length > 0 ? 'behind' : 'holds';
+  return { status, sources, models, views, findings: [...wrong, ...open] };
+}

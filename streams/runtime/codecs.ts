@@ -1,0 +1,194 @@
+import type { Schema } from 'avsc';
+import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
+import type { DecodedRecord } from '../../processors/segment.ts';
+import { createCodec, DecodeFailure, type Codec as WireCodec } from '../../schemas/codec.ts';
+import type { EventRecord, ValidatedEvent } from '../../schemas/event.ts';
+import { createEventDecoder } from '../../schemas/event-decoder.ts';
+import {
+  createRawCodec,
+  createValidatedCodec,
+  rawSchema,
+  validatedSchema,
+} from '../../schemas/event-schema.ts';
+import { createJsonEncoder } from '../../schemas/json-event.ts';
+import { topics } from '../../schemas/names.ts';
+import type { Project, Source } from '../../schemas/project.ts';
+import { type Alert, alertSchema } from '../../schemas/records/alert.ts';
+import { type Block, blockSchema } from '../../schemas/records/block.ts';
+import { type DeadLetter, deadLetterSchema } from '../../schemas/records/dead-letter.ts';
+import { type ModelVersion, modelVersionSchema } from '../../schemas/records/model-version.ts';
+import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
+import { MillraceError, type Rejected } from '../../schemas/refusal.ts';
+import { readClock } from './clock-record.ts';
+
+/** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
+export interface Codec<T> {
+  encode(value: T): Uint8Array;
+  /** Throws UnreadableRecord where a record of ours cannot be read: that is a failing world, not a bad event. */
+  decode(bytes: Uint8Array): T;
+}
+
+/** Decodes what strangers send: whatever the bytes, the answer is a value. */
+export interface RawDecoder {
+  /** Resolves the schema ids of a batch, so that decoding needs no waiting. Throws RegistryError when the registry is away. */
+  prepare(records: readonly KafkaRecord[]): Promise<void>;
+  decode(record: KafkaRecord): DecodedRecord<KafkaRecord>;
+}
+
+/** All codecs of a project, opened once with the schema ids the registry gave. */
+export interface Codecs {
+  readonly blocks: Codec<Block>;
+  readonly predictions: Codec<Prediction>;
+  readonly deadLetters: Codec<DeadLetter>;
+  readonly models: Codec<ModelVersion>;
+  readonly alerts: Codec<Alert>;
+  raw(source: string): RawDecoder;
+  /** Bytes of an event as its producer would send it. Not for Avro of a team's own, whose schema is not ours to write. */
+  encodeRaw(source: string, event: EventRecord): Uint8Array;
+  validated(source: string): Codec<ValidatedEvent>;
+}
+
+/** A record on one of our own topics is not in a form this version reads. */
+export class UnreadableRecord extends MillraceError {
+  readonly code = 'unreadable_record';
+  readonly retriable = false;
+}
+
+/** What codecs need of the registry. */
+export interface SchemaIds {
+  /** Id of the schema under the subject; the same one again where it is there already. */
+  register(subject: string, schema: Schema): Promise<number>;
+  /** Text of a schema, or null where the registry does not know the id. */
+  schemaById(id: number): Promise<string | null>;
+}
+
+/** Every subject of a project with its schema, as `apply` registers them. */
+export function subjectsOf(
+  project: Project,
+): ReadonlyArray<{ readonly subject: string; readonly schema: Schema }> {
+  const { prefix } = project;
+  const subject = (topic: string, schema: Schema) => ({ subject: `${topic}-value`, schema });
+  return [
+    ...project.sources.flatMap((source) => [
+      ...(source.format.kind === 'avro'
+        ? [subject(topics.raw(prefix, source.name), rawSchema(source, prefix))]
+        : []),
+      subject(topics.validated(prefix, source.name), validatedSchema(source, prefix)),
+      subject(topics.deadLetters(prefix, source.name), deadLetterSchema),
+    ]),
+    ...project.views.map((view) => subject(topics.view(prefix, view.id), blockSchema)),
+    ...project.models.flatMap(({ name }) => [
+      subject(topics.predictions(prefix, name), predictionSchema),
+      subject(topics.shadow(prefix, name), predictionSchema),
+    ]),
+    subject(topics.models(prefix), modelVersionSchema),
+    subject(topics.alerts(prefix), alertSchema),
+  ];
+}
+
+/** Registers what is missing and opens all codecs of a project. Throws RegistryError. */
+export async function openCodecs(project: Project, registry: SchemaIds): Promise<Codecs> {
+  const subjects = subjectsOf(project);
+  const ids = new Map<string, number>();
+  await Promise.all(
+    subjects.map(async ({ subject, schema }) => ids.set(subject, await registry.register(subject, schema))),
+  );
+  const codec = <T extends object>(schema: Schema, kind: string): Codec<T> => {
+    const known = new Set(
+      subjects.filter((entry) => entry.schema === schema).map(({ subject }) => ids.get(subject) ?? 0),
+    );
+    const one = createCodec<T>(schema, [...known][0] ?? 0);
+    // The same schema may have another id under another subject; all of them are ours.
+    for (const id of known) if (id !== one.id) one.accept(id, schema);
+    return ours(one, kind);
+  };
+  const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
+  const validated = new Map<string, Codec<ValidatedEvent>>();
+  for (const source of project.sources) {
+    const id = ids.get(`${topics.raw(project.prefix, source.name)}-value`) ?? 0;
+    const raw = createRawCodec(source, project.prefix, id);
+    raws.set(source.name, {
+      decoder: rawDecoder(source, project.prefix, registry),
+      encode:
+        source.format.kind === 'json'
+          ? createJsonEncoder(source, source.format.mapping)
+          : (event) => raw.encode(event),
+    });
+    const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
+    const own = createValidatedCodec(source, project.prefix, validatedId);
+    validated.set(source.name, ours(own, 'validated event'));
+  }
+  const of = <T>(map: ReadonlyMap<string, T>, source: string): T => {
+    const found = map.get(source);
+    if (found === undefined) throw new Error(`project ${project.name} has no source ${source}`);
+    return found;
+  };
+  return {
+    blocks: codec<Block>(blockSchema, 'block'),
+    predictions: codec<Prediction>(predictionSchema, 'prediction'),
+    deadLetters: codec<DeadLetter>(deadLetterSchema, 'dead letter'),
+    models: codec<ModelVersion>(modelVersionSchema, 'model version'),
+    alerts: codec<Alert>(alertSchema, 'alert'),
+    raw: (source) => of(raws, source).decoder,
+    encodeRaw: (source, event) => of(raws, source).encode(event),
+    validated: (source) => of(validated, source),
+  };
+}
+
+/** What stands on our own topics can be read, or it is a fault. */
+function ours<T extends object>(codec: WireCodec<T>, kind: string): Codec<T> {
+  return {
+    encode: (value) => codec.encode(value),
+    decode(bytes) {
+      const value = codec.decode(bytes);
+      if (value instanceof DecodeFailure)
+        throw new UnreadableRecord(`A ${kind} on one of our topics cannot be read: ${value.detail}.`);
+      const { format } = value as { format?: number };
+      if (format !== undefined && format !== 1)
+        throw new UnreadableRecord(
+          `A ${kind} has format ${format}; this version of Millrace reads format 1. Run the version that wrote it.`,
+        );
+      return value;
+    },
+  };
+}
+
+function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDecoder {
+  const decoder = createEventDecoder(source, prefix);
+  return {
+    async prepare(records) {
+      const unknown = decoder.unknownIds(records.map(({ value }) => value));
+      await Promise.all(
+        unknown.map(async (id) => {
+          const schema = await registry.schemaById(id);
+          if (schema !== null) decoder.learn(id, schema);
+        }),
+      );
+    },
+    decode(record) {
+      const clock = readClock(record);
+      const { offset, appendTime } = record;
+      if (clock !== null) {
+        const rejected: Rejected | null = Number.isSafeInteger(clock.time)
+          ? null
+          : {
+              stage: 'decode',
+              code: 'bad_clock',
+              detail: 'The clock record carries no whole number of milliseconds.',
+            };
+        return {
+          raw: record,
+          offset,
+          appendTime,
+          event: null,
+          clock: rejected === null ? clock : null,
+          rejected,
+        };
+      }
+      const decoded = decoder.decode(record.value);
+      if (decoded instanceof DecodeFailure)
+        return { raw: record, offset, appendTime, event: null, clock: null, rejected: decoded };
+      return { raw: record, offset, appendTime, event: decoded, clock: null, rejected: null };
+    },
+  };
+}

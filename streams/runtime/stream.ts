@@ -1,0 +1,40 @@
+import type { Clock } from '../../schemas/clock.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** A part of Millrace that runs until it is told to stop, alone or beside the others. */
+export interface Stream {
+  readonly name: string;
+  /** Resolves after a drained stop; rejects on a bug or a failure that waiting cannot mend. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Runs `life` again and again until the signal says stop. A life begins by joining its group and reading its
+ * state, and ends with a failure of the world; what can be mended by waiting is waited for, ever longer up
+ * to five seconds; a bug goes through.
+ */
+export async function liveOn(
+  name: string,
+  clock: Clock,
+  telemetry: Telemetry,
+  signal: AbortSignal,
+  life: (healthy: () => void) => Promise<void>,
+): Promise<void> {
+  let pause = FIRST_PAUSE_MS;
+  while (!signal.aborted) {
+    try {
+      await life(() => {
+        pause = FIRST_PAUSE_MS;
+      });
+    } catch (error) {
+      if (!(error instanceof MillraceError) || !error.retriable) throw error;
+      telemetry.failure(name, error);
+      await clock.sleep(pause);
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
+
+/** Start and end (next) offset of each partition. */
+export type Bounds = ReadonlyArray<{ readonly start: number; readonly end: number }>;
+
+export async function boundsOf(kafka: Kafka, topic: string): Promise<Bounds> {
+  const admin = await kafka.admin();
+  return admin.offsets(topic).finally(() => admin.close());
+}
+
+/** The first offset that a partition still has. */
+export async function startOf(kafka: Kafka, topic: string, partition: number): Promise<number> {
+  return (await boundsOf(kafka, topic))[partition]?.start ?? 0;
+}
+
+/** Every record from `from` (the start, where absent) to the end as `bounds` tells it; `tick` is told how many were read. */
+export async function readTopic(
+  kafka: Kafka,
+  topic: string,
+  bounds: Bounds,
+  see: (record: KafkaRecord) => void,
+  from: (partition: number) => number = () => 0,
+  tick: (records: number) => void = () => {},
+): Promise<void> {
+  const wanted = bounds.flatMap(({ start, end }, partition) => {
+    const position = Math.max(start, from(partition));
+    return position < end ? [{ topic, partition, position }] : [];
+  });
+  if (wanted.length === 0) return;
+  const open = new Set(wanted.map(({ partition }) => partition));
+  const reader = await kafka.reader(wanted);
+  try {
+    while (open.size > 0)
+      for (const { partition, records } of await reader.poll(1_000)) {
+        const end = bounds[partition]?.end ?? 0;
+        for (const record of records) if (record.offset < end) see(record);
+        tick(records.length);
+        if ((records.at(-1)?.offset ?? -1) >= end - 1) open.delete(partition);
+      }
+  } finally {
+    await reader.close();
+  }
+}

@@ -1,0 +1,144 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
+import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
+import { keys, topics } from '../../../schemas/names.ts';
+import type { Project } from '../../../schemas/project.ts';
+import { DAY, HOUR } from '../../../schemas/time.ts';
+import {
+  ApplyConflict,
+  applyProject,
+  type Declared,
+  planProject,
+  removeProject,
+} from '../../../streams/apply/apply.ts';
+
+const project = {
+  prefix: 'demo-test-1',
+  sources: [{ name: 'flights', partitions: 3 }],
+  views: [
+    { id: 'origin@1a2b3c4d', partitions: 3, slack: 4 * HOUR, at: null, sets: [{ reach: 8 * DAY }] },
+    { id: 'route@5e6f7a8b', partitions: 2, slack: 4 * HOUR, at: { field: 'd', maxDelay: HOUR }, sets: [] },
+  ],
+  models: [{ name: 'late', request: { source: 'flights' } }],
+  retention: {
+    raw: 7 * DAY,
+    validated: 6 * DAY,
+    predictions: 5 * DAY,
+    deadLetters: 4 * DAY,
+    viewExtra: 3 * DAY,
+    stateExtra: DAY,
+  },
+} as unknown as Project;
+
+let kafka: ReturnType<ReturnType<typeof createMemoryBroker>['kafka']>;
+let store: ReturnType<typeof createMemoryStore>;
+
+beforeEach(() => {
+  const clock = { now: Date.now, sleep: async () => {} };
+  kafka = createMemoryBroker(clock).kafka();
+  store = createMemoryStore();
+});
+
+/** A registry of one schema, and how often it was written. */
+function oneSchema(): Declared & { applied: number } {
+  const part: Declared & { applied: number } = {
+    kind: 'schema',
+    applied: 0,
+    plan: async () => [
+      { kind: 'schema', name: 's', action: part.applied > 0 ? 'keep' : 'create', detail: '' } as const,
+    ],
+    apply: async () => {
+      part.applied += 1;
+    },
+  };
+  return part;
+}
+
+const partitionsByTopic = async () => {
+  const admin = await kafka.admin();
+  return Object.fromEntries((await admin.topics()).map(({ name, partitions }) => [name, partitions]));
+};
+
+describe('apply', () => {
+  it('makes raw, validated, dead-letter and predictions topics alike, and one topic a view', async () => {
+    await applyProject({ project, kafka, declared: [] });
+    expect(await partitionsByTopic()).toEqual({
+      'demo-test-1.flights.raw': 3,
+      'demo-test-1.flights.validated': 3,
+      'demo-test-1.flights.dead-letters': 3,
+      'demo-test-1.view.origin.v1a2b3c4d': 3,
+      'demo-test-1.view.route.v5e6f7a8b': 2,
+      'demo-test-1.predictions.late': 3,
+      'demo-test-1.shadow.late': 3,
+      'demo-test-1.alerts': 1,
+      'demo-test-1.models': 1,
+      'demo-test-1.definitions': 1,
+    });
+  });
+
+  it('shows first what it would do, and a second time there is nothing left to do', async () => {
+    const part = oneSchema();
+    const deps = { project, kafka, declared: [part] };
+    const planned = await planProject(deps);
+    expect(planned.every(({ action }) => action === 'create')).toBe(true);
+    expect(await partitionsByTopic()).toEqual({});
+    expect(part.applied).toBe(0);
+
+    expect(await applyProject(deps)).toEqual(planned);
+    const again = await applyProject(deps);
+    expect(again.filter(({ action }) => action !== 'keep')).toEqual([]);
+  });
+
+  it('refuses other partitions than the topic has, and then changes nothing at all', async () => {
+    const admin = await kafka.admin();
+    const raw = topics.raw(project.prefix, 'flights');
+    await admin.createTopics([{ name: raw, partitions: 8, retentionMs: DAY, compacted: false }]);
+    const part = oneSchema();
+    await expect(applyProject({ project, kafka, declared: [part] })).rejects.toThrow(ApplyConflict);
+    expect(await partitionsByTopic()).toEqual({ [raw]: 8 });
+    expect(part.applied).toBe(0);
+  });
+});
+
+describe('removing a project', () => {
+  const noSchemas = { removeSchemas: async () => 0, removeTables: async () => 0 };
+
+  it('takes what carries the prefix and nothing else', async () => {
+    const other = { ...project, prefix: 'demo-test-12' };
+    await applyProject({ project, kafka, declared: [] });
+    await applyProject({ project: other, kafka, declared: [] });
+    const key = (prefix: string, n: number) => keys.meta(keys.viewPartition(prefix, 'origin@1a2b3c4d', n));
+    for (const prefix of [project.prefix, other.prefix])
+      for (let n = 0; n < 3; n++)
+        await store.commit([
+          {
+            metaKey: key(prefix, n),
+            expected: null,
+            next: new Uint8Array([1]),
+            sets: [],
+            appends: [],
+            deletes: [],
+            logTtlMs: DAY,
+            metaTtlMs: DAY,
+          },
+        ]);
+    const removed = await removeProject(project.prefix, project.prefix, { kafka, store, ...noSchemas });
+    expect(removed).toMatchObject({ topics: 10, keys: 3 });
+    expect(Object.keys(await partitionsByTopic()).every((name) => name.startsWith('demo-test-12.'))).toBe(
+      true,
+    );
+    expect((await store.read([[key(other.prefix, 0)]]))[0]?.[0]).not.toBeNull();
+  });
+
+  it('refuses a prefix the caller did not make, and one so short that it may be anybody’s', async () => {
+    await applyProject({ project, kafka, declared: [] });
+    for (const [prefix, own] of [
+      ['demo-test-1', 'demo-test-2'],
+      ['', ''],
+      ['a', 'a'],
+      ['demo.*', 'demo.*'],
+    ] as const)
+      await expect(removeProject(prefix, own, { kafka, store, ...noSchemas })).rejects.toThrow(ApplyConflict);
+    expect(Object.keys(await partitionsByTopic())).toHaveLength(10);
+  });
+});
