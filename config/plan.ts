@@ -1,5 +1,5 @@
 import type { Field, Source } from '../schemas/project.ts';
-import { MINUTE, RESOLUTIONS } from '../schemas/time.ts';
+import { DAY, MINUTE, RESOLUTIONS } from '../schemas/time.ts';
 import type { StoredFeature, TileSet, View } from '../schemas/view.ts';
 import type { Place } from './document.ts';
 import { formatDuration, parseDuration } from './durations.ts';
@@ -101,6 +101,9 @@ function checkKeys(
 }
 
 const DEFAULT_SLACK = 15 * MINUTE;
+const DEFAULT_HOLD = DAY;
+const DEFAULT_HOLD_MEGABYTES = 64;
+const MEGABYTE = 1_048_576;
 
 interface Times {
   readonly resolution: number;
@@ -239,6 +242,10 @@ export function planView(
     ...definition,
     version,
     id: `${view.view}@${version}`,
+    hold: {
+      time: ms(view.hold) ?? DEFAULT_HOLD,
+      bytes: (view.hold_megabytes ?? DEFAULT_HOLD_MEGABYTES) * MEGABYTE,
+    },
     inputs: inputs.inputs,
     sets,
     features: finished,

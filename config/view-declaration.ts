@@ -75,6 +75,15 @@ export const viewSchema = z
     slack: duration(
       'Event time that readers may be behind the newest events, at least 4 times the resolutions, read delay and out-of-orderness. Default: 15m, or those 4 times.',
     ).optional(),
+    hold: duration(
+      'How much event time a model that is away may be behind and still find its features. Default: 24h.',
+    ).optional(),
+    hold_megabytes: z
+      .int()
+      .min(1)
+      .max(4096)
+      .optional()
+      .describe('What is kept for such a model, at most, in each partition of the view. Default: 64.'),
     at: z
       .strictObject({
         field: fieldName.describe('A timestamp field.'),

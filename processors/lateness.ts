@@ -2,11 +2,11 @@ import type { EventRecord } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
 import type { Rejected } from '../schemas/refusal.ts';
 
-/** What ingest remembers of a source partition: all that lateness depends on, and who has been told of it. */
+/** What ingest remembers of a source partition: all that lateness depends on, who has been told of it, and whether it is idle. */
 export interface Progress {
   /** Next raw offset to read. */
   readonly next: number;
-  /** Largest accepted event time or clock so far, epoch ms; null before the first. */
+  /** Largest accepted event time (no later than its arrival) or clock so far, epoch ms; null before the first. */
   readonly runningMax: number | null;
   /** Whether a clock record set the running maximum. */
   readonly byClock: boolean;
@@ -17,6 +17,16 @@ export interface Progress {
    * is not named here (a new version, or one that was left out for a while) begins at `next`.
    */
   readonly fed: Readonly<Record<string, number>>;
+  /** Views are told, or will be told soon, to leave this partition out of their frontiers. */
+  readonly idle: boolean;
+  /** Grows with every owner of the partition, and when it falls idle or wakes. */
+  readonly turn: number;
+  /** How many events in a row must still arrive within `outOfOrderness` of their time until the partition counts as prompt. */
+  readonly tardy: number;
+  /** When the broker appended the last raw record before `next`, epoch ms; null before the first. */
+  readonly appendTime: number | null;
+  /** Event time of the next record, while its broker appended it long ago; null where the partition keeps up. */
+  readonly backlogAt: number | null;
 }
 
 export const FRESH_PROGRESS: Progress = {
@@ -25,7 +35,15 @@ export const FRESH_PROGRESS: Progress = {
   byClock: false,
   clockOpen: false,
   fed: {},
+  idle: false,
+  turn: 0,
+  tardy: 0,
+  appendTime: null,
+  backlogAt: null,
 };
+
+/** So many events in a row must be prompt before a partition counts as prompt again. */
+export const PROMPT_AFTER = 20;
 
 /** The progress of an owner that tells these views and no others. */
 export function feeding(progress: Progress, views: readonly string[]): Progress {
@@ -47,15 +65,15 @@ export function watermarkOf(runningMax: number | null, outOfOrderness: number): 
   return runningMax === null ? null : runningMax - outOfOrderness;
 }
 
-/** Decides `late` and `future_time`: a pure function of the partition's order and the append time. */
+/** Decides `late` and `future_time`: a pure function of the partition's order and the arrival times. */
 export function checkTime(
   source: Source,
   progress: Progress,
   event: EventRecord,
-  appendTime: number,
+  arrivedAt: number,
 ): Rejected | null {
-  if (source.maxFuture !== null && event.time > appendTime + source.maxFuture)
-    return future(event.time, appendTime, source.maxFuture);
+  if (source.maxFuture !== null && event.time > arrivedAt + source.maxFuture)
+    return future(event.time, arrivedAt, source.maxFuture);
   const watermark = watermarkOf(progress.runningMax, source.outOfOrderness);
   if (watermark !== null && event.time < watermark)
     return {
@@ -66,9 +84,43 @@ export function checkTime(
   return null;
 }
 
-export function afterEvent(progress: Progress, eventTime: number): Progress {
-  if (progress.runningMax !== null && eventTime <= progress.runningMax) return progress;
-  return { ...progress, runningMax: eventTime, byClock: false };
+/** `time`: the event's, no later than its arrival. */
+export function afterEvent(progress: Progress, time: number): Progress {
+  if (progress.runningMax !== null && time <= progress.runningMax) return progress;
+  return { ...progress, runningMax: time, byClock: false };
+}
+
+/** Counts whether an event, accepted or late, came to the broker within `outOfOrderness` of its time. */
+export function afterArrival(
+  progress: Progress,
+  source: Source,
+  eventTime: number,
+  appendTime: number,
+): Progress {
+  const prompt = appendTime - eventTime <= source.outOfOrderness;
+  const tardy = prompt ? Math.max(0, progress.tardy - 1) : PROMPT_AFTER;
+  return tardy === progress.tardy ? progress : { ...progress, tardy };
+}
+
+/** Whether the broker's clock may move the partition's watermark on while there is nothing to read. */
+export function isPrompt({ tardy, runningMax, clockOpen }: Progress): boolean {
+  return tardy === 0 && runningMax !== null && !clockOpen;
+}
+
+/**
+ * A number above all that the partition's owners used before: it grows with every owner, and whenever the partition falls idle or
+ * wakes. The wall clock is part of it, since a store that was rolled back has forgotten the newest.
+ */
+export function nextTurn({ turn }: Progress, now: number): number {
+  return Math.max(turn + 1, now);
+}
+
+export function fallenIdle(progress: Progress, now: number): Progress {
+  return { ...progress, idle: true, turn: nextTurn(progress, now), backlogAt: null };
+}
+
+export function woken(progress: Progress, now: number): Progress {
+  return { ...progress, idle: false, turn: nextTurn(progress, now) };
 }
 
 /** A live clock too far ahead of its append time is refused; a replay's is not, since old data never is. */
@@ -78,11 +130,13 @@ export function checkClock(source: Source, clock: ClockMark, appendTime: number)
   return ahead ? future(clock.time, appendTime, source.maxFuture ?? 0) : null;
 }
 
-export function afterClock(progress: Progress, clock: ClockMark): Progress {
-  const raises = progress.runningMax === null || clock.time >= progress.runningMax;
+/** A live producer's clock counts no further than the broker's own, like its events. */
+export function afterClock(progress: Progress, clock: ClockMark, appendTime: number): Progress {
+  const time = clock.replay === null ? Math.min(clock.time, appendTime) : clock.time;
+  const raises = progress.runningMax === null || time >= progress.runningMax;
   return {
     ...progress,
-    runningMax: raises ? clock.time : progress.runningMax,
+    runningMax: raises ? time : progress.runningMax,
     byClock: raises || progress.byClock,
     clockOpen: clock.replay === null ? progress.clockOpen : clock.kind !== 'end',
   };

@@ -15,6 +15,10 @@ export interface SourceState {
   readonly watermark: number | null;
   readonly byClock: boolean;
   readonly idle: boolean;
+  /** Grows with every owner of the partition, and when it falls idle or wakes. */
+  readonly turn: number;
+  /** When the broker appended the raw record at the mark, epoch ms. */
+  readonly appendTime: number | null;
   readonly clockOpen: boolean;
 }
 
@@ -44,6 +48,9 @@ export interface ViewMeta {
   /** Contributions of the log that this life took, and that it refused; repeats apart. */
   readonly applied: number;
   readonly refused: number;
+  /** Bytes appended to the logs in this life, and how many of them were kept for readers when that was last measured. */
+  readonly appendedBytes: number;
+  readonly heldBytes: number;
 }
 
 export class UnknownMetaFormat extends MillraceError {
@@ -51,7 +58,7 @@ export class UnknownMetaFormat extends MillraceError {
   readonly retriable = false;
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
 
 export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
   return {
@@ -66,6 +73,8 @@ export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
     history: null,
     applied: 0,
     refused: 0,
+    appendedBytes: 0,
+    heldBytes: 0,
   };
 }
 
@@ -87,6 +96,7 @@ export function decodeMeta(bytes: Uint8Array): ViewMeta {
     );
   }
   const { format, ...meta } = parsed;
+  if (format === 2) return fromFormat2(meta);
   if (format !== FORMAT)
     throw new UnknownMetaFormat(
       `The meta of a view partition has format ${String(format)}; this version of Millrace reads format ${FORMAT}. Run the version that wrote it, or remove the state and rebuild it.`,
@@ -94,16 +104,32 @@ export function decodeMeta(bytes: Uint8Array): ViewMeta {
   return meta;
 }
 
+/** Format 2 knew no turns and kept nothing for readers. */
+function fromFormat2(meta: ViewMeta): ViewMeta {
+  const sources = Object.fromEntries(
+    Object.entries(meta.sources).map(([key, source]) => [key, { ...source, turn: 0, appendTime: null }]),
+  );
+  return { ...meta, sources, appendedBytes: 0, heldBytes: 0 };
+}
+
 /**
  * Takes in what a section's header says. A header below the mark changes nothing; one at the mark may
- * (a marker of a partition that fell idle or met a clock). The frontier never falls. Where the log was told
+ * (a marker of a partition that fell idle or met a clock), unless it tells of an older turn: then its sender had lost the
+ * partition. The frontier never falls. Where the log was told
  * of nothing between the mark and `from` (this version of the view was not fed then), or was cut there, the
  * base rises past every event that may be missing.
  */
 export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section): ViewMeta {
   const key = `${section.topic}:${section.partition}`;
   const known = meta.sources[key];
-  if (known !== undefined && section.to < known.mark) return meta;
+  const older = known !== undefined && section.turn < known.turn;
+  if (known !== undefined && section.to < known.mark) {
+    if (section.turn <= known.turn) return meta;
+    // A new owner works again what an older one had sent: its idleness counts at once, the rest is known.
+    const idleness = { ...meta.sources, [key]: { ...known, idle: section.idle, turn: section.turn } };
+    return { ...meta, sources: idleness, frontier: later(meta.frontier, frontierOf(view, idleness)) };
+  }
+  if (known !== undefined && section.to === known.mark && older) return meta;
   const sources = {
     ...meta.sources,
     [key]: {
@@ -111,9 +137,11 @@ export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section):
       mark: Math.max(section.to, known?.mark ?? -1),
       begin: known?.begin ?? -1,
       runningMax: section.runningMax,
-      watermark: section.watermark,
+      watermark: later(section.watermark, known?.watermark ?? null),
       byClock: section.byClock,
-      idle: section.idle,
+      idle: older ? known.idle : section.idle,
+      turn: older ? known.turn : section.turn,
+      appendTime: section.appendTime,
       clockOpen: section.clockOpen,
     },
   };
@@ -129,29 +157,33 @@ export interface ViewTopics {
 
 /**
  * The minimum of the watermarks over all partitions of all sources, idle ones left out. A partition never
- * heard of holds it at minus infinity (null). When all are idle it is the largest running maximum; of one
- * that a clock set, its watermark.
+ * heard of holds it at minus infinity (null). When all are idle it is the largest running maximum (of one that a
+ * clock set, its watermark), or the least of the watermarks where the broker's clock has moved all of them beyond it;
+ * partitions that never had an event do not count then.
  */
 function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
   let least: number | null = null;
   let allIdle = true;
   let largest: number | null = null;
+  let leastIdle: number | null = null;
   for (const topic of view.topics) {
     const partitions = sources[`${topic}:0`]?.partitions ?? anyPartitions(topic, sources);
     if (partitions === 0) return null;
     for (let partition = 0; partition < partitions; partition += 1) {
       const source = sources[`${topic}:${partition}`];
       if (source === undefined) return null;
+      const { watermark } = source;
       if (source.idle) {
-        largest = later(largest, source.byClock ? source.watermark : source.runningMax);
+        largest = later(largest, source.byClock ? watermark : source.runningMax);
+        if (watermark !== null) leastIdle = leastIdle === null ? watermark : Math.min(leastIdle, watermark);
         continue;
       }
       allIdle = false;
-      if (source.watermark === null) return null;
-      least = least === null ? source.watermark : Math.min(least, source.watermark);
+      if (watermark === null) return null;
+      least = least === null ? watermark : Math.min(least, watermark);
     }
   }
-  return allIdle ? largest : least;
+  return allIdle ? later(largest, leastIdle) : least;
 }
 
 function anyPartitions(topic: string, sources: ViewMeta['sources']): number {
@@ -165,7 +197,15 @@ function later(a: number | null, b: number | null): number | null {
   return b === null ? a : Math.max(a, b);
 }
 
-/** The head below which this state may not be compacted away: floor(frontier - slack, g); null before a frontier. */
-export function exactHeadOf(view: View, meta: ViewMeta, resolution: number = view.resolution): number | null {
-  return meta.frontier === null ? null : floorTo(meta.frontier - view.slack, resolution);
+/**
+ * The head below which this state may be compacted away: floor(frontier - slack, g), or what readers still ask for
+ * (`held`, epoch ms), whichever is less; null before a frontier.
+ */
+export function exactHeadOf(
+  view: View,
+  meta: ViewMeta,
+  resolution: number = view.resolution,
+  held: number = Number.POSITIVE_INFINITY,
+): number | null {
+  return meta.frontier === null ? null : floorTo(Math.min(meta.frontier - view.slack, held), resolution);
 }

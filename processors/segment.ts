@@ -1,10 +1,18 @@
-import type { EventRecord, ValidatedEvent } from '../schemas/event.ts';
+import { cappedTime, type EventRecord, type ValidatedEvent } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
 import type { Contribution } from '../schemas/records/block.ts';
 import type { Rejected } from '../schemas/refusal.ts';
 import type { View } from '../schemas/view.ts';
 import { contributionOf } from './contribute.ts';
-import { afterClock, afterEvent, type ClockMark, checkClock, checkTime, type Progress } from './lateness.ts';
+import {
+  afterArrival,
+  afterClock,
+  afterEvent,
+  type ClockMark,
+  checkClock,
+  checkTime,
+  type Progress,
+} from './lateness.ts';
 import type { Validator } from './validate.ts';
 
 /** A raw record with its value decoded: exactly one of the three is not null. */
@@ -12,6 +20,8 @@ export interface DecodedRecord<Raw> {
   readonly raw: Raw;
   readonly offset: number;
   readonly appendTime: number;
+  /** When the event first arrived at Kafka, epoch ms; null for history that does not say. */
+  readonly arrivedAt: number | null;
   readonly event: EventRecord | null;
   readonly clock: ClockMark | null;
   readonly rejected: Rejected | null;
@@ -73,30 +83,36 @@ export function workSegment<Raw>(
   let clock: Segment<Raw>['clock'] = null;
   let taken = 0;
   let to = start.next - 1;
+  let appended = start.appendTime;
 
   for (const record of records) {
     taken += 1;
     to = record.offset;
-    const { raw, offset, appendTime, event } = record;
+    appended = record.appendTime;
+    const { raw, offset, appendTime, arrivedAt, event } = record;
     if (record.clock !== null) {
       const rejected = checkClock(plan.source, record.clock, appendTime);
       if (rejected !== null) {
         refused.push({ raw, rejected, event: null });
         continue;
       }
-      progress = afterClock(progress, record.clock);
+      progress = afterClock(progress, record.clock, appendTime);
       clock = { ...record.clock, offset };
       break;
     }
     const rejected =
       record.rejected ??
-      (event === null ? null : (plan.validate(event) ?? checkTime(plan.source, progress, event, appendTime)));
+      (event === null
+        ? null
+        : (plan.validate(event) ?? checkTime(plan.source, progress, event, arrivedAt ?? appendTime)));
+    if (event !== null && (rejected === null || rejected.code === 'late'))
+      progress = afterArrival(progress, plan.source, event.time, appendTime);
     if (event === null || rejected !== null) {
       if (rejected !== null) refused.push({ raw, rejected, event });
       continue;
     }
-    progress = afterEvent(progress, event.time);
-    accepted.push({ event, offset, appendTime });
+    progress = afterEvent(progress, cappedTime(event.time, arrivedAt));
+    accepted.push({ event, offset, appendTime, arrivedAt });
     for (const route of routed) {
       const contribution = contributionOf(route.view, plan.source.name, event, offset);
       if (contribution === null) continue;
@@ -113,7 +129,7 @@ export function workSegment<Raw>(
     refused,
     routed,
     clock,
-    progress: { ...progress, next: to + 1 },
+    progress: { ...progress, next: to + 1, appendTime: appended },
   };
   return { segment, taken };
 }

@@ -52,6 +52,12 @@ export function validatedSchema(source: Source, prefix: string): Schema {
     fields: [
       { name: 'offset', type: 'long', doc: 'Offset in the raw topic; the partition is the same in both.' },
       { name: 'appendTime', type: 'long', doc: 'When the broker appended the raw record, epoch ms.' },
+      {
+        name: 'arrivedAt',
+        type: ['null', 'long'],
+        default: null,
+        doc: 'When the event first arrived at Kafka, epoch ms; null for history that does not say.',
+      },
       { name: 'event', type: rawSchema(source, prefix) },
     ],
   };

@@ -24,6 +24,19 @@ export interface ValidatedEvent {
   readonly offset: number;
   /** When the broker appended the raw record, epoch ms. */
   readonly appendTime: number;
+  /**
+   * When the event first arrived at Kafka, epoch ms: `appendTime`, or what a replayed record carries of the
+   * append time it had once. Null for history that has none.
+   */
+  readonly arrivedAt: number | null;
+}
+
+/**
+ * An event's time as watermarks and reads take it, epoch ms: no later than its arrival, so that a producer whose clock is
+ * fast moves nobody else's time. An event without an arrival time is taken at its word.
+ */
+export function cappedTime(eventTime: number, arrivedAt: number | null): number {
+  return arrivedAt === null ? eventTime : Math.min(eventTime, arrivedAt);
 }
 
 /** An expression compiled to a plain function of an event. Null where an operand is null. */

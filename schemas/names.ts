@@ -35,6 +35,11 @@ export const keys = {
   log: (viewPartition: string, suffix: string, entity: string) => `${viewPartition}:${suffix}:${entity}`,
   ingestProgress: (prefix: string, source: string, partition: number) =>
     `mr:{${prefix}.ingest.${source}:${partition}}:progress`,
+  /** What a reader of one partition of a model's requests may still ask for: streams/inference/hold.ts. */
+  hold: (prefix: string, model: string, partition: number) =>
+    `mr:{${prefix}.hold.${model}:${partition}}:least`,
+  /** The replay that a project's raw topics belong to while it runs. */
+  replay: (prefix: string) => `mr:{${prefix}.replay}:lock`,
   /** Runs of pipelines and the queue of their steps: one slot. */
   pipelines: (prefix: string) => `mr:{${prefix}.pipelines}`,
 } as const;
@@ -79,6 +84,8 @@ export const headers = {
   sourceOffset: 'mr-offset',
   /** Place of an alert among those that were appended together: `index/count`, from 0. */
   together: 'mr-together',
+  /** Append time that a replayed record had when it first arrived, epoch ms. */
+  arrivedAt: 'mr-arrived-at',
   /** Producer's send time, epoch ms, carried through for latency. */
   sentAt: 'mr-sent-at',
 } as const;

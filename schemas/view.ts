@@ -141,6 +141,8 @@ export interface View {
   readonly readDelay: number;
   /** S, ms. */
   readonly slack: number;
+  /** How far fine tiles are kept for readers that are further behind than the slack: event time, ms, and bytes a view partition. */
+  readonly hold: { readonly time: number; readonly bytes: number };
   /** The second time of the event, or null where the view is keyed by event time. */
   readonly at: { readonly field: string; readonly maxDelay: number } | null;
   readonly partitions: number;

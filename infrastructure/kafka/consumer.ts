@@ -93,6 +93,12 @@ export async function createConsumer(
       }
       await membership.commit(offsets);
     },
+    moved: () => told !== null,
+    ends: (partitions) => fetcher.ends(partitions),
+    async atEnd(partitions) {
+      const ends = await fetcher.ends(partitions);
+      return partitions.map((place, i) => fetcher.drainedTo(place, ends[i] ?? Number.POSITIVE_INFINITY));
+    },
     assignment: (): readonly TopicPartition[] => fetcher.assignment(),
     async close() {
       if (closed) return;

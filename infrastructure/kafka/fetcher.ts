@@ -93,6 +93,17 @@ export class Fetcher {
     return [...this.#held.values()].map(placeOf);
   }
 
+  /** The next offset to fetch of a partition that is held, where it is `end` or later and nothing is buffered; null elsewhere. */
+  drainedTo(place: TopicPartition, end: number): number | null {
+    const held = this.#held.get(keyOf(place));
+    return held !== undefined && held.head === held.records.length && held.next >= end ? held.next : null;
+  }
+
+  /** Ends of any partitions as the broker knows them now, open transactions included. */
+  ends(places: readonly TopicPartition[]): Promise<number[]> {
+    return findOffsets(this.#cluster, places, 'latest', 'all');
+  }
+
   seek(place: TopicPartition, offset: number): void {
     const held = this.#held.get(keyOf(place));
     if (held === undefined) return;

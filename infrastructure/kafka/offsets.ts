@@ -3,8 +3,9 @@ import { type BrokerNode, type Cluster, kafkaError } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import type { TopicPartition } from './port.ts';
 
-/** Only committed records count: where a transaction is open, the log ends before it. */
-const READ_COMMITTED = 1;
+/** Whether the records of open transactions count: for `committed`, the log ends before the first of them. */
+export type Isolation = 'committed' | 'all';
+const ISOLATION_LEVELS: Readonly<Record<Isolation, number>> = { all: 0, committed: 1 };
 const ATTEMPTS = 5;
 
 const keyOf = ({ topic, partition }: TopicPartition) => `${topic}:${partition}`;
@@ -14,6 +15,7 @@ export async function findOffsets(
   cluster: Cluster,
   places: readonly TopicPartition[],
   which: 'earliest' | 'latest',
+  isolation: Isolation = 'committed',
 ): Promise<number[]> {
   if (places.length === 0) return [];
   for (let attempt = 0; ; attempt++) {
@@ -32,7 +34,7 @@ export async function findOffsets(
       const found = new Map<string, number>();
       await Promise.all(
         [...byLeader].map(async ([nodeId, led]) => {
-          const offsets = await listOffsets(await cluster.findBroker({ nodeId }), led, which);
+          const offsets = await listOffsets(await cluster.findBroker({ nodeId }), led, which, isolation);
           for (const [i, place] of led.entries()) found.set(keyOf(place), offsets[i] ?? 0);
         }),
       );
@@ -52,6 +54,7 @@ async function listOffsets(
   broker: BrokerNode,
   places: readonly TopicPartition[],
   which: 'earliest' | 'latest',
+  isolation: Isolation,
 ): Promise<number[]> {
   const timestamp = which === 'earliest' ? -2 : -1;
   const byTopic = new Map<string, Array<{ partition: number; timestamp: number }>>();
@@ -61,7 +64,7 @@ async function listOffsets(
     byTopic.set(topic, list);
   }
   const { responses } = await broker.listOffsets({
-    isolationLevel: READ_COMMITTED,
+    isolationLevel: ISOLATION_LEVELS[isolation],
     topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })),
   });
   const found = new Map<string, number>();

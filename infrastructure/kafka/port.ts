@@ -33,8 +33,11 @@ export interface PartitionBatch extends TopicPartition {
  * again from its committed position.
  */
 export interface Producer {
-  /** Resolves once every record is acknowledged. Throws KafkaError. */
-  send(records: readonly OutgoingRecord[]): Promise<void>;
+  /**
+   * Resolves once every record is acknowledged, with the broker's clock: the least append time it stamped on any of them, epoch ms;
+   * null where it stamped none. Throws KafkaError.
+   */
+  send(records: readonly OutgoingRecord[]): Promise<number | null>;
   close(): Promise<void>;
 }
 
@@ -81,6 +84,15 @@ export interface Consumer {
   /** Kafka's committed offsets: next offset to read; only for lag. One request for all. */
   commit(offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>): Promise<void>;
   assignment(): readonly TopicPartition[];
+  /** True once the group has decided something that `poll` has not taken up yet. */
+  moved(): boolean;
+  /**
+   * The next offset to fetch of partitions that had nothing unread when the broker was asked, after this call began: nothing
+   * buffered here, and that offset at their end; null for the others. Records of open transactions count as unread. Throws KafkaError.
+   */
+  atEnd(partitions: readonly TopicPartition[]): Promise<ReadonlyArray<number | null>>;
+  /** The offset after the last record of partitions, anybody's, when the broker was asked after this call began. Throws KafkaError. */
+  ends(partitions: readonly TopicPartition[]): Promise<readonly number[]>;
   close(): Promise<void>;
 }
 

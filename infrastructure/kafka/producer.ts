@@ -62,7 +62,7 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
   const states = new Map<string, Map<number, PartitionState>>();
   let dead: KafkaError | null = null;
   let closed = false;
-  let turn: Promise<void> = Promise.resolve();
+  let turn: Promise<unknown> = Promise.resolve();
 
   function stateOf(topic: string, partition: number): PartitionState {
     let partitions = states.get(topic);
@@ -114,13 +114,15 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
     return rounds;
   }
 
-  /** Sends a round until every batch is acknowledged. */
-  async function deliver(round: readonly Pending[]): Promise<void> {
+  /** Sends a round until every batch is acknowledged; answers with the least append time among them. */
+  async function deliver(round: readonly Pending[]): Promise<number | null> {
     const deadline = Date.now() + DELIVERY_MS;
     let left = round;
+    let stamped: number | null = null;
     for (let attempt = 0; ; attempt++) {
-      const { refused, error } = await attemptRound(cluster, left);
-      if (refused.length === 0) return;
+      const { refused, error, appendTime } = await attemptRound(cluster, left);
+      stamped = earlier(stamped, appendTime);
+      if (refused.length === 0) return stamped;
       if (closed || Date.now() > deadline || !isPassing(error)) throw error;
       left = refused;
       await sleep(Math.min(1_000, 20 * 2 ** attempt));
@@ -128,7 +130,7 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
     }
   }
 
-  async function send(records: readonly OutgoingRecord[]): Promise<void> {
+  async function send(records: readonly OutgoingRecord[]): Promise<number | null> {
     if (closed) throw new KafkaError('closed', 'the producer has been closed', { retriable: false });
     if (dead !== null) {
       throw new KafkaError('producer_dead', `this producer failed before (${dead.message}); make a new one`, {
@@ -141,7 +143,9 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
       for (const record of records) topics.add(record.topic);
       const fresh = [...topics].filter((topic) => !states.has(topic));
       if (fresh.length > 0) await cluster.addMultipleTargetTopics(fresh);
-      for (const round of encode(records)) await deliver(round);
+      let stamped: number | null = null;
+      for (const round of encode(records)) stamped = earlier(stamped, await deliver(round));
+      return stamped;
     } catch (error) {
       const topics = [...new Set(records.map((record) => record.topic))].join(', ');
       dead = kafkaError(error, `sending ${records.length} records to ${topics} failed`, 'send_failed');
@@ -151,7 +155,7 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
 
   return {
     send(records) {
-      if (records.length === 0 && dead === null && !closed) return Promise.resolve();
+      if (records.length === 0 && dead === null && !closed) return Promise.resolve(null);
       const sent = turn.then(() => send(records));
       turn = sent.catch(() => {});
       return sent;
@@ -199,11 +203,14 @@ function isPassing(error: unknown): boolean {
   return error instanceof Refused ? PASSING_ERRORS.has(error.protocolCode) : isConnectionFailure(error);
 }
 
-/** One request to each broker. Answers which batches are not known to be stored, and the worst reason. */
+/**
+ * One request to each broker. Answers which batches are not known to be stored, the worst reason, and the least append time of
+ * those that were stored now.
+ */
 async function attemptRound(
   cluster: Cluster,
   round: readonly Pending[],
-): Promise<{ refused: Pending[]; error: unknown }> {
+): Promise<{ refused: Pending[]; error: unknown; appendTime: number | null }> {
   const byLeader = new Map<number, Pending[]>();
   const refused: Pending[] = [];
   let error: unknown = null;
@@ -218,9 +225,10 @@ async function attemptRound(
     else if (leader < 0) refuse(pending, new Refused(pending, 5));
     else byLeader.set(leader, [...(byLeader.get(leader) ?? []), pending]);
   }
+  let appendTime: number | null = null;
   await Promise.all(
     [...byLeader].map(async ([nodeId, pendings]) => {
-      let answers: Map<string, number>;
+      let answers: Map<string, Produced>;
       try {
         answers = await produce(await cluster.findBroker({ nodeId }), pendings);
       } catch (reason) {
@@ -228,17 +236,30 @@ async function attemptRound(
         return;
       }
       for (const pending of pendings) {
-        const code = answers.get(`${pending.state.topic}:${pending.state.partition}`) ?? 7;
+        const answer = answers.get(`${pending.state.topic}:${pending.state.partition}`);
+        const code = answer?.code ?? 7;
+        if (code === 0) appendTime = earlier(appendTime, answer?.appendTime ?? null);
         // A batch the broker has stored already, from an attempt whose answer was lost.
-        if (code !== 0 && code !== 46) refuse(pending, new Refused(pending, code));
+        else if (code !== 46) refuse(pending, new Refused(pending, code));
       }
     }),
   );
-  return { refused, error };
+  return { refused, error, appendTime };
 }
 
-/** Error codes by `topic:partition`. */
-function produce(broker: BrokerNode, pendings: readonly Pending[]): Promise<Map<string, number>> {
+interface Produced {
+  readonly code: number;
+  /** Epoch ms; null where the topic keeps the producer's own times. */
+  readonly appendTime: number | null;
+}
+
+function earlier(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
+}
+
+/** Answers by `topic:partition`. */
+function produce(broker: BrokerNode, pendings: readonly Pending[]): Promise<Map<string, Produced>> {
   const byTopic = new Map<string, Pending[]>();
   for (const pending of pendings) {
     const list = byTopic.get(pending.state.topic);
@@ -253,16 +274,19 @@ function produce(broker: BrokerNode, pendings: readonly Pending[]): Promise<Map<
   return request(broker, PRODUCE, writer.done(), decodeProduced);
 }
 
-function decodeProduced(bytes: Buffer): Map<string, number> {
+function decodeProduced(bytes: Buffer): Map<string, Produced> {
   const cursor = new Cursor(bytes, 0);
-  const codes = new Map<string, number>();
+  const produced = new Map<string, Produced>();
   for (let topics = cursor.int32(); topics > 0; topics--) {
     const topic = cursor.text();
     for (let partitions = cursor.int32(); partitions > 0; partitions--) {
       const partition = cursor.int32();
-      codes.set(`${topic}:${partition}`, cursor.int16());
-      cursor.pos += 24; // Base offset, append time and log start.
+      const code = cursor.int16();
+      cursor.pos += 8; // Base offset.
+      const appendTime = cursor.int64();
+      cursor.pos += 8; // Log start.
+      produced.set(`${topic}:${partition}`, { code, appendTime: appendTime < 0 ? null : appendTime });
     }
   }
-  return codes;
+  return produced;
 }

@@ -52,7 +52,7 @@ export class GroupMember implements Consumer {
   readonly #logs: Logs;
   readonly #group: Group;
   readonly #options: ConsumerOptions;
-  readonly #step: (operation: 'poll' | 'commit') => Promise<void>;
+  readonly #step: (operation: 'poll' | 'commit' | 'ends') => Promise<void>;
   #generation = 0;
   #held = new Map<string, Held>();
   #first = 0;
@@ -64,7 +64,7 @@ export class GroupMember implements Consumer {
     logs: Logs,
     group: Group,
     options: ConsumerOptions,
-    step: (operation: 'poll' | 'commit') => Promise<void>,
+    step: (operation: 'poll' | 'commit' | 'ends') => Promise<void>,
   ) {
     this.#logs = logs;
     this.#group = group;
@@ -175,6 +175,28 @@ export class GroupMember implements Consumer {
       throw new KafkaError('stale_generation', message, { retriable: true });
     }
     for (const at of offsets) this.#group.committed.set(keyOf(at), at.offset);
+  }
+
+  moved(): boolean {
+    return this.#zombie === null && this.told.generation !== this.#generation;
+  }
+
+  async ends(partitions: readonly TopicPartition[]): Promise<number[]> {
+    await this.#step('ends');
+    this.#check();
+    const ends = partitions.map(({ topic, partition }) => this.#logs.partition(topic, partition).end);
+    await this.#step('ends');
+    return ends;
+  }
+
+  async atEnd(partitions: readonly TopicPartition[]): Promise<Array<number | null>> {
+    const ends = await this.ends(partitions);
+    return partitions.map((place, i) => {
+      const held = this.#held.get(keyOf(place));
+      return held !== undefined && held.position >= (ends[i] ?? Number.POSITIVE_INFINITY)
+        ? held.position
+        : null;
+    });
   }
 
   assignment(): readonly TopicPartition[] {

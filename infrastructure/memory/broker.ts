@@ -34,9 +34,11 @@ export interface MemoryBroker {
   kill(kafka: Kafka): void;
 }
 
+export type Operation = 'send' | 'poll' | 'commit' | 'ends';
+
 export interface MemoryBrokerOptions {
   /** Awaited before each operation takes effect and before it is answered: a place for a simulation to interleave. */
-  readonly step?: (operation: 'send' | 'poll' | 'commit') => Promise<void>;
+  readonly step?: (operation: Operation) => Promise<void>;
 }
 
 export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = {}): MemoryBroker {
@@ -53,7 +55,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
       if (!alive)
         throw new KafkaError('closed', 'this connection to Kafka has been closed', { retriable: false });
     };
-    const stepAlive = async (operation: 'poll' | 'commit') => {
+    const stepAlive = async (operation: 'poll' | 'commit' | 'ends') => {
       check();
       await step(operation);
       check();
@@ -73,6 +75,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
             await step('send');
             check();
             const failure = failures.shift();
+            const appendTime = logs.clock.now();
             if (failure === undefined || failure === 'after') logs.append(records);
             else if (failure === 'partial') logs.append(firstHalf(records));
             if (failure !== undefined) {
@@ -82,6 +85,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
             }
             await step('send');
             check();
+            return records.length === 0 ? null : appendTime;
           } catch (error) {
             dead = true;
             throw error;

@@ -11,6 +11,8 @@ export const silentTelemetry: Telemetry = {
   lag: nothing,
   featureAge: nothing,
   score: nothing,
+  waiting: nothing,
+  waits: () => ({}),
   failure: nothing,
   note: nothing,
   metrics: () => Promise.resolve(''),

@@ -22,6 +22,10 @@ export interface Telemetry {
   /** Request time minus the young edge that was read. */
   featureAge(view: string, ms: number): void;
   score(model: string, score: number): void;
+  /** A stream has waited for longer than ten seconds; `sentence` says for whom, null once it goes on. */
+  waiting(stream: string, what: string, where: string, sentence: string | null): void;
+  /** The sentences of all that wait now, by `stream what where`. */
+  waits(): Readonly<Record<string, string>>;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
   /** Something seldom that an operator wants to read: an assignment, a rebuild, a new model. */
@@ -87,6 +91,13 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     'message',
   ]);
 
+  const waitingNow = gauge('waiting', 'Waits of more than ten seconds: 1 while one lasts.', [
+    'stream',
+    'what',
+    'where',
+  ]);
+  const waits = new Map<string, string>();
+
   // Names come from the project, reasons from closed lists; these bounds hold if either is ever wrong.
   const name = labelBound(500);
   const reason = labelBound(100);
@@ -120,6 +131,16 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       notes.labels(name(stream), reason(message)).inc();
       logger.info({ event: 'note', stream, ...details }, message);
     },
+    waiting(stream, what, where, sentence) {
+      const key = `${stream} ${what} ${where}`;
+      if (sentence === null) waits.delete(key);
+      else waits.set(key, sentence);
+      waitingNow.labels(name(stream), reason(what), name(where)).set(sentence === null ? 0 : 1);
+      const fields = { event: 'waiting', stream, what, where };
+      if (sentence === null) logger.info(fields, 'the wait is over');
+      else logger.warn(fields, sentence);
+    },
+    waits: () => Object.fromEntries(waits),
     metrics: () => registry.metrics(),
   };
 }

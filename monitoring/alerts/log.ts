@@ -28,7 +28,7 @@ export class AlertLog {
     this.#kafka = kafka;
     this.#codec = codec;
     this.#topic = topics.alerts(prefix);
-    this.#checkpoint = new Checkpoint(kafka, null);
+    this.#checkpoint = new Checkpoint({ kafka });
   }
 
   /** Reads what was appended since. Throws KafkaError. */
@@ -62,15 +62,14 @@ export class AlertLog {
    */
   async append(alerts: readonly Alert[]): Promise<readonly Alert[]> {
     const missing = alerts.filter(({ id }) => !this.#changes.has(id));
-    await this.#checkpoint.send(
-      missing.map((alert, index) => ({
-        topic: this.#topic,
-        partition: 0,
-        key: Buffer.from(alert.fingerprint),
-        value: this.#codec.encode(alert),
-        headers: { [headers.together]: `${index}/${missing.length}` },
-      })),
-    );
+    const records = missing.map((alert, index) => ({
+      topic: this.#topic,
+      partition: 0,
+      key: Buffer.from(alert.fingerprint),
+      value: this.#codec.encode(alert),
+      headers: { [headers.together]: `${index}/${missing.length}` },
+    }));
+    await this.#checkpoint.flush({ outputs: [records] });
     // Another process may have been faster: then its record counts.
     if (missing.length > 0) await this.catchUp();
     return alerts.map((alert) => this.#changes.get(alert.id) ?? alert);

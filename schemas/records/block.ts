@@ -21,12 +21,16 @@ export interface Section {
   readonly to: number;
   /** Largest accepted event time or clock up to `to`, epoch ms; null before the first. */
   readonly runningMax: number | null;
-  /** runningMax - outOfOrderness. */
+  /** No event below it is expected any more, epoch ms: runningMax - outOfOrderness, or later where the partition was at its end. */
   readonly watermark: number | null;
   /** Whether a clock record set the running maximum. */
   readonly byClock: boolean;
   /** The partition has had nothing for its idle time, live, at its end. */
   readonly idle: boolean;
+  /** Grows with every owner of the partition, and when it falls idle or wakes; what an older turn says of idleness does not count. */
+  readonly turn: number;
+  /** When the broker appended the raw record at `to`, epoch ms. */
+  readonly appendTime: number | null;
   /** A replay has begun and not ended on this partition. */
   readonly clockOpen: boolean;
   readonly history: HistorySection | null;
@@ -83,12 +87,28 @@ export const blockSchema: Schema = {
               type: ['null', 'long'],
               doc: 'Largest accepted event time or clock up to `to`, epoch ms; null before the first.',
             },
-            { name: 'watermark', type: ['null', 'long'], doc: 'runningMax - outOfOrderness.' },
+            {
+              name: 'watermark',
+              type: ['null', 'long'],
+              doc: 'No event below it is expected any more, epoch ms: runningMax - outOfOrderness, or later where the partition was at its end.',
+            },
             { name: 'byClock', type: 'boolean', doc: 'Whether a clock record set the running maximum.' },
             {
               name: 'idle',
               type: 'boolean',
               doc: 'The partition has had nothing for its idle time, live, at its end.',
+            },
+            {
+              name: 'turn',
+              type: 'long',
+              default: 0,
+              doc: 'Grows with every owner of the partition, and when it falls idle or wakes; what an older turn says of idleness does not count.',
+            },
+            {
+              name: 'appendTime',
+              type: ['null', 'long'],
+              default: null,
+              doc: 'When the broker appended the raw record at `to`, epoch ms.',
             },
             {
               name: 'clockOpen',

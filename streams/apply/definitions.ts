@@ -58,10 +58,12 @@ export function declaredDefinition(deps: DefinitionsDeps): Declared {
     async apply() {
       const last = (await readDefinitions(deps)).at(-1);
       if (last?.hash === project.hash) return;
-      const checkpoint = new Checkpoint(kafka, null);
+      const checkpoint = new Checkpoint({ kafka });
       try {
         const value = Buffer.from(JSON.stringify(definitionOf(project)));
-        await checkpoint.send([{ topic, partition: 0, key: Buffer.from(project.hash), value }]);
+        await checkpoint.flush({
+          outputs: [[{ topic, partition: 0, key: Buffer.from(project.hash), value }]],
+        });
       } finally {
         await checkpoint.close();
       }

@@ -4,8 +4,8 @@ import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
-import { isTorn } from '../features/life.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { isTorn } from '../runtime/state.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { Tally } from './books.ts';
 

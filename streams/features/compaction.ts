@@ -1,14 +1,16 @@
-import type { Commit, CommitResult, OnlineStore } from '../../infrastructure/redis/port.ts';
+import type { Commit, CommitResult } from '../../infrastructure/redis/port.ts';
 import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
 import { exactHeadOf } from '../../processors/meta.ts';
-import type { HeldView } from './held-view.ts';
+import type { FeaturesContext } from './context.ts';
+import { keepHead } from './pace.ts';
+import type { OwnedView } from './view-partition.ts';
 
 const MOST_HINTS = 100_000;
 /** Logs read and rewritten in one go; a larger call would block the store's other readers. */
 const MOST_LOGS = 100;
 
-interface Grown {
-  readonly state: HeldView;
+export interface Grown {
+  readonly state: OwnedView;
   readonly commit: Commit;
   readonly result: CommitResult & { readonly status: 'committed' };
 }
@@ -18,8 +20,9 @@ interface Grown {
  * that the commit before left: so nothing can have been appended in between. Answers with the view
  * partitions where that was not so.
  */
-export async function compactGrown(store: OnlineStore, grown: readonly Grown[]): Promise<HeldView[]> {
-  const conflicts: HeldView[] = [];
+export async function compactGrown(context: FeaturesContext, grown: readonly Grown[]): Promise<OwnedView[]> {
+  const { store } = context;
+  const conflicts: OwnedView[] = [];
   const due = grown.flatMap(({ state, commit, result }) => {
     const logs = commit.appends
       .map(([key]) => key)
@@ -28,7 +31,7 @@ export async function compactGrown(store: OnlineStore, grown: readonly Grown[]):
   });
   if (due.length === 0) return conflicts;
   const found = await store.read(due.map(({ commit, logs }) => [commit.metaKey, ...logs]));
-  const rewrites: Array<{ state: HeldView; commit: Commit }> = [];
+  const rewrites: Array<{ state: OwnedView; commit: Commit }> = [];
   for (const [i, { state, commit, logs }] of due.entries()) {
     const [meta, ...bytes] = found[i] ?? [];
     if (meta == null || state.expected === null || Buffer.compare(meta, state.expected) !== 0) {
@@ -36,7 +39,7 @@ export async function compactGrown(store: OnlineStore, grown: readonly Grown[]):
       continue;
     }
     if (state.compactions.size > MOST_HINTS) state.compactions.clear();
-    const sets = rewritten(state, logs, bytes);
+    const sets = rewritten(context, state, logs, bytes);
     if (sets.length > 0)
       rewrites.push({ state, commit: { ...commit, expected: meta, next: meta, sets, appends: [] } });
   }
@@ -47,7 +50,8 @@ export async function compactGrown(store: OnlineStore, grown: readonly Grown[]):
 }
 
 function rewritten(
-  state: HeldView,
+  context: FeaturesContext,
+  state: OwnedView,
   logs: readonly string[],
   bytes: ReadonlyArray<Uint8Array | null>,
 ): Array<readonly [string, Uint8Array]> {
@@ -62,7 +66,7 @@ function rewritten(
       state.compactions.set(key, known);
       continue;
     }
-    const exactHead = exactHeadOf(state.view, state.meta, set.resolution);
+    const exactHead = exactHeadOf(state.view, state.meta, set.resolution, keepHead(context, state));
     if (exactHead === null) continue;
     const compacted = compactLog(state.view, set, log, exactHead);
     if (compacted === null) continue;

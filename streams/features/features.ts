@@ -1,25 +1,22 @@
-import type {
-  Kafka,
-  KafkaRecord,
-  OutgoingRecord,
-  Position,
-  TopicPartition,
-} from '../../infrastructure/kafka/port.ts';
-import type { Commit, CommitResult, OnlineStore } from '../../infrastructure/redis/port.ts';
-import { Folder } from '../../processors/fold.ts';
-import { encodeMeta, type ViewMeta } from '../../processors/meta.ts';
-import { reachOf } from '../../processors/window.ts';
+import type { Kafka, KafkaRecord, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { groups, keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import type { View } from '../../schemas/view.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
 import { liveOn, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
-import { compactGrown } from './compaction.ts';
-import { applyBlock, EMPTY, type HeldView, type Refused } from './held-view.ts';
-import { beginLife, isBuilding } from './life.ts';
+import { Waits } from '../runtime/waits.ts';
+import { type Begun, beginState, isBuilding } from './begin-state.ts';
+import { compactGrown, type Grown } from './compaction.ts';
+import type { FeaturesContext } from './context.ts';
+import { deadLetterOf, type Folded, foldRecords } from './fold.ts';
+import { KeptBytes } from './kept-bytes.ts';
+import { isAhead, tellOverHold } from './pace.ts';
+import { Readers } from './readers.ts';
+import { type OwnedView, ownView } from './view-partition.ts';
 
 export interface FeaturesDeps {
   readonly project: Project;
@@ -28,252 +25,240 @@ export interface FeaturesDeps {
   readonly codecs: Codecs;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  readonly guards?: Guards;
 }
 
-/** A commit blocks every reader of the store while it lasts, so it is cut at this many keys. */
-const MAX_KEYS = 450;
 const MAX_POLL_RECORDS = 2_000;
 const IDLE_POLL_MS = 1_000;
+/** A poll while view partitions wait for their readers, ms. */
+const PACED_POLL_MS = 20;
+/** How often the readers of views are looked at, and while some view partition waits for them, ms. */
+const LOOK_EVERY_MS = 1_000;
+const PACED_LOOK_EVERY_MS = 50;
+
+/** Records of a view partition, in order. */
+interface Queued {
+  readonly state: OwnedView;
+  readonly records: readonly KafkaRecord[];
+}
 
 /** View topics -> tiles in the online store. */
 export function createFeatures(deps: FeaturesDeps): Stream {
-  const { project, kafka, store, codecs, clock, telemetry } = deps;
-  const { prefix, retention } = project;
-  const views = new Map<string, View>(project.views.map((view) => [topics.view(prefix, view.id), view]));
-  const sourceOfTopic = new Map<string, string>(
-    project.sources.map(({ name }) => [topics.raw(prefix, name), name]),
-  );
-
-  async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
-    const checkpoint = new Checkpoint(kafka, store);
-    let held = new Map<string, HeldView>();
-
-    async function onAssigned(assigned: readonly TopicPartition[]): Promise<Position[]> {
-      const next = new Map<string, HeldView>();
-      for (const { topic, partition } of assigned) {
-        const view = views.get(topic);
-        if (view === undefined)
-          throw new Error(
-            `features was assigned ${topic}, which is no view topic of project ${project.name}`,
-          );
-        next.set(`${topic}:${partition}`, {
-          view,
-          topic,
-          partition,
-          topics: view.sources.map((source) => topics.raw(prefix, source)),
-          key: keys.viewPartition(prefix, view.id, partition),
-          expected: null,
-          meta: EMPTY,
-          compactions: new Map(),
-          folder: new Folder(view),
-          building: false,
-        });
-      }
-      await reread([...next.values()]);
-      held = next;
-      return [...next.values()].map(({ meta }) => (meta.next === 0 ? 'earliest' : meta.next));
-    }
-
-    /** Takes the metas as the store has them; begins a new life where there is none that can be gone on with. */
-    async function reread(states: readonly HeldView[]): Promise<void> {
-      const found = await store.read(states.map(({ key }) => [keys.meta(key)]));
-      for (const [i, state] of states.entries()) {
-        const bytes = found[i]?.[0] ?? null;
-        state.compactions.clear();
-        const building = isBuilding(bytes);
-        if (building && !state.building)
-          telemetry.note('features', 'a backfill writes', {
-            view: state.view.id,
-            partition: state.partition,
-          });
-        state.building = building;
-        if (building) {
-          state.expected = bytes;
-          continue;
-        }
-        const alive = await beginLife(deps, state, bytes);
-        state.expected = alive.bytes;
-        state.meta = alive.meta;
-      }
-    }
-
-    const consumer = await kafka.consumer({
-      group: groups.features(prefix),
-      topics: [...views.keys()],
-      onAssigned,
-      maxPollRecords: MAX_POLL_RECORDS,
-    });
-
-    async function recover(states: readonly HeldView[]): Promise<void> {
-      await reread(states);
-      for (const state of states) if (!state.building) await consumer.seek(state, state.meta.next);
-    }
-
-    /** Folds records of one view partition, in order, until the commit is large enough. */
-    function fold(
-      state: HeldView,
-      records: readonly KafkaRecord[],
-      from: number,
-      refused: Refused[],
-    ): { taken: number; commit: Commit; meta: ViewMeta } {
-      const { folder } = state;
-      let meta = state.meta;
-      let index = from;
-      for (; index < records.length; index += 1) {
-        const record = records[index];
-        if (record === undefined || record.value === null) continue;
-        const { sections } = codecs.blocks.decode(record.value);
-        const incoming = sections.reduce((count, { contributions }) => count + contributions.length, 0);
-        const keys = (folder.entities + incoming) * state.view.sets.length;
-        if (keys > MAX_KEYS && index > from) break;
-        meta = { ...applyBlock(state, meta, sections, folder, refused), next: record.offset + 1 };
-      }
-      const appends = folder.drain().map(({ set, entity, bytes }) => {
-        const suffix = state.view.sets[set]?.suffix ?? 'w';
-        return [keys.log(state.key, suffix, entity), bytes] as const;
-      });
-      return { taken: index - from, meta, commit: commitOf(state, meta, appends) };
-    }
-
-    function commitOf(state: HeldView, meta: ViewMeta, appends: Commit['appends']): Commit {
-      return {
-        metaKey: keys.meta(state.key),
-        expected: state.expected,
-        next: encodeMeta(meta),
-        sets: [],
-        appends,
-        deletes: [],
-        logTtlMs: reachOf(state.view) + retention.stateExtra,
-        metaTtlMs: retention.stateExtra,
-      };
-    }
-
-    async function work(
-      batches: ReadonlyArray<{ state: HeldView; records: readonly KafkaRecord[] }>,
-    ): Promise<void> {
-      let queues = batches.map((batch) => ({ ...batch, at: 0 }));
-      while (queues.length > 0) {
-        const started = performance.now();
-        const refused = queues.map((): Refused[] => []);
-        const folded = queues.map(({ state, records, at }, i) => fold(state, records, at, refused[i] ?? []));
-        const worked = performance.now();
-        await checkpoint.send(
-          queues.flatMap(({ state }, i) => (refused[i] ?? []).map((one) => deadLetter(state, one))),
-        );
-        const results = await checkpoint.commit(folded.map(({ commit }) => commit));
-        const done = performance.now();
-        const offsets: Array<TopicPartition & { offset: number }> = [];
-        const conflicts: HeldView[] = [];
-        const grown: Array<{
-          state: HeldView;
-          commit: Commit;
-          result: CommitResult & { status: 'committed' };
-        }> = [];
-        let contributions = 0;
-        for (const [i, queue] of queues.entries()) {
-          const { state } = queue;
-          const fold = folded[i];
-          const result = results[i];
-          if (fold === undefined || result?.status !== 'committed') {
-            if (result?.status === 'torn')
-              telemetry.note('features', 'torn', {
-                view: state.view.id,
-                partition: state.partition,
-                detail: result.detail,
-              });
-            conflicts.push(state);
-            queue.at = queue.records.length;
-            continue;
-          }
-          queue.at += fold.taken;
-          state.expected = fold.commit.next;
-          state.meta = fold.meta;
-          contributions += fold.commit.appends.length;
-          for (const { code } of refused[i] ?? []) telemetry.refused('features', code, 1);
-          if (fold.meta.frontier !== null)
-            telemetry.frontier(state.view.id, state.partition, fold.meta.frontier);
-          grown.push({ state, commit: fold.commit, result });
-          offsets.push({ topic: state.topic, partition: state.partition, offset: fold.meta.next });
-        }
-        telemetry.step('features', 'fold', worked - started, contributions);
-        telemetry.step('features', 'commit', done - worked, contributions);
-        for (const state of await compactGrown(store, grown)) conflicts.push(state);
-        telemetry.step('features', 'compact', performance.now() - done, contributions);
-        checkpoint.report(consumer, offsets, clock.now());
-        if (conflicts.length > 0) await recover([...new Set(conflicts)]);
-        queues = queues.filter(({ at, records }) => at < records.length);
-      }
-    }
-
-    function deadLetter(state: HeldView, { section, contribution, code, detail }: Refused): OutgoingRecord {
-      const source = sourceOfTopic.get(section.topic) ?? '';
-      return {
-        topic: topics.deadLetters(prefix, source),
-        partition: section.partition,
-        key: null,
-        value: codecs.deadLetters.encode({
-          format: 1,
-          stage: 'features',
-          code,
-          detail,
-          sourceTopic: section.topic,
-          sourcePartition: section.partition,
-          sourceOffset: contribution.offset,
-          appendTime: 0,
-          eventId: null,
-          eventTime: contribution.time,
-          writer: `${state.view.id}:${state.partition}`,
-          key: null,
-          value: null,
-        }),
-      };
-    }
-
-    let checkedAt = 0;
-    try {
-      while (!signal.aborted) {
-        const poll = await consumer.poll(IDLE_POLL_MS);
-        const states = held;
-        for (const { topic, partition, start } of poll.cut) {
-          const state = states.get(`${topic}:${partition}`);
-          if (state === undefined || state.building) continue;
-          const alive = await beginLife(deps, state, state.expected, { cutAt: start });
-          state.expected = alive.bytes;
-          state.meta = alive.meta;
-          await consumer.seek(state, start);
-        }
-        const batches: Array<{ state: HeldView; records: readonly KafkaRecord[] }> = [];
-        for (const { topic, partition, records, highWatermark } of poll.batches) {
-          const state = states.get(`${topic}:${partition}`);
-          if (state === undefined || state.building) continue;
-          telemetry.lag('features', topic, partition, highWatermark - (records.at(-1)?.offset ?? 0) - 1);
-          batches.push({ state, records: records.filter(({ offset }) => offset >= state.meta.next) });
-        }
-        await work(batches.filter(({ records }) => records.length > 0));
-        const looked = [...states.values()].filter(({ building }) => building || poll.batches.length === 0);
-        if (looked.length > 0 && clock.now() - checkedAt >= IDLE_POLL_MS) {
-          checkedAt = clock.now();
-          await recoverMoved(looked);
-        }
-        healthy();
-      }
-    } finally {
-      await checkpoint.close(consumer);
-    }
-
-    /** With nothing to commit, a rolled-back or lost store shows only to who looks. */
-    async function recoverMoved(states: readonly HeldView[]): Promise<void> {
-      const found = await store.read(states.map(({ key }) => [keys.meta(key)]));
-      const moved = states.filter((state, i) => {
-        const bytes = found[i]?.[0] ?? null;
-        return state.expected === null || bytes === null || Buffer.compare(bytes, state.expected) !== 0;
-      });
-      if (moved.length > 0) await recover(moved);
-    }
-  }
-
+  const { clock, telemetry } = deps;
   return {
     name: 'features',
-    run: (signal) => liveOn('features', clock, telemetry, signal, (healthy) => life(signal, healthy)),
+    run: (signal) => liveOn('features', clock, telemetry, signal, (healthy) => life(deps, signal, healthy)),
   };
+}
+
+async function life(deps: FeaturesDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
+  const context = await openContext(deps);
+  let comparedAt = 0;
+  let lookedAt = 0;
+  try {
+    while (!signal.aborted) {
+      const paced = [...context.owned.values()].some(({ paused }) => paused);
+      const poll = await context.consumer.poll(paced ? PACED_POLL_MS : IDLE_POLL_MS);
+      await replaceCut(context, poll);
+      if (deps.clock.now() - lookedAt >= (paced ? PACED_LOOK_EVERY_MS : LOOK_EVERY_MS)) {
+        lookedAt = deps.clock.now();
+        await lookAtReaders(context);
+      }
+      let queues = queuesOf(context, poll);
+      while (queues.length > 0) queues = await workRound(context, queues);
+      if (deps.clock.now() - comparedAt >= IDLE_POLL_MS) {
+        comparedAt = deps.clock.now();
+        await compare(context, poll.batches.length === 0);
+      }
+      healthy();
+    }
+  } finally {
+    await context.checkpoint.close();
+  }
+}
+
+async function openContext(deps: FeaturesDeps): Promise<FeaturesContext> {
+  const { project, kafka, store, clock, telemetry } = deps;
+  const { prefix } = project;
+  const views = new Map(project.views.map((view) => [topics.view(prefix, view.id), view]));
+  const readers = new Readers(project, store, clock);
+  const consumer = await kafka.consumer({
+    group: groups.features(prefix),
+    topics: [...views.keys()],
+    maxPollRecords: MAX_POLL_RECORDS,
+    async onAssigned(assigned): Promise<Position[]> {
+      const owned = new Map<string, OwnedView>();
+      for (const place of assigned) {
+        const view = views.get(place.topic);
+        if (view === undefined)
+          throw new Error(
+            `features was assigned ${place.topic}, which is no view topic of project ${project.name}`,
+          );
+        owned.set(placeOf(place), ownView(project, view, place));
+      }
+      await readers.look();
+      await reread(context, [...owned.values()]);
+      context.owned = owned;
+      return [...owned.values()].map(({ meta }) => (meta.next === 0 ? 'earliest' : meta.next));
+    },
+  });
+  const context: FeaturesContext = {
+    ...deps,
+    guards: deps.guards ?? ALL_GUARDS,
+    consumer,
+    checkpoint: new Checkpoint({ kafka, store, consumer, now: () => clock.now() }),
+    readers,
+    waits: new Waits('features', clock, telemetry),
+    owned: new Map(),
+  };
+  return context;
+}
+
+const placeOf = ({ topic, partition }: TopicPartition) => `${topic}:${partition}`;
+
+/** Takes the metas as the store has them; begins a new state where there is none that can be gone on with. */
+async function reread(context: FeaturesContext, states: readonly OwnedView[]): Promise<void> {
+  const { store, telemetry } = context;
+  const found = await store.read(states.map(({ key }) => [keys.meta(key)]));
+  for (const [i, state] of states.entries()) {
+    const bytes = found[i]?.[0] ?? null;
+    state.compactions.clear();
+    const building = isBuilding(bytes);
+    if (building && !state.building)
+      telemetry.note('features', 'a backfill writes', { view: state.view.id, partition: state.partition });
+    state.building = building;
+    if (building) state.expected = bytes;
+    else begin(state, await beginState(context, state, bytes));
+  }
+}
+
+function begin(state: OwnedView, { bytes, meta }: Begun): void {
+  state.expected = bytes;
+  state.meta = meta;
+  state.kept = new KeptBytes(meta);
+}
+
+/** A log that no longer holds what a state needs next: the state is replaced by an empty one with a base. */
+async function replaceCut(context: FeaturesContext, { cut }: Poll): Promise<void> {
+  for (const { start, ...place } of cut) {
+    const state = context.owned.get(placeOf(place));
+    if (state === undefined || state.building) continue;
+    begin(state, await beginState(context, state, state.expected, { cutAt: start }));
+    await context.consumer.seek(state, start);
+  }
+}
+
+/** Lets view partitions go on, or wait for their readers. */
+async function lookAtReaders(context: FeaturesContext): Promise<void> {
+  await context.readers.look();
+  for (const state of context.owned.values()) {
+    tellOverHold(context, state);
+    if (!state.paused || isAhead(context, state)) continue;
+    state.paused = false;
+    context.consumer.resume([state]);
+    context.waits.end('readers', state.key);
+  }
+  for (const { paused, key, view } of context.owned.values())
+    if (paused)
+      context.waits.note(
+        'readers',
+        key,
+        () => `View ${view.id} waits for ${context.readers.slowest(view)}, which works off its backlog.`,
+      );
+}
+
+function queuesOf({ owned, telemetry }: FeaturesContext, { batches }: Poll): Queued[] {
+  return batches.flatMap((batch) => {
+    const state = owned.get(placeOf(batch));
+    if (state === undefined || state.building || state.paused) return [];
+    const left = batch.highWatermark - (batch.records.at(-1)?.offset ?? 0) - 1;
+    telemetry.lag('features', batch.topic, batch.partition, left);
+    const records = batch.records.filter(({ offset }) => offset >= state.meta.next);
+    return records.length === 0 ? [] : [{ state, records }];
+  });
+}
+
+/** Folds a commit of each view partition, flushes all of them, and answers with what is left. */
+async function workRound(context: FeaturesContext, queues: readonly Queued[]): Promise<Queued[]> {
+  const { checkpoint, telemetry } = context;
+  const started = performance.now();
+  const folded = queues.map(({ state, records }) => foldRecords(context, state, records));
+  const foldMs = performance.now() - started;
+  const letters = folded.flatMap(({ state, refused }) =>
+    refused.map((one) => deadLetterOf(context, state, one)),
+  );
+  const { results, sendMs, commitMs } = await checkpoint.flush({
+    outputs: [letters],
+    state: folded.map(({ commit }) => commit),
+    offsets: folded.map(({ state, meta }) => ({
+      topic: state.topic,
+      partition: state.partition,
+      offset: meta.next,
+    })),
+  });
+  const conflicts: OwnedView[] = [];
+  const grown: Grown[] = [];
+  let contributions = 0;
+  for (const [i, one] of folded.entries()) {
+    const result = results[i];
+    if (result?.status === 'committed') {
+      settle(context, one);
+      contributions += one.contributions;
+      grown.push({ state: one.state, commit: one.commit, result });
+      continue;
+    }
+    conflicts.push(one.state);
+    const { view, partition } = one.state;
+    if (result?.status === 'torn')
+      telemetry.note('features', 'torn', { view: view.id, partition, detail: result.detail });
+  }
+  const compacting = performance.now();
+  conflicts.push(...(await compactGrown(context, grown)));
+  telemetry.step('features', 'fold', foldMs, contributions);
+  telemetry.step('features', 'commit', sendMs + commitMs, contributions);
+  telemetry.step('features', 'compact', performance.now() - compacting, contributions);
+  await recover(context, [...new Set(conflicts)]);
+  await pauseAhead(context, folded);
+  return queues.flatMap(({ state, records }, i) => {
+    const left = records.slice(folded[i]?.taken ?? records.length);
+    return left.length === 0 || state.paused || conflicts.includes(state) ? [] : [{ state, records: left }];
+  });
+}
+
+/** A commit went through. */
+function settle({ telemetry }: FeaturesContext, { state, commit, meta, refused }: Folded): void {
+  state.expected = commit.next;
+  state.meta = meta;
+  state.kept.note(meta);
+  for (const { code } of refused) telemetry.refused('features', code, 1);
+  if (meta.frontier !== null) telemetry.frontier(state.view.id, state.partition, meta.frontier);
+}
+
+/** What was fetched of a view partition that waits is forgotten, and fetched again when it goes on. */
+async function pauseAhead(context: FeaturesContext, folded: readonly Folded[]): Promise<void> {
+  for (const { state } of folded) {
+    if (state.paused || state.building || !isAhead(context, state)) continue;
+    state.paused = true;
+    context.consumer.pause([state]);
+    await context.consumer.seek(state, state.meta.next);
+  }
+}
+
+/** Reads states again that somebody else has set, and goes where they say. */
+async function recover(context: FeaturesContext, states: readonly OwnedView[]): Promise<void> {
+  if (states.length === 0) return;
+  await reread(context, states);
+  for (const state of states) if (!state.building) await context.consumer.seek(state, state.meta.next);
+}
+
+/** With nothing to commit, a rolled-back or lost store shows only to who looks. */
+async function compare(context: FeaturesContext, idle: boolean): Promise<void> {
+  const looked = [...context.owned.values()].filter(({ building, paused }) => building || paused || idle);
+  if (looked.length === 0) return;
+  const found = await context.store.read(looked.map(({ key }) => [keys.meta(key)]));
+  const moved = looked.filter((state, i) => {
+    const bytes = found[i]?.[0] ?? null;
+    return state.expected === null || bytes === null || Buffer.compare(bytes, state.expected) !== 0;
+  });
+  await recover(context, moved);
 }

@@ -9,9 +9,9 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import { archiveTables } from '../archive/tables.ts';
 import { unfinishedPartitions } from '../audit/books.ts';
-import { isTorn } from '../features/life.ts';
 import { decodeProgress, progressKey } from '../ingest/progress.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { isTorn } from '../runtime/state.ts';
 import type { Marks } from './past.ts';
 
 /** What the archive holds of the views' sources up to a moment of event time. */
@@ -140,6 +140,8 @@ export function sourceStates(
         watermark: null,
         byClock: false,
         idle: false,
+        turn: 0,
+        appendTime: null,
         clockOpen: false,
       };
   }

@@ -9,9 +9,9 @@ import type { HistorySection } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import { isTorn } from '../features/life.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { isTorn } from '../runtime/state.ts';
 
 export interface WriteOptions {
   readonly project: Project;
@@ -155,37 +155,38 @@ export async function writeHistorySections(
   parts: readonly BuiltPartition[],
   history: HistorySection,
 ): Promise<void> {
-  const checkpoint = new Checkpoint(kafka, null);
+  const checkpoint = new Checkpoint({ kafka });
   try {
-    await checkpoint.send(
-      parts.map(({ view, partition }) => {
-        const source = project.sources.find(({ name }) => view.sources.includes(name));
-        return {
-          topic: topics.view(project.prefix, view.id),
-          partition,
-          key: null,
-          value: codecs.blocks.encode({
-            format: 1,
-            sections: [
-              {
-                topic: topics.raw(project.prefix, source?.name ?? ''),
-                partition: 0,
-                partitions: source?.partitions ?? 1,
-                from: 0,
-                to: -1,
-                runningMax: null,
-                watermark: null,
-                byClock: false,
-                idle: false,
-                clockOpen: false,
-                history,
-                contributions: [],
-              },
-            ],
-          }),
-        };
-      }),
-    );
+    const records = parts.map(({ view, partition }) => {
+      const source = project.sources.find(({ name }) => view.sources.includes(name));
+      return {
+        topic: topics.view(project.prefix, view.id),
+        partition,
+        key: null,
+        value: codecs.blocks.encode({
+          format: 1,
+          sections: [
+            {
+              topic: topics.raw(project.prefix, source?.name ?? ''),
+              partition: 0,
+              partitions: source?.partitions ?? 1,
+              from: 0,
+              to: -1,
+              runningMax: null,
+              watermark: null,
+              byClock: false,
+              idle: false,
+              turn: 0,
+              appendTime: null,
+              clockOpen: false,
+              history,
+              contributions: [],
+            },
+          ],
+        }),
+      };
+    });
+    await checkpoint.flush({ outputs: [records] });
   } finally {
     await checkpoint.close();
   }

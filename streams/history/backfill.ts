@@ -133,6 +133,8 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
         baseOpen: false,
         oldestExactHead: exactHead(view, to, view.resolution),
         history: { imports: imports.ids, until: to },
+        appendedBytes: 0,
+        heldBytes: 0,
         applied: 0,
         refused: 0,
       };

@@ -2,6 +2,15 @@ import { keys } from '../../schemas/names.ts';
 import type { SnapshotReader, ViewPartition } from './snapshot.ts';
 import type { Target } from './vector.ts';
 
+/** A frontier that has not come further for this long does not move, ms. */
+const MOVES_WITHIN_MS = 10_000;
+
+interface Frontier {
+  time: number;
+  /** When it was last seen to come further. */
+  movedAt: number;
+}
+
 /**
  * Knows how far the frontiers have come. A frontier never falls within a life of the state, so what was once
  * seen may be trusted for opening the gate; the read itself takes its as-of from its own snapshot.
@@ -9,39 +18,59 @@ import type { Target } from './vector.ts';
 export class Gate {
   readonly #snapshots: SnapshotReader;
   readonly #partitions: readonly ViewPartition[];
-  readonly #frontiers = new Map<string, number>();
+  readonly #now: () => number;
+  readonly #frontiers = new Map<string, Frontier>();
 
-  constructor(snapshots: SnapshotReader, partitions: readonly ViewPartition[]) {
+  constructor(snapshots: SnapshotReader, partitions: readonly ViewPartition[], now: () => number) {
     this.#snapshots = snapshots;
     this.#partitions = partitions;
+    this.#now = now;
   }
 
   /** Whether every read of a request can be had at its full head. */
   open(targets: readonly Target[]): boolean {
-    for (const { of, head } of targets)
-      if ((this.#frontiers.get(of.key) ?? Number.NEGATIVE_INFINITY) < head) return false;
+    for (const { of, head } of targets) if (this.#timeOf(of) < head) return false;
     return true;
+  }
+
+  /** Whether a frontier that a request waits for has come further lately, or since `since`. */
+  moves(targets: readonly Target[], since: number): boolean {
+    const now = this.#now();
+    return targets.some(
+      ({ of, head }) =>
+        this.#timeOf(of) < head &&
+        now - Math.max(since, this.#frontiers.get(of.key)?.movedAt ?? since) < MOVES_WITHIN_MS,
+    );
   }
 
   /** Reads the metas again, all in one round trip. */
   async look(): Promise<void> {
     const found = await this.#snapshots.read(this.#partitions.map((of) => ({ of, entities: [] })));
+    const now = this.#now();
     for (const [i, { key }] of this.#partitions.entries()) {
-      const frontier = found[i]?.unreadable === null ? found[i]?.meta?.frontier : null;
-      this.#frontiers.set(key, frontier ?? Number.NEGATIVE_INFINITY);
+      const time =
+        (found[i]?.unreadable === null ? found[i]?.meta?.frontier : null) ?? Number.NEGATIVE_INFINITY;
+      const known = this.#frontiers.get(key);
+      if (known === undefined) this.#frontiers.set(key, { time, movedAt: now });
+      else {
+        if (time > known.time) known.movedAt = now;
+        known.time = time;
+      }
     }
   }
 
   /** What a request still waits for, for a person. */
   missing(targets: readonly Target[]): string {
-    const behind = targets.filter(
-      ({ of, head }) => (this.#frontiers.get(of.key) ?? Number.NEGATIVE_INFINITY) < head,
-    );
-    return behind
+    return targets
+      .filter(({ of, head }) => this.#timeOf(of) < head)
       .map(
         ({ of, head }) =>
-          `${keys.meta(of.key)} has frontier ${this.#frontiers.get(of.key) ?? 'none'}, head is ${head}`,
+          `${keys.meta(of.key)} has frontier ${this.#frontiers.get(of.key)?.time ?? 'none'}, head is ${head}`,
       )
       .join('; ');
+  }
+
+  #timeOf({ key }: ViewPartition): number {
+    return this.#frontiers.get(key)?.time ?? Number.NEGATIVE_INFINITY;
   }
 }

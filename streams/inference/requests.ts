@@ -1,23 +1,36 @@
 import type { PartitionBatch, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { ClockMark } from '../../processors/lateness.ts';
-import type { ValidatedEvent } from '../../schemas/event.ts';
+import { cappedTime, type ValidatedEvent } from '../../schemas/event.ts';
 import { readClock } from '../runtime/clock-record.ts';
 import type { Codec } from '../runtime/codecs.ts';
 import type { Resume } from './resume.ts';
 import type { Target } from './vector.ts';
 
+/** A request whose raw record was appended longer ago than this when it was first seen is backlog, ms. */
+const BACKLOG_AFTER_MS = 2_000;
+/** A reader at the end of its partition may be told of events that were appended a little before it looked, ms. */
+const END_MARGIN_MS = 60_000;
+
 /** A record of the validated topic, waiting for its turn. `request` is null for a clock, and for an event that asks for nothing. */
 export interface Waiting {
   /** Offset in the validated topic. */
   readonly offset: number;
-  /** Event time, or the clock's. */
+  /** Event time as it is read by, or the clock's. */
   readonly time: number;
   readonly clock: ClockMark | null;
   readonly request: (ValidatedEvent & { readonly targets: readonly Target[] | null }) | null;
   /** A replay is open here: the gate waits without limit. */
   readonly replayed: boolean;
-  /** When it came to the head of its queue and found the gate shut; monotonic ms, 0 before. */
+  /** It was old when it was first seen: the gate waits while a frontier that it needs moves. */
+  readonly backlog: boolean;
+  /** When it came to the head of its queue and found the gate shut; 0 before. */
   blockedAt: number;
+}
+
+export interface RequestCodec {
+  readonly codec: Codec<ValidatedEvent>;
+  /** Where the reads of an event go; null where it lacks a part of a key. */
+  targetsOf(event: ValidatedEvent, time: number): readonly Target[] | null | 'not a request';
 }
 
 /** The waiting records of one partition, in order. */
@@ -30,6 +43,12 @@ export class RequestQueue {
   #next: number;
   /** Largest source offset taken or answered: what is at or below it is a repeat (ingest went back). */
   #seen: number;
+  /** Records taken and not acknowledged yet. */
+  #underWay = 0;
+  /** Largest time of the records acknowledged. */
+  #acknowledged = Number.NEGATIVE_INFINITY;
+  /** Nothing was left to fetch as of the last poll. */
+  ended = false;
   /** Largest source offset that a version is in the shadow topic with: what is at or below it is not sent again. */
   readonly shadowed: ReadonlyMap<number, number>;
 
@@ -46,58 +65,65 @@ export class RequestQueue {
     return this.#items.length - this.#at;
   }
 
-  get replayed(): boolean {
-    return this.#replayed;
-  }
-
   head(): Waiting | undefined {
     return this.#items[this.#at];
   }
 
   take(): void {
     this.#at += 1;
+    this.#underWay += 1;
     if (this.#at > 1_024 && this.#at * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#at);
       this.#at = 0;
     }
   }
 
-  add(
-    batch: PartitionBatch,
-    codec: Codec<ValidatedEvent>,
-    targetsOf: (event: ValidatedEvent) => readonly Target[] | null | 'not a request',
-  ): void {
+  /** A record that was taken is answered, and the answer acknowledged. */
+  acknowledge({ time }: Waiting): void {
+    this.#underWay -= 1;
+    if (time > this.#acknowledged) this.#acknowledged = time;
+  }
+
+  /**
+   * The least time that this partition may still ask for, after this process or the next; minus infinity where that is not
+   * known. Validated events are no older than the largest time before them, less outOfOrderness.
+   */
+  least(outOfOrderness: number, now: number): number {
+    const head = this.#underWay === 0 ? this.head() : undefined;
+    if (head !== undefined) return Math.max(this.#acknowledged, head.time) - outOfOrderness;
+    const quiet = this.ended && this.size === 0 && this.#underWay === 0 && !this.#replayed;
+    return (quiet ? Math.max(this.#acknowledged, now - END_MARGIN_MS) : this.#acknowledged) - outOfOrderness;
+  }
+
+  add(batch: PartitionBatch, { codec, targetsOf }: RequestCodec, now: number): void {
     for (const record of batch.records) {
       if (record.offset < this.#next) continue;
       this.#next = record.offset + 1;
       const clock = readClock(record);
       if (clock !== null) {
         if (clock.replay !== null) this.#replayed = clock.kind !== 'end';
-        this.#items.push({
-          offset: record.offset,
-          time: clock.time,
-          clock,
-          request: null,
-          replayed: this.#replayed,
-          blockedAt: 0,
-        });
+        this.#push(record.offset, clock.time, clock, null, false);
         continue;
       }
       if (record.value === null) continue;
       const event = codec.decode(record.value);
       const repeat = event.offset <= this.#seen;
       this.#seen = Math.max(this.#seen, event.offset);
-      const targets = repeat ? 'not a request' : targetsOf(event);
+      const time = cappedTime(event.event.time, event.arrivedAt);
+      const targets = repeat ? 'not a request' : targetsOf(event, time);
       const request = targets === 'not a request' ? null : { ...event, targets };
-      this.#items.push({
-        offset: record.offset,
-        time: event.event.time,
-        clock: null,
-        request,
-        replayed: this.#replayed,
-        blockedAt: 0,
-      });
+      this.#push(record.offset, time, null, request, now - event.appendTime > BACKLOG_AFTER_MS);
     }
+  }
+
+  #push(
+    offset: number,
+    time: number,
+    clock: ClockMark | null,
+    request: Waiting['request'],
+    backlog: boolean,
+  ): void {
+    this.#items.push({ offset, time, clock, request, replayed: this.#replayed, backlog, blockedAt: 0 });
   }
 }
 

@@ -2,7 +2,7 @@ import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { View } from '../../schemas/view.ts';
-import { isTorn } from '../features/life.ts';
+import { isTorn } from '../runtime/state.ts';
 
 /** One partition of a view, as a reader names it. */
 export interface ViewPartition {

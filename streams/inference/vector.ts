@@ -7,7 +7,7 @@ import { keys } from '../../schemas/names.ts';
 import type { Model, Project, ViewRead } from '../../schemas/project.ts';
 import type { ViewReading } from '../../schemas/records/prediction.ts';
 import type { PredictionRefusal } from '../../schemas/refusal.ts';
-import { floorTo } from '../../schemas/time.ts';
+import { headOf } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import type { PartitionSnapshot, SnapshotReader, ViewPartition } from './snapshot.ts';
 
@@ -27,6 +27,13 @@ export interface Target {
   readonly entity: string;
   /** The young edge that the request's time asks for. */
   readonly head: number;
+}
+
+/** A request, the time as of which it reads (epoch ms), and where its reads go. */
+export interface VectorRequest {
+  readonly event: EventRecord;
+  readonly time: number;
+  readonly targets: readonly Target[];
 }
 
 export type Vector =
@@ -64,22 +71,20 @@ export class VectorReader {
     ];
   }
 
-  /** Where the reads of a request go, in the model's order; null where it lacks a part of a key. */
-  targets(event: EventRecord): Target[] | null {
+  /** Where the reads of a request at `time` go, in the model's order; null where it lacks a part of a key. */
+  targets(event: EventRecord, time: number): Target[] | null {
     const targets: Target[] = [];
     for (const { declared, view, partitions } of this.#reads) {
       const entity = entityKey(event, declared.key);
       const of = entity === null ? undefined : partitions[partitionOf(entity, view.partitions)];
       if (entity === null || of === undefined) return null;
-      targets.push({ of, entity, head: floorTo(event.time - view.readDelay, view.resolution) });
+      targets.push({ of, entity, head: headOf(time, view.readDelay, view.resolution) });
     }
     return targets;
   }
 
   /** Reads all requests of a batch in one round trip, one snapshot a view partition. */
-  async read(
-    requests: ReadonlyArray<{ readonly event: EventRecord; readonly targets: readonly Target[] }>,
-  ): Promise<Vector[]> {
+  async read(requests: readonly VectorRequest[]): Promise<Vector[]> {
     const wanted = new Map<string, { of: ViewPartition; entities: Set<string> }>();
     for (const { targets } of requests)
       for (const { of, entity } of targets) {
@@ -90,12 +95,11 @@ export class VectorReader {
     const asked = [...wanted.values()].map(({ of, entities }) => ({ of, entities: [...entities] }));
     const found = await this.#snapshots.read(asked);
     const byKey = new Map(asked.map(({ of }, i) => [of.key, found[i]]));
-    return requests.map(({ event, targets }) => this.#vector(event, targets, byKey));
+    return requests.map((request) => this.#vector(request, byKey));
   }
 
   #vector(
-    event: EventRecord,
-    targets: readonly Target[],
+    { event, time, targets }: VectorRequest,
     snapshots: ReadonlyMap<string, PartitionSnapshot | undefined>,
   ): Vector {
     const reads: ViewReading[] = [];
@@ -110,11 +114,11 @@ export class VectorReader {
       )
         return { status: 'refused', reason: snapshot?.unreadable ?? 'no_frontier', reads };
       const { meta } = snapshot;
-      const edge = asOf(read.view, event.time, meta.frontier ?? Number.NEGATIVE_INFINITY);
+      const edge = asOf(read.view, time, meta.frontier ?? Number.NEGATIVE_INFINITY);
       const zone = read.declared.zone === null ? null : event[read.declared.zone];
       const status = read.reader.read(
         snapshot.logs(entity),
-        { time: event.time, zone: typeof zone === 'string' ? zone : null },
+        { time, zone: typeof zone === 'string' ? zone : null },
         edge,
         {
           oldestExactHead: meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
@@ -130,7 +134,7 @@ export class VectorReader {
         head,
         asOf: edge.asOf,
         sketchAsOf: Number.isNaN(edge.sketchAsOf) ? null : edge.sketchAsOf,
-        ageMs: event.time - edge.asOf,
+        ageMs: time - edge.asOf,
       });
       if (status === 'behind') return { status: 'refused', reason: 'behind', reads };
     }

@@ -1,32 +1,19 @@
 import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
-import { type Progress, watermarkOf } from '../../processors/lateness.ts';
+import type { Progress } from '../../processors/lateness.ts';
 import type { Segment } from '../../processors/segment.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import type { Contribution, Section } from '../../schemas/records/block.ts';
+import type { Section } from '../../schemas/records/block.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-
-/** What the announcer must know of a source partition that its process owns. */
-export interface SourcePartition {
-  readonly source: Source;
-  readonly topic: string;
-  readonly partition: number;
-  readonly partitions: number;
-  progress: Progress;
-  idle: boolean;
-  /** Tell every view partition at once: new owner, a partition that fell idle or woke, a clock. */
-  announce: boolean;
-}
+import type { RawPartition } from './raw-partition.ts';
+import { MAX_CONTRIBUTIONS, NOTHING, type Share, sectionsOf, sharesOf } from './sections.ts';
 
 /** At most one marker to a view partition in this time, ms. */
 const MARKER_EVERY_MS = 20;
 /** A view partition hears of every source partition this often at least, ms. */
 const REPEAT_EVERY_MS = 30_000;
-
-/** Bounds a record, and with it a commit: with three logs an entity it stays below 500 keys. */
-const MAX_CONTRIBUTIONS = 150;
 
 interface ViewPartition {
   readonly view: View;
@@ -36,15 +23,17 @@ interface ViewPartition {
 
 interface Heard {
   /** Watermark rounded down to the view's resolution, as last sent. */
-  floor: number;
-  at: number;
+  readonly floor: number;
+  readonly at: number;
 }
 
 /** Sections to send, by view partition, and what the receivers will have heard then. */
 export type Sections = ReadonlyMap<
   ViewPartition,
-  ReadonlyArray<{ readonly of: SourcePartition; readonly section: Section }>
+  ReadonlyArray<{ readonly of: RawPartition; readonly section: Section }>
 >;
+
+const NO_SEGMENTS: ReadonlyMap<RawPartition, Segment<unknown>> = new Map();
 
 /**
  * Decides which view partitions must hear of which source partitions: those that get contributions, those
@@ -52,12 +41,13 @@ export type Sections = ReadonlyMap<
  * happened that cannot wait.
  */
 export class Announcer {
-  readonly #codecs: Codecs;
+  readonly #codecs: Pick<Codecs, 'blocks'>;
   readonly #viewPartitions: readonly ViewPartition[];
-  readonly #heard = new WeakMap<SourcePartition, Map<ViewPartition, Heard>>();
+  readonly #heard = new WeakMap<RawPartition, Map<ViewPartition, Heard>>();
+  readonly #listening = new Map<string, readonly ViewPartition[]>();
   #pending = false;
 
-  constructor(project: Project, codecs: Codecs) {
+  constructor(project: Project, codecs: Pick<Codecs, 'blocks'>) {
     this.#codecs = codecs;
     this.#viewPartitions = project.views.flatMap((view) =>
       Array.from({ length: view.partitions }, (_, partition) => ({
@@ -74,12 +64,11 @@ export class Announcer {
   }
 
   /** Whether anything must be said without waiting for the next records. */
-  due(states: Iterable<SourcePartition>, now: number): boolean {
+  due(states: Iterable<RawPartition>, now: number): boolean {
     this.#pending = false;
     let due = false;
     for (const state of states)
-      for (const viewPartition of this.#viewPartitions) {
-        if (!viewPartition.view.sources.includes(state.source.name)) continue;
+      for (const viewPartition of this.#listeners(state.source)) {
         const want = this.#wants(state, state.progress, viewPartition, now);
         if (want === 'now') due = true;
         else if (want === 'soon') this.#pending = true;
@@ -87,27 +76,49 @@ export class Announcer {
     return due;
   }
 
+  /** Whether a watermark of `time` would pass an edge that some view partition has not heard of. */
+  passesEdge(state: RawPartition, time: number): boolean {
+    return this.#listeners(state.source).some((viewPartition) => {
+      const floor = this.#heard.get(state)?.get(viewPartition)?.floor ?? Number.NEGATIVE_INFINITY;
+      return floorTo(time, viewPartition.view.resolution) > floor;
+    });
+  }
+
+  /** The newest event of the partition lies in a tile that some view cannot read yet. */
+  hidesNewest(state: RawPartition): boolean {
+    const { runningMax } = state.progress;
+    const watermark = state.watermark();
+    if (runningMax === null || watermark === null) return false;
+    return this.#listeners(state.source).some(
+      ({ view: { resolution } }) => floorTo(watermark, resolution) <= floorTo(runningMax, resolution),
+    );
+  }
+
+  /** An empty section of each partition for each of its view partitions. */
+  markers(states: Iterable<RawPartition>): Sections {
+    const all = new Map<ViewPartition, Array<{ of: RawPartition; section: Section }>>();
+    for (const state of states)
+      for (const viewPartition of this.#listeners(state.source))
+        add(all, viewPartition, state, state.progress, undefined, NOTHING);
+    return all;
+  }
+
   sections(
-    states: Iterable<SourcePartition>,
-    segments: ReadonlyMap<SourcePartition, Segment<unknown>>,
+    states: Iterable<RawPartition>,
     now: number,
+    segments: ReadonlyMap<RawPartition, Segment<unknown>> = NO_SEGMENTS,
   ): Sections {
-    const all = new Map<ViewPartition, Array<{ of: SourcePartition; section: Section }>>();
+    const all = new Map<ViewPartition, Array<{ of: RawPartition; section: Section }>>();
     for (const state of states) {
       const segment = segments.get(state);
       const progress = segment?.progress ?? state.progress;
-      const shared = segment === undefined ? new Map<string, Share[]>() : split(segment);
-      for (const viewPartition of this.#viewPartitions) {
-        const { view, partition } = viewPartition;
-        if (!view.sources.includes(state.source.name)) continue;
-        const share = shared.get(view.id)?.[partition] ?? NOTHING;
+      const shared = segment === undefined ? null : sharesOf(segment);
+      for (const viewPartition of this.#listeners(state.source)) {
+        const share = shared?.get(viewPartition.view.id)?.[viewPartition.partition] ?? NOTHING;
         const forced = segment !== undefined && segment.clock !== null;
         const silent = share.contributions.length === 0 && !forced;
         if (silent && this.#wants(state, progress, viewPartition, now) !== 'now') continue;
-        const list = all.get(viewPartition) ?? [];
-        all.set(viewPartition, list);
-        for (const section of sectionsOf(state, progress, segment, share, view))
-          list.push({ of: state, section });
+        add(all, viewPartition, state, progress, segment, share);
       }
     }
     return all;
@@ -137,7 +148,7 @@ export class Announcer {
 
   /** The sections are acknowledged: remember who has heard what. */
   sent(sections: Sections, now: number): void {
-    const announced = new Map<SourcePartition, number>();
+    const announced = new Map<RawPartition, number>();
     for (const [viewPartition, list] of sections)
       for (const [i, { of, section }] of list.entries()) {
         // Of several pieces for one source partition the last one counts.
@@ -152,15 +163,20 @@ export class Announcer {
         announced.set(of, (announced.get(of) ?? 0) + 1);
       }
     for (const [state, count] of announced)
-      if (state.announce && count === this.#listeners(state.source)) state.announce = false;
+      if (state.announce && count === this.#listeners(state.source).length) state.announce = false;
   }
 
-  #listeners(source: Source): number {
-    return this.#viewPartitions.reduce((n, { view }) => n + (view.sources.includes(source.name) ? 1 : 0), 0);
+  #listeners({ name }: Source): readonly ViewPartition[] {
+    let listeners = this.#listening.get(name);
+    if (listeners === undefined) {
+      listeners = this.#viewPartitions.filter(({ view }) => view.sources.includes(name));
+      this.#listening.set(name, listeners);
+    }
+    return listeners;
   }
 
   #wants(
-    state: SourcePartition,
+    state: RawPartition,
     progress: Progress,
     viewPartition: ViewPartition,
     now: number,
@@ -169,77 +185,22 @@ export class Announcer {
     const heard = this.#heard.get(state)?.get(viewPartition);
     if (heard === undefined) return 'now';
     if (now - heard.at >= REPEAT_EVERY_MS) return 'now';
-    const watermark = watermarkOf(progress.runningMax, state.source.outOfOrderness);
+    const watermark = state.watermark(progress);
     if (watermark === null || floorTo(watermark, viewPartition.view.resolution) <= heard.floor) return 'no';
     return now - heard.at >= MARKER_EVERY_MS ? 'now' : 'soon';
   }
 }
 
-/** The header after the last piece is that of the whole segment; after an earlier one, that of its last event. */
-function* sectionsOf(
-  state: SourcePartition,
+function add(
+  all: Map<ViewPartition, Array<{ of: RawPartition; section: Section }>>,
+  viewPartition: ViewPartition,
+  state: RawPartition,
   progress: Progress,
   segment: Segment<unknown> | undefined,
   share: Share,
-  view: View,
-): Generator<Section> {
-  const { contributions, after } = share;
-  const from = progress.fed[view.id] ?? segment?.from ?? progress.next;
-  let at = 0;
-  for (; contributions.length - at > MAX_CONTRIBUTIONS; at += MAX_CONTRIBUTIONS) {
-    const last = at + MAX_CONTRIBUTIONS - 1;
-    yield {
-      ...headerOf(state, after[last] ?? progress),
-      from,
-      to: contributions[last]?.offset ?? from - 1,
-      contributions: contributions.slice(at, last + 1),
-    };
-  }
-  yield {
-    ...headerOf(state, progress),
-    from,
-    to: segment?.to ?? progress.next - 1,
-    contributions: contributions.slice(at),
-  };
-}
-
-function headerOf(
-  state: SourcePartition,
-  progress: Progress,
-): Omit<Section, 'from' | 'to' | 'contributions'> {
-  return {
-    topic: state.topic,
-    partition: state.partition,
-    partitions: state.partitions,
-    runningMax: progress.runningMax,
-    watermark: watermarkOf(progress.runningMax, state.source.outOfOrderness),
-    byClock: progress.byClock,
-    idle: state.idle,
-    clockOpen: progress.clockOpen,
-    history: null,
-  };
-}
-
-/** Contributions of a segment to one partition of a view, in source order, and the progress after each. */
-interface Share {
-  readonly contributions: Contribution[];
-  readonly after: Progress[];
-}
-
-const NOTHING: Share = { contributions: [], after: [] };
-
-function split(segment: Segment<unknown>): Map<string, Share[]> {
-  const byView = new Map<string, Share[]>();
-  for (const { view, contributions, partitions, after } of segment.routed) {
-    const shares = Array.from({ length: view.partitions }, (): Share => ({ contributions: [], after: [] }));
-    for (let i = 0; i < contributions.length; i += 1) {
-      const contribution = contributions[i];
-      const share = shares[partitions[i] ?? 0];
-      if (contribution === undefined || share === undefined) continue;
-      share.contributions.push(contribution);
-      share.after.push(after[i] ?? segment.progress);
-    }
-    byView.set(view.id, shares);
-  }
-  return byView;
+): void {
+  const list = all.get(viewPartition) ?? [];
+  all.set(viewPartition, list);
+  for (const section of sectionsOf(state, progress, segment, share, viewPartition.view))
+    list.push({ of: state, section });
 }

@@ -1,52 +1,42 @@
-import type { Kafka, KafkaRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
-import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import { FRESH_PROGRESS, type Progress } from '../../processors/lateness.ts';
-import type { ValidatedEvent } from '../../schemas/event.ts';
-import { headers, keys, topics } from '../../schemas/names.ts';
-import type { Project, Source } from '../../schemas/project.ts';
-import type { Section } from '../../schemas/records/block.ts';
-import { MillraceError } from '../../schemas/refusal.ts';
+import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
+import type { Commit, OnlineStore } from '../../infrastructure/redis/port.ts';
+import { FRESH_PROGRESS, nextTurn, type Progress } from '../../processors/lateness.ts';
+import type { Clock } from '../../schemas/clock.ts';
+import { keys } from '../../schemas/names.ts';
 import { DAY } from '../../schemas/time.ts';
-import { Contended, isTorn } from '../features/life.ts';
-import { textOf } from '../runtime/clock-record.ts';
-import type { Codec, Codecs } from '../runtime/codecs.ts';
-import { readTails } from '../runtime/tail.ts';
-import { startOf } from '../runtime/topic.ts';
+import { Contended, isTorn } from '../runtime/state.ts';
+import { ProgressLost, type RecoverDeps, recoverProgress, sourceOf } from './recover-progress.ts';
 
-/** Ingest's progress is gone from the online store and cannot be had back from the view topics. */
-export class ProgressLost extends MillraceError {
-  readonly code = 'progress_lost';
-  readonly retriable = false;
+export interface ProgressDeps extends RecoverDeps {
+  readonly store: Pick<OnlineStore, 'read' | 'commit'>;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
-interface ProgressDeps {
-  readonly project: Project;
-  readonly kafka: Kafka;
-  readonly store: OnlineStore;
-  readonly codecs: Codecs;
-}
-
-export const PROGRESS_TTL_MS = 400 * DAY;
-const FORMAT = 2;
-/** How far back from the end of a view partition its headers are looked for. */
-const LOOK_BACK = 2_000;
+const PROGRESS_TTL_MS = 400 * DAY;
+const FORMAT = 3;
+/** How often a partition is tried to be taken from an owner that still commits. */
+const ATTEMPTS = 10;
 
 export const progressKey = keys.ingestProgress;
 
 export function encodeProgress(progress: Progress): Uint8Array {
-  const { next, runningMax, byClock, clockOpen, fed } = progress;
-  return Buffer.from(JSON.stringify({ format: FORMAT, next, runningMax, byClock, clockOpen, fed }));
+  return Buffer.from(JSON.stringify({ format: FORMAT, ...progress }));
 }
 
+/** Format 2 knew nothing of idleness and promptness. */
 export function decodeProgress(bytes: Uint8Array): Progress {
   const { format, ...progress } = JSON.parse(Buffer.from(bytes).toString()) as Progress & {
     format?: unknown;
   };
-  if (format !== FORMAT)
+  if (format !== FORMAT && format !== 2)
     throw new ProgressLost(
       `Ingest's progress has format ${String(format)}; this version of Millrace reads format ${FORMAT}.`,
     );
-  return progress;
+  return { ...FRESH_PROGRESS, ...progress };
+}
+
+export function isLost(bytes: Uint8Array | null): bytes is null {
+  return bytes === null || isTorn(bytes);
 }
 
 /** The progress of a source partition, and its bytes as the online store has them. */
@@ -55,127 +45,50 @@ export interface Known {
   readonly progress: Progress;
 }
 
+export function progressCommit(key: string, expected: Uint8Array | null, next: Uint8Array): Commit {
+  return {
+    metaKey: key,
+    expected,
+    next,
+    sets: [],
+    appends: [],
+    deletes: [],
+    logTtlMs: PROGRESS_TTL_MS,
+    metaTtlMs: PROGRESS_TTL_MS,
+  };
+}
+
 /**
- * Reads the progress of source partitions. What the store does not know (a new partition, a lost or torn
- * store) is recovered and set there before anything is sent, so that nothing known always means lost.
+ * Takes source partitions: reads their progress and begins a new turn of each, so that an owner before can set nothing
+ * any more. What the store does not know (a new partition, a lost or torn store) is recovered first. Throws Contended where
+ * another owner keeps setting it, ProgressLost where it cannot be recovered.
  */
-export async function loadProgress(
+export async function takeProgress(
   deps: ProgressDeps,
   partitions: readonly TopicPartition[],
 ): Promise<Known[]> {
-  const { project, store } = deps;
-  const keyOf = (tp: TopicPartition) =>
-    progressKey(project.prefix, sourceOf(project, tp.topic).name, tp.partition);
-  const found = (await store.read(partitions.map((tp) => [keyOf(tp)]))).map(([bytes = null]) => bytes);
-  const isLost = (bytes: Uint8Array | null): boolean => bytes === null || isTorn(bytes);
-  const lost = partitions.filter((_, i) => isLost(found[i] ?? null));
-  const recovered = lost.length === 0 ? [] : await recoverProgress(deps, lost);
-  const results = await store.commit(
-    lost.map((tp, i) => ({
-      metaKey: keyOf(tp),
-      expected: found[partitions.indexOf(tp)] ?? null,
-      next: encodeProgress(recovered[i] ?? FRESH_PROGRESS),
-      sets: [],
-      appends: [],
-      deletes: [],
-      logTtlMs: PROGRESS_TTL_MS,
-      metaTtlMs: PROGRESS_TTL_MS,
-    })),
-  );
-  if (results.some(({ status }) => status !== 'committed'))
-    throw new Contended('Another process is taking over the same partitions of ingest; trying again.');
-  return partitions.map((tp, i) => {
-    const at = lost.indexOf(tp);
-    const bytes = at < 0 ? (found[i] ?? null) : encodeProgress(recovered[at] ?? FRESH_PROGRESS);
-    if (bytes === null) throw new Error(`no progress for ${tp.topic} partition ${tp.partition}`);
-    return { bytes, progress: decodeProgress(bytes) };
-  });
-}
-
-/**
- * What can be known of source partitions when the online store knows nothing: the last section in the view
- * topics that every view partition has come to, and that the validated topic has come to as well, with the
- * running maximum after it; what follows it is sent again (repeats are skipped by marks). Where there is no
- * such section the partition is worked again from its start, if the raw topic still has it. Throws
- * ProgressLost otherwise; never starts in the middle in silence.
- */
-async function recoverProgress(deps: ProgressDeps, lost: readonly TopicPartition[]): Promise<Progress[]> {
-  const { project, kafka, codecs } = deps;
-  const blocks = new Map<string, KafkaRecord[][]>();
-  for (const view of project.views) {
-    const topic = topics.view(project.prefix, view.id);
-    blocks.set(topic, await readTails(kafka, topic, LOOK_BACK));
-  }
-  const progress: Progress[] = [];
-  for (const { topic, partition } of lost) {
-    const source = sourceOf(project, topic);
-    const validated = (await readTails(kafka, topics.validated(project.prefix, source.name), 1))[
-      partition
-    ]?.at(-1);
-    const told = project.views
-      .filter((view) => view.sources.includes(source.name))
-      .flatMap(({ id }) =>
-        (blocks.get(topics.view(project.prefix, id)) ?? []).map((tail) => ({
-          id,
-          sections: sectionsOf(tail, codecs, topic, partition),
-        })),
-      );
-    const known = told.map(({ sections }) => sections);
-    const reached = Math.min(
-      validated === undefined ? -1 : sourceOffsetOf(validated, codecs.validated(source.name)),
-      ...known.map((sections) => sections.at(-1)?.to ?? -1),
+  const { project, store, clock } = deps;
+  const taken = new Map<TopicPartition, Known>();
+  for (let attempt = 0; taken.size < partitions.length; attempt += 1) {
+    if (attempt === ATTEMPTS)
+      throw new Contended('Another process is at work on the same partitions of ingest; trying again.');
+    const wanted = partitions.filter((tp) => !taken.has(tp));
+    const keyOf = (tp: TopicPartition) =>
+      progressKey(project.prefix, sourceOf(project, tp.topic).name, tp.partition);
+    const found = (await store.read(wanted.map((tp) => [keyOf(tp)]))).map(([bytes = null]) => bytes);
+    const lost = wanted.filter((_, i) => isLost(found[i] ?? null));
+    const recovered = lost.length === 0 ? [] : await recoverProgress(deps, lost);
+    const next = wanted.map((tp, i): Known => {
+      const bytes = found[i] ?? null;
+      const known = isLost(bytes) ? (recovered[lost.indexOf(tp)] ?? FRESH_PROGRESS) : decodeProgress(bytes);
+      const progress = { ...known, turn: nextTurn(known, clock.now()) };
+      return { progress, bytes: encodeProgress(progress) };
+    });
+    const results = await store.commit(
+      wanted.map((tp, i) => progressCommit(keyOf(tp), found[i] ?? null, (next[i] as Known).bytes)),
     );
-    const best = known
-      .flat()
-      .filter(({ to }) => to <= reached)
-      .reduce<Section | null>(
-        (last, section) => (last === null || section.to > last.to ? section : last),
-        null,
-      );
-    if (best !== null && best.to >= 0)
-      progress.push({
-        next: best.to + 1,
-        runningMax: best.runningMax,
-        byClock: best.byClock,
-        clockOpen: best.clockOpen,
-        fed: Object.fromEntries(
-          told.map(({ id, sections }) => [id, Math.min(sections.at(-1)?.from ?? 0, best.to + 1)]),
-        ),
-      });
-    else if ((await startOf(kafka, topic, partition)) === 0) progress.push(FRESH_PROGRESS);
-    else
-      throw new ProgressLost(
-        `The progress of ${topic} partition ${partition} is gone from the online store, the view topics do not tell it, and the raw topic no longer begins at 0. Restore the store from a backup, or start the project under a new prefix and backfill it.`,
-      );
+    for (const [i, tp] of wanted.entries())
+      if (results[i]?.status === 'committed') taken.set(tp, next[i] as Known);
   }
-  return progress;
-}
-
-function sectionsOf(
-  tail: readonly KafkaRecord[],
-  codecs: Codecs,
-  topic: string,
-  partition: number,
-): Section[] {
-  return tail.flatMap(({ value }) =>
-    value === null
-      ? []
-      : codecs.blocks
-          .decode(value)
-          .sections.filter(
-            (section) =>
-              section.history === null && section.topic === topic && section.partition === partition,
-          ),
-  );
-}
-
-function sourceOffsetOf(record: KafkaRecord, codec: Codec<ValidatedEvent>): number {
-  if (record.value !== null) return codec.decode(record.value).offset;
-  return Number(textOf(record, headers.sourceOffset) ?? -1);
-}
-
-function sourceOf(project: Project, topic: string): Source {
-  const source = project.sources.find(({ name }) => topics.raw(project.prefix, name) === topic);
-  if (source === undefined) throw new Error(`${topic} is no raw topic of project ${project.name}`);
-  return source;
+  return partitions.map((tp) => taken.get(tp) as Known);
 }

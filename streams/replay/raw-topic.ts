@@ -28,7 +28,7 @@ export class RawTopic {
     this.#clock = clock;
     this.#topic = topic;
     this.#replay = replay;
-    this.#checkpoint = new Checkpoint(kafka, null);
+    this.#checkpoint = new Checkpoint({ kafka });
   }
 
   /** Whether anything of this replay stood there when it was read. */
@@ -57,7 +57,7 @@ export class RawTopic {
     let left = records;
     for (let pause = 50; left.length > 0; pause = Math.min(2 * pause, 2_000)) {
       try {
-        await this.#checkpoint.send(left);
+        await this.#checkpoint.flush({ outputs: [left] });
         return;
       } catch (error) {
         if (!(error instanceof MillraceError) || !error.retriable || signal.aborted) throw error;

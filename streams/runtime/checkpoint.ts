@@ -5,15 +5,51 @@ import type {
   Producer,
   TopicPartition,
 } from '../../infrastructure/kafka/port.ts';
-import type { Commit, CommitResult, OnlineStore } from '../../infrastructure/redis/port.ts';
+import type { Commit, CommitResult } from '../../infrastructure/redis/port.ts';
 
 const REPORT_EVERY_MS = 1_000;
 
+/** Whatever keeps a stream's state. `conflict` and `torn` are answers: the state is not what the batch began from. */
+export interface StateStore<State> {
+  /** Results in order. Throws what retrying may mend. */
+  commit(states: readonly State[]): Promise<readonly CommitResult[]>;
+}
+
+export type NextOffset = TopicPartition & { readonly offset: number };
+
+/** One batch of a stream, worked. */
+export interface Flush<State> {
+  /** Stages: a later one is sent once the one before is acknowledged. */
+  readonly outputs?: ReadonlyArray<readonly OutgoingRecord[]>;
+  readonly state?: readonly State[];
+  /** Next offset of each partition worked: with states, the i-th offset belongs to the i-th state. */
+  readonly offsets?: readonly NextOffset[];
+}
+
+export interface Flushed {
+  readonly results: readonly CommitResult[];
+  /** The broker's clock: least append time of the outputs, epoch ms; null where nothing was sent. */
+  readonly appendTime: number | null;
+  /** Time that the outputs and the state took, ms. */
+  readonly sendMs: number;
+  readonly commitMs: number;
+}
+
+export interface CheckpointOptions<State> {
+  readonly kafka: Pick<Kafka, 'producer'>;
+  /** Where the stream keeps state; absent where its outputs alone say how far it came. */
+  readonly store?: StateStore<State>;
+  /** Whom offsets are told to. */
+  readonly consumer?: Pick<Consumer, 'commit' | 'close'>;
+  /** Wall clock, epoch ms. */
+  readonly now?: () => number;
+}
+
 /**
- * The one commit order of every stream:
+ * Performs the one commit order of every stream:
  *
- *   1. outputs   sent and acknowledged, stage after stage (a later stage only once the one before is)
- *   2. state     compared and set in the online store
+ *   1. outputs   sent and acknowledged, stage after stage
+ *   2. state     compared and set
  *   3. offsets   told to Kafka, for lag alone; nobody resumes from them
  *
  * Any failure before the end means: forget the batch, read the state again, seek to what it says, go on.
@@ -23,25 +59,35 @@ const REPORT_EVERY_MS = 1_000;
  * After any failed send the producer is thrown away, and with it its producer id: kafkajs takes its sequence
  * numbers back after an error, and the broker could swallow a batch that was cut anew as a repeat.
  */
-export class Checkpoint {
-  readonly #kafka: Pick<Kafka, 'producer'>;
-  readonly #store: OnlineStore | null;
-  readonly #offsets = new Map<string, TopicPartition & { readonly offset: number }>();
+export class Checkpoint<State = Commit> {
+  readonly #options: CheckpointOptions<State>;
+  readonly #offsets = new Map<string, NextOffset>();
   #reportedAt = Number.NEGATIVE_INFINITY;
   #producer: Producer | null = null;
 
-  constructor(kafka: Pick<Kafka, 'producer'>, store: OnlineStore | null) {
-    this.#kafka = kafka;
-    this.#store = store;
+  constructor(options: CheckpointOptions<State>) {
+    this.#options = options;
   }
 
-  /** Step 1, one stage. Throws KafkaError; then nothing more of this flush may be sent. */
-  async send(records: readonly OutgoingRecord[]): Promise<void> {
-    if (records.length === 0) return;
-    this.#producer ??= await this.#kafka.producer();
+  /** Throws KafkaError where an output may not be stored (then nothing after it was sent or set), or what the store throws. */
+  async flush({ outputs = [], state = [], offsets = [] }: Flush<State>): Promise<Flushed> {
+    const started = performance.now();
+    let appendTime: number | null = null;
+    for (const stage of outputs) appendTime = later(appendTime, await this.#send(stage));
+    const sent = performance.now();
+    const { store } = this.#options;
+    if (state.length > 0 && store === undefined) throw new Error('this checkpoint keeps no state');
+    const results = state.length === 0 || store === undefined ? [] : await store.commit(state);
+    this.#report(state.length === 0 ? offsets : offsets.filter((_, i) => results[i]?.status === 'committed'));
+    return { results, appendTime, sendMs: sent - started, commitMs: performance.now() - sent };
+  }
+
+  async #send(records: readonly OutgoingRecord[]): Promise<number | null> {
+    if (records.length === 0) return null;
+    this.#producer ??= await this.#options.kafka.producer();
     const producer = this.#producer;
     try {
-      await producer.send(records);
+      return await producer.send(records);
     } catch (error) {
       this.#producer = null;
       await producer.close().catch(() => {});
@@ -49,46 +95,38 @@ export class Checkpoint {
     }
   }
 
-  /** Step 2. Results in order; a conflict is an answer, not an exception. Throws StoreError. */
-  async commit(commits: readonly Commit[]): Promise<readonly CommitResult[]> {
-    if (this.#store === null || commits.length === 0) return [];
-    return this.#store.commit(commits);
-  }
-
   /**
-   * Step 3, once a second at most and without waiting: nobody resumes from these offsets, they only show the
-   * lag. A failure loses nothing, so it is swallowed; the next report tells Kafka again.
+   * Once a second at most and without waiting: nobody resumes from these offsets, they only show the lag. A failure loses
+   * nothing, so it is swallowed; the next report tells Kafka again.
    */
-  report(
-    consumer: Consumer,
-    offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>,
-    now: number,
-  ): void {
+  #report(offsets: readonly NextOffset[]): void {
+    const { consumer, now = Date.now } = this.#options;
+    if (consumer === undefined) return;
     for (const at of offsets) this.#offsets.set(`${at.topic}:${at.partition}`, at);
-    if (now - this.#reportedAt < REPORT_EVERY_MS) return;
-    this.#reportedAt = now;
+    if (now() - this.#reportedAt < REPORT_EVERY_MS) return;
+    this.#reportedAt = now();
     void this.#tell(consumer);
   }
 
-  async #tell(consumer: Consumer): Promise<void> {
+  async #tell(consumer: Pick<Consumer, 'commit'>): Promise<void> {
     const offsets = [...this.#offsets.values()];
     this.#offsets.clear();
     if (offsets.length > 0) await consumer.commit(offsets).catch(() => {});
   }
 
-  /** Forgets the producer after a failure elsewhere in the batch. */
-  async abandon(): Promise<void> {
-    const producer = this.#producer;
-    this.#producer = null;
-    await producer?.close().catch(() => {});
-  }
-
   /** After the last batch: tells Kafka where it ended, leaves the group, closes the producer. */
-  async close(consumer?: Consumer): Promise<void> {
+  async close(): Promise<void> {
+    const { consumer } = this.#options;
     if (consumer !== undefined) {
       await this.#tell(consumer);
       await consumer.close().catch(() => {});
     }
-    await this.abandon();
+    const producer = this.#producer;
+    this.#producer = null;
+    await producer?.close().catch(() => {});
   }
+}
+
+function later(a: number | null, b: number | null): number | null {
+  return b === null ? a : a === null ? b : Math.max(a, b);
 }

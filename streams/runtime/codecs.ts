@@ -11,7 +11,7 @@ import {
   validatedSchema,
 } from '../../schemas/event-schema.ts';
 import { createJsonEncoder } from '../../schemas/json-event.ts';
-import { topics } from '../../schemas/names.ts';
+import { headers, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { type Alert, alertSchema } from '../../schemas/records/alert.ts';
 import { type Block, blockSchema } from '../../schemas/records/block.ts';
@@ -19,7 +19,7 @@ import { type DeadLetter, deadLetterSchema } from '../../schemas/records/dead-le
 import { type ModelVersion, modelVersionSchema } from '../../schemas/records/model-version.ts';
 import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
 import { MillraceError, type Rejected } from '../../schemas/refusal.ts';
-import { readClock } from './clock-record.ts';
+import { readClock, textOf } from './clock-record.ts';
 
 /** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
 export interface Codec<T> {
@@ -168,6 +168,7 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
     decode(record) {
       const clock = readClock(record);
       const { offset, appendTime } = record;
+      const arrivedAt = arrivalOf(record);
       if (clock !== null) {
         const rejected: Rejected | null = Number.isSafeInteger(clock.time)
           ? null
@@ -180,6 +181,7 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
           raw: record,
           offset,
           appendTime,
+          arrivedAt,
           event: null,
           clock: rejected === null ? clock : null,
           rejected,
@@ -187,8 +189,15 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
       }
       const decoded = decoder.decode(record.value);
       if (decoded instanceof DecodeFailure)
-        return { raw: record, offset, appendTime, event: null, clock: null, rejected: decoded };
-      return { raw: record, offset, appendTime, event: decoded, clock: null, rejected: null };
+        return { raw: record, offset, appendTime, arrivedAt, event: null, clock: null, rejected: decoded };
+      return { raw: record, offset, appendTime, arrivedAt, event: decoded, clock: null, rejected: null };
     },
   };
+}
+
+/** When an event first arrived: what its replay carries, null where that says nothing, else the broker's append time. */
+function arrivalOf(record: KafkaRecord): number | null {
+  if (textOf(record, headers.replay) === null) return record.appendTime;
+  const arrivedAt = Number(textOf(record, headers.arrivedAt) ?? Number.NaN);
+  return Number.isSafeInteger(arrivedAt) ? arrivedAt : null;
 }

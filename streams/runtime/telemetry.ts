@@ -16,6 +16,11 @@ export interface Telemetry {
   /** Request time minus as-of, ms. */
   featureAge(view: string, ms: number): void;
   score(model: string, score: number): void;
+  /**
+   * A stream has waited for longer than ten seconds: `sentence` says for whom; null once it goes on. `what` is one of a closed
+   * list, `where` names the partition or the view.
+   */
+  waiting(stream: string, what: string, where: string, sentence: string | null): void;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
   /** Something that happens seldom and that an operator wants to read: assignment, rebuild, new model. */
@@ -30,6 +35,7 @@ export const SILENT: Telemetry = {
   lag: () => {},
   featureAge: () => {},
   score: () => {},
+  waiting: () => {},
   failure: () => {},
   note: () => {},
 };

@@ -198,8 +198,8 @@ describe.each(Object.keys(places))('the client library on %s', (kind) => {
     const producer: Producer = await place.ports.kafka.producer();
     undo.push(() => producer.close());
     return {
-      send: (predictions) =>
-        producer.send(
+      send: async (predictions) => {
+        await producer.send(
           predictions.map((one) => ({
             topic,
             partition: one?.sourcePartition ?? 0,
@@ -207,7 +207,8 @@ describe.each(Object.keys(places))('the client library on %s', (kind) => {
             value: one === null ? null : codec.encode(one),
             ...(one === null ? { headers: { 'mr-clock': '1' } } : {}),
           })),
-        ),
+        );
+      },
     };
   }
 

@@ -23,8 +23,8 @@ export async function measureFeatureReads(
     new SnapshotReader(flights.platform.store),
   );
   const targeted = requests.flatMap((event) => {
-    const targets = vectors.targets(event);
-    return targets === null ? [] : [{ event, targets }];
+    const targets = vectors.targets(event, event.time);
+    return targets === null ? [] : [{ event, time: event.time, targets }];
   });
   const time = async (size: number, runs: number): Promise<number[]> => {
     const times: number[] = [];

@@ -84,7 +84,7 @@ export async function measureLatency(
   const started = performance.now();
   const total = (WARM_SECONDS + options.seconds) * options.rate;
   let meter = new CpuMeter(pids);
-  const underWay = new Set<Promise<void>>();
+  const underWay = new Set<Promise<unknown>>();
   for (let sent = 0; sent < total; ) {
     const elapsed = performance.now() - started;
     const target = Math.min(total, Math.floor((elapsed / 1_000) * options.rate));

@@ -190,6 +190,7 @@ export function buildView(spec: ViewSpec): View {
     resolution,
     readDelay: spec.readDelay ?? resolution,
     slack: spec.slack ?? 15 * MINUTE,
+    hold: { time: DAY, bytes: 1_000_000 },
     at: maxDelay === null ? null : { field: 'at', maxDelay },
     partitions: 1,
     inputs: spec.inputs.map((input) => ({

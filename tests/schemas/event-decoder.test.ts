@@ -74,8 +74,15 @@ describe('Avro of ours', () => {
     const raw = createRawCodec(avro, 'demo.1-a', 3);
     expect({ ...raw.decode(raw.encode(event)) }).toEqual(event);
     const validated = createValidatedCodec(avro, 'demo.1-a', 4);
-    const decoded = validated.decode(validated.encode({ event, offset: 2 ** 40, appendTime: 9 }));
-    expect(JSON.parse(JSON.stringify(decoded))).toEqual({ event, offset: 2 ** 40, appendTime: 9 });
+    const decoded = validated.decode(
+      validated.encode({ event, offset: 2 ** 40, appendTime: 9, arrivedAt: 8 }),
+    );
+    expect(JSON.parse(JSON.stringify(decoded))).toEqual({
+      event,
+      offset: 2 ** 40,
+      appendTime: 9,
+      arrivedAt: 8,
+    });
   });
 
   it('fields that an event lacks are null, in the one shape of the source', () => {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { loadProject } from '../../config/load.ts';
 import type { Consumer, Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
+import { createMemoryBroker, type MemoryBroker, type Operation } from '../../infrastructure/memory/broker.ts';
 import { VirtualClock } from '../../infrastructure/memory/clock.ts';
 import { createMemoryStore, type MemoryStore } from '../../infrastructure/memory/store.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
@@ -53,7 +53,7 @@ export interface WorldOptions {
   readonly directory?: string;
   readonly partitions?: number;
   /** Before each operation takes effect and before it is answered. */
-  readonly step?: (operation: 'send' | 'poll' | 'commit', clock: VirtualClock) => Promise<void>;
+  readonly step?: (operation: Operation, clock: VirtualClock) => Promise<void>;
   /** Most records of the next poll of anybody, at most what the stream asked for. */
   readonly pollRecords?: (asked: number) => number;
   /** Versions of the model as the registry has them, with their artefacts by address; default: one fixed champion. */

@@ -165,7 +165,7 @@ export class Archived {
       };
       return at(
         topics.validated(prefix, 'trips'),
-        this.codecs.validated('trips').encode({ event, offset, appendTime: 9 }),
+        this.codecs.validated('trips').encode({ event, offset, appendTime: 9, arrivedAt: 9 }),
       );
     }
     if (one.kind === 'prediction') {

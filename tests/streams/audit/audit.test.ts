@@ -4,6 +4,7 @@ import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import { createModelRegistry } from '../../../infrastructure/registry/models.ts';
 import { registerVersion } from '../../../pipelines/rollout/moves.ts';
+import { FRESH_PROGRESS } from '../../../processors/lateness.ts';
 import { headers, tables, topics } from '../../../schemas/names.ts';
 import { audit } from '../../../streams/audit/audit.ts';
 import { encodeProgress, progressKey } from '../../../streams/ingest/progress.ts';
@@ -54,7 +55,7 @@ describe('audit', () => {
     await archived.send(sent.filter((one) => !drop(one)));
     const store = createMemoryStore();
     const worked = async (next: number) => {
-      const bytes = encodeProgress({ next, runningMax: null, byClock: false, clockOpen: false, fed: {} });
+      const bytes = encodeProgress({ ...FRESH_PROGRESS, next });
       const key = progressKey(prefix, 'trips', 0);
       const [known] = await store.read([[key]]);
       await store.commit([

@@ -1,7 +1,6 @@
-import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { isTooOld } from '../../processors/contribute.ts';
 import type { Folder } from '../../processors/fold.ts';
-import { applyHeader, type ViewMeta } from '../../processors/meta.ts';
+import { applyHeader, type ViewMeta, type ViewTopics } from '../../processors/meta.ts';
 import type { Contribution, Section } from '../../schemas/records/block.ts';
 import { MillraceError, type RefusalCode } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
@@ -12,46 +11,13 @@ export class StateNeedsBackfill extends MillraceError {
   readonly retriable = true;
 }
 
-/** A view partition that this process owns. */
-export interface HeldView extends TopicPartition {
-  readonly view: View;
-  /** Raw topics of the view's sources. */
-  readonly topics: readonly string[];
-  /** Prefix of its keys in the online store. */
-  readonly key: string;
-  /** The meta as the store has it, byte for byte. */
-  expected: Uint8Array | null;
-  meta: ViewMeta;
-  /** Bytes of each log's last compaction, by key: a hint when to look, never a truth; forgotten at will. */
-  readonly compactions: Map<string, number>;
-  /** Empty between two commits. */
-  readonly folder: Folder;
-  /** A backfill is writing it: nothing is folded until its meta says ready. */
-  building: boolean;
-}
-
 /** A contribution that the view does not take. */
-export interface Refused {
+export interface RefusedContribution {
   readonly section: Section;
   readonly contribution: Contribution;
   readonly code: RefusalCode;
   readonly detail: string;
 }
-
-/** What is known of a view partition before its meta is read. */
-export const EMPTY: ViewMeta = {
-  status: 'clearing',
-  life: '',
-  next: 0,
-  sources: {},
-  frontier: null,
-  base: null,
-  baseOpen: false,
-  oldestExactHead: null,
-  history: null,
-  applied: 0,
-  refused: 0,
-};
 
 /**
  * Applies the sections of one block, one by one, in order. A contribution at or below its source's mark is a
@@ -59,11 +25,11 @@ export const EMPTY: ViewMeta = {
  * already seen: it is refused.
  */
 export function applyBlock(
-  state: Pick<HeldView, 'view' | 'topics'>,
+  state: ViewTopics & { readonly view: View },
   start: ViewMeta,
   sections: readonly Section[],
   folder: Pick<Folder, 'add'>,
-  refused: Refused[],
+  refused: RefusedContribution[],
 ): ViewMeta {
   const before = start.frontier ?? Number.NEGATIVE_INFINITY;
   let meta = start;
@@ -81,21 +47,9 @@ export function applyBlock(
     for (const contribution of section.contributions) {
       if (contribution.offset <= mark) continue;
       taken += 1;
-      if (contribution.time < before)
-        refused.push({
-          section,
-          contribution,
-          code: 'late_for_view',
-          detail: `Event time ${contribution.time} is below the frontier ${before} of ${state.view.id}: its partition was idle and woke with older events.`,
-        });
-      else if (isTooOld(state.view, contribution))
-        refused.push({
-          section,
-          contribution,
-          code: 'too_old',
-          detail: `The event came ${contribution.time - (contribution.at ?? 0)} ms after its ${state.view.at?.field}; ${state.view.id} waits ${state.view.at?.maxDelay} ms at most.`,
-        });
-      else folder.add(contribution);
+      const reason = refusalOf(state.view, contribution, before);
+      if (reason === null) folder.add(contribution);
+      else refused.push({ section, contribution, ...reason });
     }
     const left = refused.length - refusedBefore;
     meta = {
@@ -105,4 +59,22 @@ export function applyBlock(
     };
   }
   return meta;
+}
+
+function refusalOf(
+  view: View,
+  contribution: Contribution,
+  frontier: number,
+): { readonly code: RefusalCode; readonly detail: string } | null {
+  if (contribution.time < frontier)
+    return {
+      code: 'late_for_view',
+      detail: `Event time ${contribution.time} is below the frontier ${frontier} of ${view.id}: its partition was idle and woke with older events.`,
+    };
+  if (isTooOld(view, contribution))
+    return {
+      code: 'too_old',
+      detail: `The event came ${contribution.time - (contribution.at ?? 0)} ms after its ${view.at?.field}; ${view.id} waits ${view.at?.maxDelay} ms at most.`,
+    };
+  return null;
 }

@@ -1,21 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
-import { type OnlineStore, TORN } from '../../infrastructure/redis/port.ts';
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { decodeMeta, encodeMeta, freshMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import { MillraceError } from '../../schemas/refusal.ts';
+import { Contended, isTorn } from '../runtime/state.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { startOf } from '../runtime/topic.ts';
-import type { HeldView } from './held-view.ts';
+import type { OwnedView } from './view-partition.ts';
 
-/** Another owner is at the same view partition; its turn will end, or ours. */
-export class Contended extends MillraceError {
-  readonly code = 'contended';
-  readonly retriable = true;
-}
-
-interface LifeDeps {
+export interface StateDeps {
   readonly project: Project;
   readonly kafka: Kafka;
   readonly store: OnlineStore;
@@ -24,7 +18,7 @@ interface LifeDeps {
 
 const DELETE_AT_ONCE = 400;
 
-export interface Alive {
+export interface Begun {
   readonly bytes: Uint8Array;
   readonly meta: ViewMeta;
 }
@@ -36,12 +30,12 @@ export interface Alive {
  * guarded by that meta; then the meta says ready. `cutAt`: the log no longer holds what the state needs
  * next, so the state is replaced by an empty one with a base.
  */
-export async function beginLife(
-  deps: LifeDeps,
-  state: HeldView,
+export async function beginState(
+  deps: StateDeps,
+  state: OwnedView,
   bytes: Uint8Array | null,
   options: { readonly cutAt?: number } = {},
-): Promise<Alive> {
+): Promise<Begun> {
   if (bytes !== null && !isTorn(bytes) && options.cutAt === undefined) {
     const meta = decodeMeta(bytes);
     if (meta.status === 'ready') return { bytes, meta };
@@ -92,8 +86,4 @@ export async function beginLife(
 /** A backfill has begun to write the state and not ended. */
 export function isBuilding(bytes: Uint8Array | null): boolean {
   return bytes !== null && !isTorn(bytes) && decodeMeta(bytes).status === 'building';
-}
-
-export function isTorn(bytes: Uint8Array): boolean {
-  return bytes.byteLength === TORN.length && Buffer.from(bytes).toString() === TORN;
 }

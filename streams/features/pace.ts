@@ -1,0 +1,58 @@
+import type { ViewMeta } from '../../processors/meta.ts';
+import type { FeaturesContext } from './context.ts';
+import type { OwnedView } from './view-partition.ts';
+
+/** Raw records that their broker appended longer ago than this are backlog, ms. */
+const BACKLOG_AFTER_MS = 2_000;
+
+/**
+ * The least head that compaction keeps readable beside the slack: what readers may still ask for, no further back than the declared
+ * time and bytes. Minus infinity before the readers were asked.
+ */
+export function keepHead({ guards, readers }: FeaturesContext, { view, meta, kept }: OwnedView): number {
+  if (!guards.hold) return Number.POSITIVE_INFINITY;
+  return Math.max(readers.leastHead(view), boundOf(view.hold, view.slack, meta, kept));
+}
+
+function boundOf(
+  hold: OwnedView['view']['hold'],
+  slack: number,
+  { frontier }: ViewMeta,
+  kept: OwnedView['kept'],
+): number {
+  if (frontier === null) return Number.NEGATIVE_INFINITY;
+  return Math.max(frontier - slack - hold.time, kept.reach(hold.bytes) - slack);
+}
+
+/** Tells once where a reader is further behind than is kept for it. */
+export function tellOverHold(context: FeaturesContext, state: OwnedView): void {
+  const { readers, waits } = context;
+  const { view, meta, kept } = state;
+  const least = readers.leastHead(view);
+  const over = Number.isFinite(least) && least < boundOf(view.hold, view.slack, meta, kept);
+  if (!over) waits.end('hold', state.key);
+  else
+    waits.note(
+      'hold',
+      state.key,
+      () =>
+        `View ${view.id} keeps no more for ${readers.slowest(view)}, which is behind ${new Date(least + view.readDelay).toISOString()}: its oldest requests will be refused as behind. Start its inference, or raise 'hold' or 'hold_megabytes' of the view.`,
+    );
+}
+
+/** Whether a view partition is so far ahead of its readers in backlog that it should wait for them; only while they move. */
+export function isAhead({ clock, guards, readers }: FeaturesContext, { view, meta }: OwnedView): boolean {
+  if (!guards.pace || meta.frontier === null || !isBacklog(meta, clock.now())) return false;
+  const head = readers.movingHead(view);
+  return head !== null && meta.frontier > head + view.slack / 2;
+}
+
+/** Everything that came last was appended to its raw topic long ago. A replay has a pace of its own. */
+function isBacklog({ sources }: ViewMeta, now: number): boolean {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const { appendTime, clockOpen } of Object.values(sources)) {
+    if (clockOpen) return false;
+    newest = Math.max(newest, appendTime ?? Number.NEGATIVE_INFINITY);
+  }
+  return Number.isFinite(newest) && now - newest > BACKLOG_AFTER_MS;
+}

@@ -1,0 +1,48 @@
+import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
+import { Folder } from '../../processors/fold.ts';
+import { freshMeta, type ViewMeta } from '../../processors/meta.ts';
+import { keys, topics } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
+import type { View } from '../../schemas/view.ts';
+import { KeptBytes } from './kept-bytes.ts';
+
+/** A view partition that this process owns. */
+export interface OwnedView extends TopicPartition {
+  readonly view: View;
+  /** Raw topics of the view's sources. */
+  readonly topics: readonly string[];
+  /** Prefix of its keys in the online store. */
+  readonly key: string;
+  /** The meta as the store has it, byte for byte. */
+  expected: Uint8Array | null;
+  meta: ViewMeta;
+  /** Bytes of each log's last compaction, by key: a hint when to look, never a truth; forgotten at will. */
+  readonly compactions: Map<string, number>;
+  /** What compaction keeps for readers that are behind. */
+  kept: KeptBytes;
+  /** Empty between two commits. */
+  readonly folder: Folder;
+  /** A backfill is writing it: nothing is folded until its meta says ready. */
+  building: boolean;
+  /** It waits for readers: nothing is fetched. */
+  paused: boolean;
+}
+
+/** A view partition of which nothing is known yet: its meta must be read. */
+export function ownView(project: Project, view: View, { topic, partition }: TopicPartition): OwnedView {
+  const meta: ViewMeta = { ...freshMeta('', 0, false), status: 'clearing' };
+  return {
+    view,
+    topic,
+    partition,
+    topics: view.sources.map((source) => topics.raw(project.prefix, source)),
+    key: keys.viewPartition(project.prefix, view.id, partition),
+    expected: null,
+    meta,
+    compactions: new Map(),
+    kept: new KeptBytes(meta),
+    folder: new Folder(view),
+    building: false,
+    paused: false,
+  };
+}

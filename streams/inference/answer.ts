@@ -1,0 +1,171 @@
+import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
+import { LayoutMismatch } from '../../models/artefact.ts';
+import { topics } from '../../schemas/names.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
+import { answerRecords, positionsAfter } from './answer-records.ts';
+import type { InferenceContext } from './context.ts';
+import { type Asked, answerOf, draftOf, predictionId, type ScoringModel, shadowId } from './predict.ts';
+import type { Ready, Waiting } from './requests.ts';
+import type { Vector } from './vector.ts';
+
+/** The state went back or was lost between the gate and the read; a replay waits until it is there again. */
+export class StateWentBack extends MillraceError {
+  readonly code = 'state_went_back';
+  readonly retriable = true;
+}
+
+type Request = NonNullable<Waiting['request']>;
+type Asking = Ready & { readonly request: Request };
+
+/** A request with one version's answer. */
+interface Answer {
+  readonly item: Asking;
+  readonly prediction: Prediction;
+}
+
+const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
+
+/**
+ * Reads the vectors of a batch, scores them, and begins to send. A batch's shadow scores are acknowledged before its predictions
+ * are sent, and with them the clocks among these: whoever sees a clock finds both. Nothing is sent before the batch before
+ * it is acknowledged; meanwhile the next one is read and scored.
+ */
+export async function answer(context: InferenceContext, ready: readonly Ready[]): Promise<void> {
+  const { codecs, model, name, project, telemetry } = context;
+  const started = performance.now();
+  const requests = ready.filter((item): item is Asking => item.request !== null);
+  const vectorOf = await readVectors(context, requests);
+  const readMs = performance.now() - started;
+  await refreshModels(context, ready, requests.length);
+  const scoring = performance.now();
+  const { answered, shadowed } = scoreAll(context, requests, vectorOf);
+  const scoreMs = performance.now() - scoring;
+  const encode = (prediction: Prediction) => codecs.predictions.encode({ ...prediction, readMs, scoreMs });
+  const encoded = new Map<Ready, Uint8Array>(
+    answered.map(({ item, prediction }) => [item, encode(prediction)]),
+  );
+  const records = answerRecords(topics.predictions(project.prefix, model.name), ready, encoded);
+  const beside = shadowed.map(({ item, prediction }) => ({
+    topic: topics.shadow(project.prefix, model.name),
+    partition: item.queue.partition,
+    key: Buffer.from(prediction.requestId),
+    value: encode(prediction),
+  }));
+  telemetry.step(name, 'read', readMs, requests.length);
+  telemetry.step(name, 'score', scoreMs, answered.length + shadowed.length);
+  await context.sending;
+  context.sending = deliver(context, [beside, records], ready, requests.length);
+  context.sending.catch((error: unknown) => {
+    context.failure = error;
+  });
+}
+
+async function deliver(
+  { checkpoint, model, name, project, telemetry }: InferenceContext,
+  outputs: ReadonlyArray<readonly OutgoingRecord[]>,
+  ready: readonly Ready[],
+  requests: number,
+): Promise<void> {
+  const offsets = positionsAfter(topics.validated(project.prefix, model.request.source), ready);
+  const { sendMs } = await checkpoint.flush({ outputs, offsets });
+  for (const item of ready) item.queue.acknowledge(item);
+  telemetry.step(name, 'send', sendMs, requests);
+}
+
+async function readVectors(
+  { vectors }: InferenceContext,
+  requests: readonly Asking[],
+): Promise<ReadonlyMap<Ready, Vector>> {
+  const readable = requests.filter(({ request }) => request.targets !== null);
+  if (readable.length === 0) return new Map();
+  const read = await vectors.read(
+    readable.map(({ time, request }) => ({ event: request.event, time, targets: request.targets ?? [] })),
+  );
+  for (const [i, { replayed, request }] of readable.entries())
+    if (replayed) mustBeExact(request.event.id, read[i] ?? NO_KEY);
+  return new Map(readable.map((item, i) => [item, read[i] ?? NO_KEY]));
+}
+
+/** A replay never answers from an older head: whoever finds one waits. */
+function mustBeExact(request: string, vector: Vector): void {
+  const lost = vector.status === 'refused' && vector.reason !== 'behind' && vector.reason !== 'missing_key';
+  if (lost || vector.reads.some(({ asOf, head }) => asOf < head))
+    throw new StateWentBack(
+      `The features of request ${request} were there and are gone; waiting until they are rebuilt.`,
+    );
+}
+
+/** A replay waits at a clock until the models are there that its past would have had. */
+async function refreshModels(
+  context: InferenceContext,
+  ready: readonly Ready[],
+  requests: number,
+): Promise<void> {
+  if (context.clockWent && requests > 0) await context.models.refresh();
+  context.clockWent =
+    ready.some(({ clock }) => clock !== null && clock.replay !== null) ||
+    (context.clockWent && requests === 0);
+}
+
+function scoreAll(
+  context: InferenceContext,
+  requests: readonly Asking[],
+  vectorOf: ReadonlyMap<Ready, Vector>,
+): { readonly answered: readonly Answer[]; readonly shadowed: readonly Answer[] } {
+  const { clock, model, models } = context;
+  const rolesAt = models.current();
+  const answered: Answer[] = [];
+  const shadowed: Answer[] = [];
+  const now = clock.now();
+  for (const item of requests) {
+    const { event, offset } = item.request;
+    const { champion, shadows } = rolesAt(event.time);
+    const vector = vectorOf.get(item) ?? NO_KEY;
+    const draft = draftOf(model, askedOf(context, item, vector, now));
+    const prediction = answerOf(draft, predictionId(event.id, model.name), vector, champion);
+    tell(context, prediction);
+    tellMismatch(context, prediction, champion);
+    answered.push({ item, prediction });
+    for (const shadow of shadows) {
+      if (offset <= (item.queue.shadowed.get(shadow.version) ?? -1)) continue;
+      const beside = answerOf(draft, shadowId(event.id, model.name, shadow.version), vector, shadow);
+      tellMismatch(context, beside, shadow);
+      shadowed.push({ item, prediction: beside });
+    }
+  }
+  return { answered, shadowed };
+}
+
+function askedOf({ model, project }: InferenceContext, item: Asking, vector: Vector, now: number): Asked {
+  const { request, blockedAt, queue } = item;
+  return {
+    event: request.event,
+    vector,
+    sourceTopic: topics.raw(project.prefix, model.request.source),
+    sourcePartition: queue.partition,
+    sourceOffset: request.offset,
+    rawAppendTime: request.appendTime,
+    waitMs: blockedAt === 0 ? 0 : now - blockedAt,
+  };
+}
+
+function tell({ model, name, telemetry }: InferenceContext, { reads, reason, score }: Prediction): void {
+  for (const { view, ageMs } of reads) telemetry.featureAge(view, ageMs);
+  if (reason !== null) telemetry.refused(name, reason, 1);
+  if (score !== null) telemetry.score(model.name, score);
+}
+
+/** Once a version: its refusals are counted like all others. */
+function tellMismatch(
+  { mismatched, model, name, telemetry }: InferenceContext,
+  { reason, modelVersion }: Prediction,
+  scorer: ScoringModel | null,
+): void {
+  if (reason !== 'layout_mismatch' || scorer === null || mismatched.has(modelVersion)) return;
+  mismatched.add(modelVersion);
+  telemetry.failure(
+    name,
+    new LayoutMismatch(`${model.name}, version ${modelVersion},`, scorer.layoutHash, model.layoutHash),
+  );
+}

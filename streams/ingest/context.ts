@@ -1,0 +1,32 @@
+import type { Consumer } from '../../infrastructure/kafka/port.ts';
+import type { Clock } from '../../schemas/clock.ts';
+import type { Project } from '../../schemas/project.ts';
+import type { Checkpoint } from '../runtime/checkpoint.ts';
+import type { Codecs } from '../runtime/codecs.ts';
+import type { Guards } from '../runtime/guards.ts';
+import type { Telemetry } from '../runtime/telemetry.ts';
+import type { Waits } from '../runtime/waits.ts';
+import type { Announcer } from './announcer.ts';
+import type { Neighbours } from './neighbours.ts';
+import type { RawPartition } from './raw-partition.ts';
+
+/** What the steps of ingest share for as long as one life of the stream lasts. */
+export interface IngestContext {
+  readonly project: Project;
+  readonly codecs: Codecs;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly guards: Guards;
+  readonly signal: AbortSignal;
+  readonly consumer: Consumer;
+  readonly checkpoint: Checkpoint;
+  readonly announcer: Announcer;
+  readonly neighbours: Neighbours;
+  readonly waits: Waits;
+  /** Partitions that this process owns, by `topic:partition`; another map after each assignment. */
+  owned: ReadonlyMap<string, RawPartition>;
+  /** The newest append time that the broker stamped on anything sent from here, epoch ms. */
+  brokerTime: number;
+  /** Begins partitions anew from what the store has: somebody else set it. */
+  restart(partitions: readonly RawPartition[]): Promise<void>;
+}

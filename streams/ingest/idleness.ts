@@ -1,0 +1,154 @@
+import { fallenIdle, isPrompt, woken } from '../../processors/lateness.ts';
+import type { IngestContext } from './context.ts';
+import { commit, flushMarkers } from './flush.ts';
+import type { Neighbour } from './neighbours.ts';
+import type { RawPartition } from './raw-partition.ts';
+
+/** How often an idle neighbour with unread records is looked at again, ms. */
+const LOOK_EVERY_MS = 20;
+/** How often the broker's clock is asked for while the newest event cannot be read yet, and otherwise, ms. */
+const ASK_CLOCK_MS = 250;
+const ASK_CLOCK_QUIET_MS = 10_000;
+
+/**
+ * Tells every view partition that these partitions are awake, and then the store. So whoever finds one awake in the
+ * store knows that its views wait for it.
+ */
+export async function wake(context: IngestContext, partitions: readonly RawPartition[]): Promise<void> {
+  if (partitions.length === 0) return;
+  const now = context.clock.now();
+  const next = new Map(partitions.map((one) => [one, woken(one.progress, now)] as const));
+  for (const [one, progress] of next) {
+    one.toldIdle = false;
+    one.progress = progress;
+  }
+  if (!context.guards.wakeFirst) return;
+  const sections = context.announcer.markers(partitions);
+  await commit(context, sections, [context.announcer.blocks(sections)], next);
+}
+
+/**
+ * Lets partitions fall idle that have had nothing for their time. First the broker is asked, after that silence, whether
+ * anything is unread (what an older fetch said proves nothing: the process may have been paused since). Then the store is told, so
+ * that nobody passes over what comes from now on, and the broker is asked again; only then the views hear of it.
+ */
+export async function fallIdle(context: IngestContext, quiet: readonly RawPartition[]): Promise<void> {
+  const { clock, consumer, guards } = context;
+  const now = clock.now();
+  const due = quiet.filter(
+    ({ progress, lastRecordAt, idleAfterMs }) =>
+      !progress.idle && !progress.clockOpen && now - lastRecordAt >= idleAfterMs,
+  );
+  if (due.length > 0) {
+    const ends = guards.askEnd ? await consumer.atEnd(due) : due.map(({ progress }) => progress.next);
+    const next = new Map(
+      due.flatMap((one, i) => {
+        const end = ends[i] ?? null;
+        if (end === null || one.queue.size > 0) return [];
+        return [[one, fallenIdle({ ...one.progress, next: end }, now)] as const];
+      }),
+    );
+    await commit(context, new Map(), [], next);
+  }
+  await tellIdle(
+    context,
+    quiet.filter(({ progress, toldIdle }) => progress.idle && !toldIdle),
+  );
+}
+
+async function tellIdle(context: IngestContext, partitions: readonly RawPartition[]): Promise<void> {
+  if (partitions.length === 0) return;
+  const { consumer, guards } = context;
+  const ends = guards.askAgain
+    ? await consumer.atEnd(partitions)
+    : partitions.map(({ progress }) => progress.next);
+  const silent = partitions.filter(
+    ({ queue, progress }, i) => (ends[i] ?? null) !== null && queue.size === 0 && progress.idle,
+  );
+  if (silent.length === 0 || (await unreadBeside(context, silent)).length > 0) return;
+  for (const one of silent) {
+    one.toldIdle = true;
+    one.announce = true;
+  }
+  await flushMarkers(context);
+}
+
+/**
+ * Moves the watermarks of quiet partitions on with the broker's clock: whatever such a partition gets from now on is appended later
+ * than anything sent from here, and its events come within outOfOrderness. A statement about the log, true for ever.
+ */
+export async function moveOn(context: IngestContext, quiet: readonly RawPartition[]): Promise<void> {
+  const { announcer, consumer, guards } = context;
+  if (!guards.moveOn) return;
+  const { brokerTime } = context;
+  const reached = ({ source }: RawPartition) => brokerTime - source.outOfOrderness;
+  const due = quiet.filter(
+    (one) =>
+      isPrompt(one.progress) &&
+      reached(one) > (one.watermark() ?? Number.NEGATIVE_INFINITY) &&
+      announcer.passesEdge(one, reached(one)),
+  );
+  if (due.length === 0) return;
+  const ends = await consumer.atEnd(due);
+  const silent = due.filter((one, i) => (ends[i] ?? null) !== null && one.queue.size === 0);
+  if (silent.length === 0) return;
+  if (guards.moveOnAsks && (await unreadBeside(context, silent)).length > 0) return;
+  for (const one of silent) one.settled = Math.max(one.settled ?? Number.NEGATIVE_INFINITY, reached(one));
+  await flushMarkers(context);
+}
+
+/** Sends a marker to learn the broker's clock, where quiet partitions have need of it. */
+export async function askClock(context: IngestContext, quiet: readonly RawPartition[]): Promise<void> {
+  const { announcer, clock, guards } = context;
+  if (!guards.moveOn) return;
+  const now = clock.now();
+  const due = quiet.filter((one) => {
+    const every = announcer.hidesNewest(one) ? ASK_CLOCK_MS : ASK_CLOCK_QUIET_MS;
+    return isPrompt(one.progress) && now - one.askedClockAt >= every;
+  });
+  const [first] = due;
+  if (first === undefined) return;
+  for (const one of due) one.askedClockAt = now;
+  const sections = announcer.markers([first]);
+  await commit(context, sections, [announcer.blocks(sections)], new Map());
+}
+
+/**
+ * Waits until no partition that shares views with `sources` is idle with records that nobody has worked; wakes our own that
+ * are. Without a time limit: such a partition has an owner who wakes it, or soon will have. False where an assignment or the stop
+ * came first.
+ */
+export async function untilAwake(context: IngestContext, sources: ReadonlySet<string>): Promise<boolean> {
+  const { clock, consumer, guards, signal, waits } = context;
+  if (!guards.neighbours) return true;
+  for (;;) {
+    const others = await unreadOf(context, sources);
+    if (others.length === 0) break;
+    if (consumer.moved() || signal.aborted) return false;
+    for (const other of others) waits.note('waking', other.key, () => sentenceOf(other));
+    await clock.sleep(LOOK_EVERY_MS);
+  }
+  waits.endAll('waking');
+  return true;
+}
+
+function unreadBeside(context: IngestContext, partitions: readonly RawPartition[]): Promise<Neighbour[]> {
+  if (!context.guards.neighbours) return Promise.resolve([]);
+  return unreadOf(context, new Set(partitions.map(({ source }) => source.name)));
+}
+
+/** Idle neighbours with unread records, once our own among them are awake. */
+async function unreadOf(context: IngestContext, sources: ReadonlySet<string>): Promise<Neighbour[]> {
+  const { consumer, neighbours, owned } = context;
+  const unread = await neighbours.unread(await neighbours.look(sources), consumer);
+  const ours = unread.flatMap(({ topic, partition }) => owned.get(`${topic}:${partition}`) ?? []);
+  await wake(
+    context,
+    ours.filter(({ progress }) => progress.idle),
+  );
+  return unread.filter(({ topic, partition }) => !owned.has(`${topic}:${partition}`));
+}
+
+function sentenceOf({ topic, partition }: Neighbour): string {
+  return `ingest waits for ${topic} partition ${partition}: it was idle and has records now, and the process that owns it has not begun to read them. Is ingest running for all partitions?`;
+}

@@ -1,0 +1,108 @@
+import type { Consumer, TopicPartition } from '../../infrastructure/kafka/port.ts';
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import type { Progress } from '../../processors/lateness.ts';
+import type { Clock } from '../../schemas/clock.ts';
+import { keys, topics } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
+import { decodeProgress, isLost } from './progress.ts';
+
+/** A partition in backlog whose progress has not moved for this long holds nobody, ms. */
+const STUCK_AFTER_MS = 10_000;
+
+/** A source partition that shares a view or a model with ours, ours among them, as the online store last told of it. */
+export interface Neighbour extends TopicPartition {
+  readonly source: string;
+  readonly key: string;
+  /** Null where the store has none: never worked, or lost. */
+  progress: Progress | null;
+  bytes: Uint8Array | null;
+  /** When `bytes` were last seen to change, by this process' clock. */
+  changedAt: number;
+}
+
+/** Sources by name, each with the names of all that a chain of views and models ties to it, itself among them. */
+export function tiedSources(project: Project): ReadonlyMap<string, ReadonlySet<string>> {
+  const sets = new Map(project.sources.map(({ name }) => [name, new Set([name])]));
+  const tie = (names: readonly string[]): void => {
+    const all = new Set(names.flatMap((name) => [...(sets.get(name) ?? [])]));
+    for (const name of all) sets.set(name, all);
+  };
+  for (const view of project.views) tie(view.sources);
+  for (const model of project.models) {
+    const read = new Set(model.reads.map(({ view }) => view));
+    tie([
+      model.request.source,
+      ...project.views.filter(({ name }) => read.has(name)).flatMap(({ sources }) => sources),
+    ]);
+  }
+  return sets;
+}
+
+/** What the processes of ingest know of one another: their progress in the online store. */
+export class Neighbours {
+  readonly #store: Pick<OnlineStore, 'read'>;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #ofSource: ReadonlyMap<string, readonly Neighbour[]>;
+
+  constructor(
+    project: Project,
+    { store, clock }: { readonly store: Pick<OnlineStore, 'read'>; readonly clock: Pick<Clock, 'now'> },
+  ) {
+    this.#store = store;
+    this.#clock = clock;
+    const bySource = new Map(
+      project.sources.map(({ name, partitions }) => [
+        name,
+        Array.from({ length: partitions }, (_, partition): Neighbour => {
+          const key = keys.ingestProgress(project.prefix, name, partition);
+          const topic = topics.raw(project.prefix, name);
+          return { source: name, topic, partition, key, progress: null, bytes: null, changedAt: clock.now() };
+        }),
+      ]),
+    );
+    const tied = tiedSources(project);
+    this.#ofSource = new Map(
+      project.sources.map(({ name }) => [
+        name,
+        [...(tied.get(name) ?? [])].flatMap((other) => bySource.get(other) ?? []),
+      ]),
+    );
+  }
+
+  /** All partitions that are tied to a source, its own among them. */
+  of(source: string): readonly Neighbour[] {
+    return this.#ofSource.get(source) ?? [];
+  }
+
+  /** Reads the progress of all that are tied to these sources, in one round trip. */
+  async look(sources: ReadonlySet<string>): Promise<readonly Neighbour[]> {
+    const all = [...new Set([...sources].flatMap((source) => this.of(source)))];
+    const found = await this.#store.read(all.map(({ key }) => [key]));
+    const now = this.#clock.now();
+    for (const [i, neighbour] of all.entries()) {
+      const bytes = found[i]?.[0] ?? null;
+      if (same(bytes, neighbour.bytes)) continue;
+      neighbour.bytes = bytes;
+      neighbour.progress = bytes === null || isLost(bytes) ? null : decodeProgress(bytes);
+      neighbour.changedAt = now;
+    }
+    return all;
+  }
+
+  /** The event time that a neighbour in backlog has come to; null where it holds nobody. */
+  holdsAt({ progress, changedAt }: Neighbour): number | null {
+    return progress === null || this.#clock.now() - changedAt > STUCK_AFTER_MS ? null : progress.backlogAt;
+  }
+
+  /** Those that are idle and have records that nobody has worked, as the broker says after this call began. */
+  async unread(neighbours: readonly Neighbour[], consumer: Pick<Consumer, 'ends'>): Promise<Neighbour[]> {
+    const idle = neighbours.filter(({ progress }) => progress?.idle === true);
+    if (idle.length === 0) return [];
+    const ends = await consumer.ends(idle);
+    return idle.filter(({ progress }, i) => (ends[i] ?? 0) > (progress?.next ?? 0));
+  }
+}
+
+function same(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  return a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
+}

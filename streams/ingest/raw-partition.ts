@@ -1,0 +1,86 @@
+import { type Progress, watermarkOf } from '../../processors/lateness.ts';
+import type { SegmentPlan } from '../../processors/segment.ts';
+import type { Source } from '../../schemas/project.ts';
+import { RecordQueue, timeOf } from './record-queue.ts';
+
+/** A record that its broker appended longer ago than this is backlog, ms. */
+export const BACKLOG_AFTER_MS = 2_000;
+
+/** A raw partition that this process owns. */
+export class RawPartition {
+  readonly plan: SegmentPlan;
+  readonly topic: string;
+  readonly partition: number;
+  readonly queue = new RecordQueue();
+  progress: Progress;
+  /** The progress as the online store has it, byte for byte. */
+  expected: Uint8Array;
+  /** When its last record came to this process, by this process' clock. */
+  lastRecordAt: number;
+  /** The broker has more of it than came to this process, as of the last poll. */
+  more = false;
+  /** Its views have been told that it is idle. */
+  toldIdle = false;
+  /** Every view partition must hear of it at once: a new owner, or a partition that fell idle. */
+  announce = true;
+  /** The broker's clock when the partition was last found at its end, less outOfOrderness; null where that never was. */
+  settled: number | null = null;
+  /** When the broker's clock was last asked for its sake, and when its backlog was last told; this process' clock. */
+  askedClockAt = Number.NEGATIVE_INFINITY;
+  toldBacklogAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    plan: SegmentPlan,
+    place: { readonly topic: string; readonly partition: number },
+    known: { readonly progress: Progress; readonly bytes: Uint8Array },
+    now: number,
+  ) {
+    this.plan = plan;
+    this.topic = place.topic;
+    this.partition = place.partition;
+    this.progress = known.progress;
+    this.expected = known.bytes;
+    this.lastRecordAt = now;
+  }
+
+  get source(): Source {
+    return this.plan.source;
+  }
+
+  get partitions(): number {
+    return this.source.partitions;
+  }
+
+  /** What views are told of it after `progress`: no event below is expected any more. */
+  watermark(progress: Progress = this.progress): number | null {
+    const own = watermarkOf(progress.runningMax, this.source.outOfOrderness);
+    return own !== null && this.settled !== null ? Math.max(own, this.settled) : own;
+  }
+
+  /** Silence after which it may fall idle, ms. */
+  get idleAfterMs(): number {
+    return Math.max(1_000, this.source.outOfOrderness);
+  }
+
+  /**
+   * Event time of its next record, `after` records on, where that is backlog; null where it keeps up. Where that record
+   * has not been fetched yet and the last one was backlog, `progress` says how far it has come.
+   */
+  backlogAt(now: number, progress: Progress = this.progress, after = 0): number | null {
+    const next = this.queue.at(after);
+    if (next === undefined && !this.more) return null;
+    const appendTime = next?.appendTime ?? progress.appendTime;
+    if (appendTime === null || now - appendTime <= BACKLOG_AFTER_MS || progress.clockOpen) return null;
+    const time = next === undefined ? Number.NEGATIVE_INFINITY : timeOf(next);
+    return Number.isFinite(time) ? time : progress.runningMax;
+  }
+
+  /** Takes what the store has, and forgets what was fetched. */
+  restart(known: { readonly progress: Progress; readonly bytes: Uint8Array }): void {
+    this.progress = known.progress;
+    this.expected = known.bytes;
+    this.toldIdle = false;
+    this.announce = true;
+    this.queue.clear();
+  }
+}

@@ -1,0 +1,80 @@
+import type { Progress } from '../../processors/lateness.ts';
+import type { Segment } from '../../processors/segment.ts';
+import type { Contribution, Section } from '../../schemas/records/block.ts';
+import type { View } from '../../schemas/view.ts';
+import type { RawPartition } from './raw-partition.ts';
+
+/** Bounds a record, and with it a commit: with three logs an entity it stays below 500 keys. */
+export const MAX_CONTRIBUTIONS = 150;
+
+/** Contributions of a segment to one partition of a view, in source order, and the progress after each. */
+export interface Share {
+  readonly contributions: Contribution[];
+  readonly after: Progress[];
+}
+
+export const NOTHING: Share = { contributions: [], after: [] };
+
+/** The shares of a segment, by id of the view and by its partition. */
+export function sharesOf(segment: Segment<unknown>): Map<string, Share[]> {
+  const byView = new Map<string, Share[]>();
+  for (const { view, contributions, partitions, after } of segment.routed) {
+    const shares = Array.from({ length: view.partitions }, (): Share => ({ contributions: [], after: [] }));
+    for (let i = 0; i < contributions.length; i += 1) {
+      const contribution = contributions[i];
+      const share = shares[partitions[i] ?? 0];
+      if (contribution === undefined || share === undefined) continue;
+      share.contributions.push(contribution);
+      share.after.push(after[i] ?? segment.progress);
+    }
+    byView.set(view.id, shares);
+  }
+  return byView;
+}
+
+/**
+ * What one view partition is told of a source partition: its share in pieces. The header after the last piece is that of the
+ * whole segment; after an earlier one, that of its last event. Without a segment it is a marker.
+ */
+export function* sectionsOf(
+  state: RawPartition,
+  progress: Progress,
+  segment: Pick<Segment<unknown>, 'from' | 'to'> | undefined,
+  share: Share,
+  view: Pick<View, 'id'>,
+): Generator<Section> {
+  const { contributions, after } = share;
+  const from = progress.fed[view.id] ?? segment?.from ?? progress.next;
+  let at = 0;
+  for (; contributions.length - at > MAX_CONTRIBUTIONS; at += MAX_CONTRIBUTIONS) {
+    const last = at + MAX_CONTRIBUTIONS - 1;
+    yield {
+      ...headerOf(state, after[last] ?? progress),
+      from,
+      to: contributions[last]?.offset ?? from - 1,
+      contributions: contributions.slice(at, last + 1),
+    };
+  }
+  yield {
+    ...headerOf(state, progress),
+    from,
+    to: segment?.to ?? progress.next - 1,
+    contributions: contributions.slice(at),
+  };
+}
+
+function headerOf(state: RawPartition, progress: Progress): Omit<Section, 'from' | 'to' | 'contributions'> {
+  return {
+    topic: state.topic,
+    partition: state.partition,
+    partitions: state.partitions,
+    runningMax: progress.runningMax,
+    watermark: state.watermark(progress),
+    byClock: progress.byClock,
+    idle: progress.idle && state.toldIdle,
+    turn: progress.turn,
+    appendTime: progress.appendTime,
+    clockOpen: progress.clockOpen,
+    history: null,
+  };
+}
