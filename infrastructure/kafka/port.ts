@@ -91,7 +91,10 @@ export interface Consumer {
    * buffered here, and that offset at their end; null for the others. Records of open transactions count as unread. Throws KafkaError.
    */
   atEnd(partitions: readonly TopicPartition[]): Promise<ReadonlyArray<number | null>>;
-  /** The offset after the last record of partitions, anybody's, when the broker was asked after this call began. Throws KafkaError. */
+  /**
+   * The offset after the last record or transaction marker of partitions of this consumer's topics, whoever holds them, when the
+   * broker was asked after this call began. Throws KafkaError.
+   */
   ends(partitions: readonly TopicPartition[]): Promise<readonly number[]>;
   close(): Promise<void>;
 }

@@ -118,31 +118,35 @@ export class GroupMember implements Consumer {
     // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
     const first = all.length === 0 ? 0 : this.#first++ % all.length;
     const order = [...all.slice(first), ...all.slice(0, first)];
+    const { maxPollRecords } = this.#options;
     const cut: Array<TopicPartition & { start: number }> = [];
     const available = order.map((held) => {
       if (!held.log.holds(held.position)) {
         cut.push({ ...placeOf(held), start: held.log.start });
         return 0;
       }
-      return held.paused ? 0 : this.#endOf(held.log) - held.position;
+      // Markers and aborted records at the position are passed over, as a fetch does, even while the partition is paused.
+      const { records, next } = held.log.read(held.position, this.#endOf(held.log), maxPollRecords);
+      if (records.length === 0) held.position = Math.max(held.position, next);
+      return held.paused ? 0 : records.length;
     });
-    const shares = fairShare(available, this.#options.maxPollRecords);
+    const shares = fairShare(available, maxPollRecords);
     const batches: PartitionBatch[] = [];
     const atEnd: TopicPartition[] = [];
     for (const [i, held] of order.entries()) {
       const count = shares[i] ?? 0;
       if (count > 0) {
-        const records = held.log.slice(held.position, count);
+        const { records, next } = held.log.read(held.position, this.#endOf(held.log), count);
         batches.push({ ...placeOf(held), records, highWatermark: this.#endOf(held.log) });
-        held.position += count;
+        held.position = next;
       }
-      if (held.position === this.#endOf(held.log)) atEnd.push(placeOf(held));
+      if (held.log.holds(held.position) && held.position >= this.#endOf(held.log)) atEnd.push(placeOf(held));
     }
     return { generation: this.#generation, batches, cut, atEnd };
   }
 
   #endOf(log: PartitionLog): number {
-    return this.#zombie?.get(log) ?? log.end;
+    return Math.min(this.#zombie?.get(log) ?? log.end, log.readableEnd);
   }
 
   async seek(partition: TopicPartition, offset: number): Promise<void> {
@@ -184,7 +188,13 @@ export class GroupMember implements Consumer {
   async ends(partitions: readonly TopicPartition[]): Promise<number[]> {
     await this.#step('ends');
     this.#check();
-    const ends = partitions.map(({ topic, partition }) => this.#logs.partition(topic, partition).end);
+    const ends = partitions.map(({ topic, partition }) => {
+      if (!this.topics.includes(topic))
+        throw new KafkaError('unknown_topic', `this consumer does not read the topic ${topic}`, {
+          retriable: false,
+        });
+      return this.#logs.partition(topic, partition).end;
+    });
     await this.#step('ends');
     return ends;
   }

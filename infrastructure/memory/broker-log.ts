@@ -3,24 +3,45 @@ import type { Clock } from '../../schemas/clock.ts';
 import { KafkaError } from '../kafka/errors.ts';
 import type { KafkaRecord, OutgoingRecord, Position, TopicSpec } from '../kafka/port.ts';
 
-/** One partition: records by offset, from `start` on. */
+/** A transaction of a producer: its records are delivered once it is committed, and never if it is aborted. */
+export interface Transaction {
+  state: 'open' | 'committed' | 'aborted';
+}
+
+/** One partition: records and transaction markers by offset, from `start` on. */
 export class PartitionLog {
   readonly topic: string;
   readonly partition: number;
   start = 0;
-  readonly #records: KafkaRecord[] = [];
+  /** Null is a transaction's marker: it takes an offset, and nobody gets it. */
+  readonly #records: Array<KafkaRecord | null> = [];
+  /** The transaction of a record that has one, by offset. */
+  readonly #transactionOf = new Map<number, Transaction>();
+  /** First offset of each open transaction. */
+  readonly #open = new Map<Transaction, number>();
+  #markers = 0;
 
   constructor(topic: string, partition: number) {
     this.topic = topic;
     this.partition = partition;
   }
 
+  /** The offset after the last record or marker, open transactions included. */
   get end(): number {
     return this.start + this.#records.length;
   }
 
-  append(record: OutgoingRecord, appendTime: number): void {
+  /** Where reading ends: the first record of an open transaction, or the end of the log. */
+  get readableEnd(): number {
+    return this.#open.size === 0 ? this.end : Math.min(...this.#open.values());
+  }
+
+  append(record: OutgoingRecord, appendTime: number, transaction: Transaction | null = null): void {
     const headers = Object.entries(record.headers ?? {}).map(([name, value]) => [name, Buffer.from(value)]);
+    if (transaction !== null) {
+      this.#transactionOf.set(this.end, transaction);
+      if (!this.#open.has(transaction)) this.#open.set(transaction, this.end);
+    }
     this.#records.push({
       topic: this.topic,
       partition: this.partition,
@@ -32,8 +53,27 @@ export class PartitionLog {
     });
   }
 
-  slice(from: number, count: number): KafkaRecord[] {
-    return this.#records.slice(from - this.start, from - this.start + count);
+  /** Writes the marker that ends a transaction, where it has records here. */
+  mark(transaction: Transaction): void {
+    if (!this.#open.delete(transaction)) return;
+    this.#markers += 1;
+    this.#records.push(null);
+  }
+
+  /** Deliverable records from `from` on, at most `most`, none at `end` or after it; and the offset to go on from. */
+  read(from: number, end: number, most = Number.POSITIVE_INFINITY): { records: KafkaRecord[]; next: number } {
+    if (this.#markers === 0) {
+      const records = this.#records.slice(from - this.start, Math.min(from + most, end) - this.start);
+      return { records: records as KafkaRecord[], next: from + records.length };
+    }
+    const records: KafkaRecord[] = [];
+    for (let offset = from; offset < end; offset += 1) {
+      const record = this.#records[offset - this.start] ?? null;
+      if (record === null || this.#transactionOf.get(offset)?.state === 'aborted') continue;
+      if (records.length === most) return { records, next: (records.at(-1)?.offset ?? from - 1) + 1 };
+      records.push(record);
+    }
+    return { records, next: end };
   }
 
   /** Deletes what is before `offset`; past the end, everything, as DeleteRecords and retention do. */
@@ -45,7 +85,7 @@ export class PartitionLog {
   }
 
   resolve(position: Position): number {
-    return position === 'earliest' ? this.start : position === 'latest' ? this.end : position;
+    return position === 'earliest' ? this.start : position === 'latest' ? this.readableEnd : position;
   }
 
   holds(position: number): boolean {
@@ -104,10 +144,17 @@ export class Logs {
     return log;
   }
 
-  append(records: readonly OutgoingRecord[]): void {
+  append(records: readonly OutgoingRecord[], transaction: Transaction | null = null): void {
     const appendTime = this.clock.now();
     const logs = records.map((record) => this.partition(record.topic, record.partition));
-    for (const [i, record] of records.entries()) logs[i]?.append(record, appendTime);
+    for (const [i, record] of records.entries()) logs[i]?.append(record, appendTime, transaction);
+    this.wake();
+  }
+
+  /** Ends a transaction: its marker goes to every partition that has records of it. */
+  finish(transaction: Transaction, state: 'committed' | 'aborted'): void {
+    transaction.state = state;
+    for (const logs of this.#topics.values()) for (const log of logs) log.mark(transaction);
     this.wake();
   }
 

@@ -10,11 +10,11 @@ import type {
   Reader,
 } from '../kafka/port.ts';
 import { Group, GroupMember } from './broker-group.ts';
-import { Logs } from './broker-log.ts';
+import { Logs, type Transaction } from './broker-log.ts';
 
 /**
  * Kafka in memory, for any number of clients, groups and members in one process, in whatever time the clock tells.
- * Left out: retention and compaction (use `truncate`), quotas, and size limits.
+ * Consumers and readers read committed records only. Left out: retention and compaction (use `truncate`), quotas, and size limits.
  */
 export interface MemoryBroker {
   /** The connection of one process. */
@@ -24,6 +24,8 @@ export interface MemoryBroker {
    * outcome that the first half of its partitions is. The caller cannot tell which.
    */
   failNextSend(kind: 'before' | 'after' | 'partial'): void;
+  /** Begins a transaction, as a transactional producer does; without faults, steps or a time limit. */
+  transaction(): MemoryTransaction;
   /** The log begins at `start` from now on, as after retention. */
   truncate(topic: string, partition: number, start: number): void;
   /** The member loses its partitions without noticing, and goes on with what had been appended by then. */
@@ -32,6 +34,12 @@ export interface MemoryBroker {
   revive(consumer: Consumer): void;
   /** A process dies: nothing of it takes effect any more, and its members leave their groups. */
   kill(kafka: Kafka): void;
+}
+
+export interface MemoryTransaction {
+  append(records: readonly OutgoingRecord[]): void;
+  commit(): void;
+  abort(): void;
 }
 
 export type Operation = 'send' | 'poll' | 'commit' | 'ends';
@@ -134,6 +142,14 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
   return {
     kafka: connect,
     failNextSend: (kind) => void failures.push(kind),
+    transaction() {
+      const transaction: Transaction = { state: 'open' };
+      return {
+        append: (records) => logs.append(records, transaction),
+        commit: () => logs.finish(transaction, 'committed'),
+        abort: () => logs.finish(transaction, 'aborted'),
+      };
+    },
     truncate(topic, partition, start) {
       logs.partition(topic, partition).truncate(start);
       logs.wake();
@@ -181,10 +197,10 @@ function createReader(
               { retriable: false },
             );
           }
-          if (at.position === end) continue;
-          const records = at.log.slice(at.position, end - at.position);
-          batches.push({ topic, partition, records, highWatermark: end });
-          at.position = end;
+          const { records, next } = at.log.read(at.position, at.log.readableEnd);
+          at.position = Math.max(at.position, next);
+          if (records.length > 0)
+            batches.push({ topic, partition, records, highWatermark: at.log.readableEnd });
         }
         if (batches.length > 0 || logs.clock.now() >= deadline) return batches;
         await logs.wait(deadline);
@@ -215,7 +231,8 @@ function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
       }
     },
     groups: async () => [...groups.keys()],
-    offsets: async (topic) => logs.topic(topic).map(({ start, end }) => ({ start, end })),
+    offsets: async (topic) =>
+      logs.topic(topic).map(({ start, readableEnd }) => ({ start, end: readableEnd })),
     committed: async (group, topic) =>
       logs
         .topic(topic)

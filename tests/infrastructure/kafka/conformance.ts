@@ -11,10 +11,18 @@ import type {
   OutgoingRecord,
 } from '../../../infrastructure/kafka/port.ts';
 import { consumerConformance } from './conformance-consumer.ts';
+import { endConformance } from './conformance-ends.ts';
 import { type Bench, readAll, record, text } from './harness.ts';
 
-/** What every driver of the Kafka port must do. `connect` gives a fresh connection to the same broker each time. */
-export function kafkaConformance(name: string, connect: () => Promise<Kafka>): void {
+/**
+ * What every driver of the Kafka port must do. `connect` gives a fresh connection to the same broker each time, `transaction`
+ * begins one beside the port, which has none.
+ */
+export function kafkaConformance(
+  name: string,
+  connect: () => Promise<Kafka>,
+  transaction: Bench['transaction'],
+): void {
   describe(`Kafka: ${name}`, () => {
     let kafka: Kafka;
     let admin: Admin;
@@ -43,6 +51,7 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
       topic,
       send,
       consumer,
+      transaction,
     };
 
     async function topic(partitions = 1): Promise<string> {
@@ -113,6 +122,17 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
       expect(third?.appendTime).toBeGreaterThanOrEqual(first?.appendTime ?? Number.POSITIVE_INFINITY);
     });
 
+    it('a send answers with the time that the broker appended it, and with null where nothing was sent', async () => {
+      const name = await topic(2);
+      const producer = await kafka.producer();
+      expect(await producer.send([])).toBeNull();
+      const told = await producer.send([record(name, 0, 'a'), record(name, 0, 'b'), record(name, 1, 'c')]);
+      await producer.close();
+      const times = (await readAll(kafka, name, 3, 2)).map(({ appendTime }) => appendTime);
+      expect(told).toBe(Math.min(...times));
+      expect(Math.abs((told ?? 0) - Date.now())).toBeLessThan(60_000);
+    });
+
     it('keeps order within each partition over many large sends, one not waiting for the other', async () => {
       const name = await topic(3);
       const producer = await kafka.producer();
@@ -169,6 +189,7 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>): v
     });
 
     consumerConformance(bench);
+    endConformance(bench);
 
     describe('a reader', () => {
       it('reads from where it is told to, without a group', async () => {

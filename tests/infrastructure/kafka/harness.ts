@@ -10,6 +10,13 @@ import type {
   Poll,
 } from '../../../infrastructure/kafka/port.ts';
 
+/** A transaction of a foreign producer. */
+export interface TestTransaction {
+  append(topic: string, records: ReadonlyArray<readonly [partition: number, value: string]>): Promise<void>;
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+}
+
 /** What the conformance suites of one driver share. */
 export interface Bench {
   readonly kafka: Kafka;
@@ -19,6 +26,7 @@ export interface Bench {
   /** A topic of its own, by its name. */
   topic(partitions?: number): Promise<string>;
   send(topic: string, records: ReadonlyArray<readonly [partition: number, value: string]>): Promise<void>;
+  transaction(): Promise<TestTransaction>;
   /** A member of a group of its own, from the start, where the options do not say otherwise. */
   consumer(options: Partial<ConsumerOptions> & { topics: readonly string[] }): Promise<Consumer>;
 }
