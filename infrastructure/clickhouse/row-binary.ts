@@ -112,7 +112,7 @@ export class RowBinaryWriter {
   }
 
   /** What was written, copied, and the writer empty again. */
-  take(): Uint8Array {
+  drain(): Uint8Array {
     const taken = Uint8Array.prototype.slice.call(this.buffer, 0, this.at);
     this.at = 0;
     return taken;

@@ -32,9 +32,9 @@ export interface Encoder<Row> {
   readonly columns: readonly string[];
   readonly format: 'RowBinary';
   encode(rows: readonly Row[]): Uint8Array;
-  /** Adds one row to what `take` gives: so that rows need not be kept as objects until there are enough. */
+  /** Adds one row to what the next `drain` gives: so that rows need not be kept as objects until there are enough. */
   add(row: Row): void;
-  take(): Uint8Array;
+  drain(): Uint8Array;
 }
 
 function encoderOf<Row>(
@@ -46,10 +46,10 @@ function encoderOf<Row>(
     columns,
     format: 'RowBinary',
     add: (row) => write(writer, row),
-    take: () => writer.take(),
+    drain: () => writer.drain(),
     encode(rows) {
       for (const row of rows) write(writer, row);
-      return writer.take();
+      return writer.drain();
     },
   };
 }

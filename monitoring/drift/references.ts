@@ -61,7 +61,7 @@ export async function writeReference(
       writer.float64(scoreOf(row));
       writer.byte(labels[row] ?? 0);
     }
-    const bytes = writer.take();
+    const bytes = writer.drain();
     const token = `${version} ${artefact} ${start}+${part.length} of ${kept.length}`;
     await retrying(() =>
       warehouse.insertRaw(tables.references(project.prefix, model.name), COLUMNS, 'RowBinary', bytes, {

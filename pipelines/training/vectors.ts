@@ -135,7 +135,7 @@ export async function keepVectors(
       const from = (places[i] ?? 0) * width;
       for (let f = 0; f < width; f += 1) writer.float64(rows[from + f] ?? Number.NaN);
     }
-    const bytes = writer.take();
+    const bytes = writer.drain();
     const token = `${model.layoutHash}:${basis}:${ids[at]}:${ids[end - 1]}:${end - at}`;
     await retrying(() => warehouse.insertRaw(table, COLUMNS, 'RowBinary', bytes, { token }));
   }

@@ -1,9 +1,10 @@
 import type { KafkaRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
-import { type LastClock, noClocks, type WaitingClocks } from './clocks.ts';
-import { type ArchiveTable, type Lineage, type Mark, markKey } from './tables.ts';
+import { noClocks, type WaitingClocks } from './clocks.ts';
+import type { Mark } from './marks.ts';
+import type { ArchiveTable } from './tables.ts';
 
-/** A partition of an archived topic that this process holds. */
-export interface Held extends TopicPartition {
+/** A partition of an archived topic that this process owns. */
+export interface ArchivedPartition extends TopicPartition {
   readonly batch: Batch;
   readonly mark: Mark;
   /** Next offset of the archived topic. */
@@ -12,10 +13,10 @@ export interface Held extends TopicPartition {
   clock: number;
 }
 
-/** Rows of one table that wait for their insert, of all its partitions that this process holds. */
+/** Rows of one table that wait for their insert, of all its partitions that this process owns. */
 export interface Batch {
   readonly table: ArchiveTable;
-  readonly held: Held[];
+  readonly partitions: ArchivedPartition[];
   /** Waiting in the table's encoder. */
   rows: number;
   bytes: number;
@@ -25,15 +26,16 @@ export interface Batch {
   since: number;
   /** Repeats have moved a position that Kafka has not been told. */
   moved: boolean;
+  /** Clocks behind `rows`. */
   clocks: WaitingClocks;
 }
 
 export function emptyBatch(table: ArchiveTable): Batch {
-  // Rows of an assignment or a life before.
-  table.take();
+  // The encoder may still hold rows of the assignment before.
+  table.drain();
   return {
     table,
-    held: [],
+    partitions: [],
     rows: 0,
     bytes: 0,
     ranges: new Map(),
@@ -53,28 +55,8 @@ export interface Limits {
 /** What ends a window of monitoring waits this long for its neighbours of other partitions. */
 const URGENT_WAIT_MS = 10;
 
-export const waits = ({ rows, clocks }: Batch) => rows > 0 || clocks.list.length > 0;
-
-/** Offset to go on from. What is read twice is known by its lineage. */
-export function resumeAt({ archived }: Mark, last: LastClock | undefined): number {
-  if (last === undefined) return archived + 1;
-  return last.open || last.offset > archived ? last.offset + 1 : archived + 1;
-}
-
-export function empty(batch: Batch): void {
-  batch.table.take();
-  batch.rows = 0;
-  batch.bytes = 0;
-  batch.ranges = new Map();
-}
-
-/** False for a repeat; else the mark is raised: the first record of a lineage counts. */
-export function isNew(mark: Mark, lineage: Lineage): boolean {
-  const key = markKey(lineage);
-  if (lineage.sourceOffset <= (mark.sources.get(key) ?? -1)) return false;
-  mark.sources.set(key, lineage.sourceOffset);
-  return true;
-}
+/** Something of the batch is not stored yet. */
+export const isPending = ({ rows, clocks }: Batch) => rows > 0 || clocks.list.length > 0;
 
 export function addRow(batch: Batch, row: unknown, { partition, offset, value }: KafkaRecord): void {
   batch.table.add(row);
@@ -85,12 +67,24 @@ export function addRow(batch: Batch, row: unknown, { partition, offset, value }:
   else range.last = offset;
 }
 
-/** The same token with other rows would drop them, so it names topic, every range, and the number of rows. */
-export function tokenOf({ table, ranges, rows }: Batch): string {
+export interface EncodedRows {
+  readonly bytes: Uint8Array;
+  readonly rows: number;
+  /** Names the topic, every range and the number of rows: the same token with other rows would drop them. */
+  readonly token: string;
+}
+
+/** Takes the rows out of a batch, encoded. Its clocks stay. */
+export function drainRows(batch: Batch): EncodedRows {
+  const { table, ranges, rows } = batch;
   const parts = [...ranges]
     .sort(([a], [b]) => a - b)
     .map(([partition, { first, last }]) => `${partition}:${first}-${last}`);
-  return `${table.topic} ${parts.join(' ')} (${rows})`;
+  const bytes = table.drain();
+  batch.rows = 0;
+  batch.bytes = 0;
+  batch.ranges = new Map();
+  return { bytes, rows, token: `${table.topic} ${parts.join(' ')} (${rows})` };
 }
 
 /** When a batch is to be stored, epoch ms; 0 = at once. */
@@ -104,10 +98,10 @@ export function dueAt(
   return clocks.list.length > 0 ? Math.min(rowsAt, clocks.since + wait) : rowsAt;
 }
 
-/** Clocks take all with them; a batch of repeats alone is only told to Kafka. */
+/** If a due batch contains clocks, every pending batch is due. A batch with only repeats is due at once: its offset is told to Kafka. */
 export function dueOf(batches: readonly Batch[], limits: Limits, now: number): readonly Batch[] {
-  const due = batches.filter((batch) => dueAt(batch, limits) <= now || (batch.moved && !waits(batch)));
+  const due = batches.filter((batch) => dueAt(batch, limits) <= now || (batch.moved && !isPending(batch)));
   return due.some(({ clocks }) => clocks.list.length > 0)
-    ? batches.filter((batch) => waits(batch) || batch.moved)
+    ? batches.filter((batch) => isPending(batch) || batch.moved)
     : due;
 }

@@ -1,4 +1,3 @@
-import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import {
   type AlertRow,
   alertEncoder,
@@ -9,7 +8,6 @@ import {
   type PredictionRow,
   predictionEncoder,
 } from '../../infrastructure/clickhouse/rows.ts';
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -35,9 +33,10 @@ export interface ArchiveTable<Row = unknown> {
   readonly columns: readonly string[];
   readonly format: string;
   decode(record: KafkaRecord, value: Uint8Array): Archived<Row>;
-  /** Adds a row to what `take` gives. */
+  /** Adds a row to what the next `drain` gives. */
   add(row: Row): void;
-  take(): Uint8Array;
+  /** The encoded rows added since the last call; the encoder is empty afterwards. */
+  drain(): Uint8Array;
   /** SQL for a row's lineage. */
   readonly lineageSql: { readonly writer: string; readonly partition: string; readonly offset: string };
 }
@@ -160,33 +159,4 @@ export function archiveTables(project: Project, codecs: Codecs): readonly Archiv
     ]),
     alertsTable(project, codecs),
   ] as unknown as ArchiveTable[];
-}
-
-/** What a table holds of one partition of its topic. */
-export interface Mark {
-  /** Largest offset of the archived topic; -1 where the table has nothing of it. */
-  archived: number;
-  /** Largest source offset by source partition and writer: what is at or below it is a repeat. */
-  readonly sources: Map<string, number>;
-}
-
-export const markKey = ({ sourcePartition, writer }: Pick<Lineage, 'sourcePartition' | 'writer'>) =>
-  `${sourcePartition}:${writer}`;
-
-/** Reads the marks of a table back, by partition of its topic. Rows of imports have none. */
-export async function readMarks(warehouse: Warehouse, table: ArchiveTable): Promise<Map<number, Mark>> {
-  const { writer, partition, offset } = table.lineageSql;
-  const rows = await warehouse.query<{ p: number; s: number; w: string; source: number; archived: number }>(
-    `SELECT archived_partition AS p, ${partition} AS s, ${writer} AS w,
-       max(${offset}) AS source, max(archived_offset) AS archived
-     FROM ${quoteName(table.table)} WHERE archived_offset >= 0 GROUP BY p, s, w`,
-  );
-  const marks = new Map<number, Mark>();
-  for (const { p, s, w, source, archived } of rows) {
-    const mark = marks.get(p) ?? { archived: -1, sources: new Map() };
-    mark.archived = Math.max(mark.archived, archived);
-    mark.sources.set(markKey({ sourcePartition: s, writer: w }), source);
-    marks.set(p, mark);
-  }
-  return marks;
 }

@@ -4,7 +4,8 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Project } from '../../schemas/project.ts';
-import { type ArchiveTable, type Mark, markKey, readMarks } from '../archive/tables.ts';
+import { type Mark, markKey, readMarks } from '../archive/marks.ts';
+import type { ArchiveTable } from '../archive/tables.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
 

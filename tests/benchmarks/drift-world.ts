@@ -127,7 +127,7 @@ export async function writeWorld(
       });
     }
     const token = `${start}-${end}`;
-    await warehouse.insertRaw(table, encoder.columns, encoder.format, encoder.take(), { token });
+    await warehouse.insertRaw(table, encoder.columns, encoder.format, encoder.drain(), { token });
   }
 }
 
