@@ -129,6 +129,11 @@ export interface Admin {
 /** A reader without a group: explicit partitions from explicit positions. For subscribers, registries and reading ends back. */
 export interface Reader {
   poll(maxWaitMs: number): Promise<readonly PartitionBatch[]>;
+  /**
+   * The offset that a partition goes on from, transaction markers and aborted records passed over; null while records are buffered
+   * and for partitions that are not read.
+   */
+  position(partition: TopicPartition): number | null;
   close(): Promise<void>;
 }
 

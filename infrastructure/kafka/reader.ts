@@ -53,6 +53,7 @@ export async function createReader(
         await fetcher.wait(left);
       }
     },
+    position: (partition) => fetcher.drainedTo(partition, 0),
     close,
   };
 }

@@ -206,6 +206,8 @@ function createReader(
         await logs.wait(deadline);
       }
     },
+    position: ({ topic, partition }) =>
+      held.find(({ log }) => log.topic === topic && log.partition === partition)?.position ?? null,
     async close() {
       closed = true;
       logs.wake();

@@ -1,5 +1,8 @@
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
 
+/** Longest wait for more records before the position is looked at, ms. */
+const POLL_MS = 100;
+
 /** Start and end (next) offset of each partition. */
 export type Bounds = ReadonlyArray<{ readonly start: number; readonly end: number }>;
 
@@ -29,14 +32,18 @@ export async function readTopic(
   if (wanted.length === 0) return;
   const open = new Set(wanted.map(({ partition }) => partition));
   const reader = await kafka.reader(wanted);
+  const endOf = (partition: number): number => bounds[partition]?.end ?? 0;
   try {
-    while (open.size > 0)
-      for (const { partition, records } of await reader.poll(1_000)) {
-        const end = bounds[partition]?.end ?? 0;
-        for (const record of records) if (record.offset < end) see(record);
+    while (open.size > 0) {
+      for (const { partition, records } of await reader.poll(POLL_MS)) {
+        for (const record of records) if (record.offset < endOf(partition)) see(record);
         tick(records.length);
-        if ((records.at(-1)?.offset ?? -1) >= end - 1) open.delete(partition);
+        if ((records.at(-1)?.offset ?? -1) >= endOf(partition) - 1) open.delete(partition);
       }
+      // What stands last may be a transaction's marker or aborted records, which nobody is handed.
+      for (const partition of open)
+        if ((reader.position({ topic, partition }) ?? -1) >= endOf(partition)) open.delete(partition);
+    }
   } finally {
     await reader.close();
   }

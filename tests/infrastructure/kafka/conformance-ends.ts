@@ -199,12 +199,17 @@ export function endConformance(bench: Bench): void {
           seen.push(...records.map(({ value }) => text(value)));
       };
       for (let tries = 0; tries < 3; tries++) await read();
+      expect(reader.position({ topic: name, partition: 0 })).toBe(3);
+      expect(reader.position({ topic: name, partition: 1 })).toBeNull();
       expect(seen).toEqual(['a']);
       await open.commit();
       for (let tries = 0; tries < 20 && seen.length < 2; tries++) await read();
       for (let tries = 0; tries < 50 && (await bench.admin.offsets(name))[0]?.end !== 5; tries++)
         await new Promise((resolve) => setTimeout(resolve, 20));
       expect(seen).toEqual(['a', 'c']);
+      for (let tries = 0; tries < 20 && reader.position({ topic: name, partition: 0 }) !== 5; tries++)
+        await read();
+      expect(reader.position({ topic: name, partition: 0 })).toBe(5);
       expect(await bench.admin.offsets(name)).toEqual([{ start: 0, end: 5 }]);
     });
   });

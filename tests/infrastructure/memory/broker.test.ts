@@ -2,31 +2,17 @@ import { Buffer } from 'node:buffer';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Consumer, Kafka, Poll } from '../../../infrastructure/kafka/port.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../../infrastructure/memory/broker.ts';
-import type { Clock } from '../../../schemas/clock.ts';
+import { type SteppingClock, steppingClock } from '../../streams/clock.ts';
 
 /** What only the twin can do: faults on demand, and time as a test wants it. */
 
-/** Time that passes only in sleeps. */
-function steppingClock(): Clock & { time: number } {
-  return {
-    time: 1_000,
-    now() {
-      return this.time;
-    },
-    async sleep(ms) {
-      await new Promise((resolve) => setImmediate(resolve));
-      this.time += ms;
-    },
-  };
-}
-
 describe('the memory broker', () => {
-  let clock: ReturnType<typeof steppingClock>;
+  let clock: SteppingClock;
   let broker: MemoryBroker;
   let kafka: Kafka;
 
   beforeEach(async () => {
-    clock = steppingClock();
+    clock = steppingClock(1_000);
     broker = createMemoryBroker(clock);
     kafka = broker.kafka();
     const admin = await kafka.admin();
