@@ -1,0 +1,25 @@
+import { SILENT, type Telemetry } from '../../streams/runtime/telemetry.ts';
+
+/** What a stream told of waits and what it refused, in order. */
+export interface Told extends Telemetry {
+  /** `stream what where: sentence`, or `: over`. */
+  readonly waits: string[];
+  readonly refusals: string[];
+  readonly failures: Error[];
+}
+
+export function listening(): Told {
+  const waits: string[] = [];
+  const refusals: string[] = [];
+  const failures: Error[] = [];
+  return {
+    ...SILENT,
+    waits,
+    refusals,
+    failures,
+    waiting: (stream, what, where, sentence) =>
+      void waits.push(`${stream} ${what} ${where}: ${sentence ?? 'over'}`),
+    refused: (_stream, code, count) => void refusals.push(...Array.from({ length: count }, () => code)),
+    failure: (_stream, error) => void failures.push(error),
+  };
+}
