@@ -32,6 +32,8 @@ export interface Refusal<Raw> {
   readonly raw: Raw;
   readonly rejected: Rejected;
   readonly event: EventRecord | null;
+  /** When it first arrived at Kafka, epoch ms; null for history that does not say. */
+  readonly arrivedAt: number | null;
 }
 
 /** What one view gets from a segment, with the partition of the view each contribution belongs to. */
@@ -93,7 +95,7 @@ export function workSegment<Raw>(
     if (record.clock !== null) {
       const rejected = checkClock(plan.source, record.clock, appendTime);
       if (rejected !== null) {
-        refused.push({ raw, rejected, event: null });
+        refused.push({ raw, rejected, event: null, arrivedAt });
         continue;
       }
       progress = afterClock(progress, record.clock, appendTime);
@@ -108,7 +110,7 @@ export function workSegment<Raw>(
     if (event !== null && (rejected === null || rejected.code === 'late'))
       progress = afterArrival(progress, plan.source, event.time, appendTime);
     if (event === null || rejected !== null) {
-      if (rejected !== null) refused.push({ raw, rejected, event });
+      if (rejected !== null) refused.push({ raw, rejected, event, arrivedAt });
       continue;
     }
     progress = afterEvent(progress, cappedTime(event.time, arrivedAt));

@@ -60,6 +60,8 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
         `ClickHouse at ${where} (${number} ${error.type ?? ''}): ${missed}. Run \`millrace apply\` to make the tables.`,
       );
     }
+    if (number === 16 || number === 47)
+      return make('refused', `${says} If this version added the column, \`millrace apply\` makes it.`);
     return make('refused', says);
   }
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';

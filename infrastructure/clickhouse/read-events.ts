@@ -16,6 +16,8 @@ export interface EventBatch {
   readonly sourceOffsets: Float64Array;
   /** Epoch ms. */
   readonly appendTimes: Float64Array;
+  /** When each first arrived at Kafka, epoch ms; NaN where that is not known. */
+  readonly arrivals: Float64Array;
 }
 
 export interface ReadEventsOptions {
@@ -61,6 +63,7 @@ const LINEAGE = [
   'source_partition',
   'toFloat64(source_offset)',
   'toFloat64(toUnixTimestamp64Milli(append_time))',
+  'ifNull(toFloat64(toUnixTimestamp64Milli(first_append_time)), nan)',
 ];
 
 const instant = (time: number) => `fromUnixTimestamp64Milli(${Math.trunc(time)}, 'UTC')`;
@@ -179,6 +182,7 @@ function withoutRepeats(batch: EventBatch, before: Cursor | undefined): EventBat
     sourcePartitions: Int32Array.from(kept, (i) => batch.sourcePartitions[i] ?? 0),
     sourceOffsets: Float64Array.from(kept, (i) => batch.sourceOffsets[i] ?? 0),
     appendTimes: Float64Array.from(kept, (i) => batch.appendTimes[i] ?? 0),
+    arrivals: Float64Array.from(kept, (i) => batch.arrivals[i] ?? Number.NaN),
   };
 }
 
@@ -220,13 +224,14 @@ export async function* readEvents(
     const before = cursor;
     for (const block of readBlocks(await page)) {
       rows += block.rows;
-      const [importIds, partitions, offsets, appends] = block.columns.slice(3 + fields.length);
+      const [importIds, partitions, offsets, appends, arrivals] = block.columns.slice(3 + fields.length);
       const batch: EventBatch = {
         events: eventsOf(block, fields, template),
         importIds: asStrings(importIds?.values),
         sourcePartitions: partitions?.values as Int32Array,
         sourceOffsets: asNumbers(offsets?.values),
         appendTimes: asNumbers(appends?.values),
+        arrivals: asNumbers(arrivals?.values),
       };
       const fresh = withoutRepeats(batch, batches.length === 0 ? before : cursor);
       cursor = cursorAt(batch, batch.events.length - 1);

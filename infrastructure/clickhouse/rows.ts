@@ -23,6 +23,8 @@ export interface EventRow {
   readonly sourceOffset: number;
   /** Epoch ms. */
   readonly appendTime: number;
+  /** When it first arrived at Kafka, epoch ms; null for an import, and where a replay does not say. */
+  readonly arrivedAt: number | null;
   /** Place in the topic archived; both -1 for an import. */
   readonly archivedPartition: number;
   readonly archivedOffset: number;
@@ -79,6 +81,7 @@ export function eventEncoder(source: Source): Encoder<EventRow> {
     writer.int64(row.appendTime);
     writer.int32(row.archivedPartition);
     writer.int64(row.archivedOffset);
+    writer.nullableInt64(row.arrivedAt);
     for (const field of fields) writeField(writer, field.type, event[field.name]);
   });
 }
@@ -159,6 +162,7 @@ export function deadLetterEncoder(): Encoder<DeadLetterRow> {
       writer.int64(refusedTime);
       writer.int32(archivedPartition);
       writer.int64(archivedOffset);
+      writer.nullableInt64(letter.arrivedAt);
     },
   );
 }

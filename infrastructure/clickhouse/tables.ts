@@ -23,6 +23,13 @@ const FIELD_COLUMNS: Readonly<Record<FieldType, string>> = {
   timestamp: `Nullable(${TIME})`,
 };
 
+/** Named so that no field of a source is likely to bear the name. */
+const FIRST_APPEND_TIME = column(
+  'first_append_time',
+  `Nullable(${TIME})`,
+  'when the event first arrived at Kafka: append_time, or for a replayed event the append time it once had; null where that is not known (imports, replays of files, rows from before this column). The time counts no further than this where it moves watermarks and reads',
+);
+
 /** Where a row comes from. `archived_*` is its place in the topic the archive read it from, -1 for an import. */
 const LINEAGE = [
   column('source_topic', WORD, 'raw topic; empty for an import'),
@@ -42,6 +49,7 @@ export const EVENT_COLUMNS: readonly ColumnSpec[] = [
   ...LINEAGE,
   column('append_time', TIME, 'when the broker appended the raw record, or of the import'),
   ...ARCHIVED,
+  FIRST_APPEND_TIME,
 ];
 
 export const PREDICTION_COLUMNS: readonly ColumnSpec[] = [
@@ -85,6 +93,7 @@ export const DEAD_LETTER_COLUMNS: readonly ColumnSpec[] = [
   column('value', 'Nullable(String)', 'the raw record, bytes; null where a view refused'),
   column('refused_time', TIME, 'when the broker appended the dead letter'),
   ...ARCHIVED,
+  FIRST_APPEND_TIME,
 ];
 
 const IMPORT_COLUMNS: readonly ColumnSpec[] = [

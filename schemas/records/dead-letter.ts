@@ -12,6 +12,8 @@ export interface DeadLetter {
   readonly sourceOffset: number;
   /** Epoch ms. */
   readonly appendTime: number;
+  /** When the record first arrived at Kafka, epoch ms; null where a replay does not say, and where a view refused. */
+  readonly arrivedAt: number | null;
   readonly eventId: string | null;
   readonly eventTime: number | null;
   /** `ingest`, or name@version:partition of the view that refused the contribution. */
@@ -35,6 +37,12 @@ export const deadLetterSchema: Schema = {
     { name: 'sourcePartition', type: 'int' },
     { name: 'sourceOffset', type: 'long' },
     { name: 'appendTime', type: 'long', doc: 'Epoch ms.' },
+    {
+      name: 'arrivedAt',
+      type: ['null', 'long'],
+      default: null,
+      doc: 'When the record first arrived at Kafka, epoch ms; null where a replay does not say, and where a view refused.',
+    },
     { name: 'eventId', type: ['null', 'string'], default: null },
     { name: 'eventTime', type: ['null', 'long'], default: null },
     {

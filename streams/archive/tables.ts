@@ -62,7 +62,7 @@ function eventsTable(
     table: tables.events(project.prefix, source.name),
     lineageSql: lineageBy(`'ingest'`),
     decode(record, value) {
-      const { event, offset, appendTime } = codec.decode(value);
+      const { event, offset, appendTime, arrivedAt } = codec.decode(value);
       return {
         lineage: { sourcePartition: record.partition, sourceOffset: offset, writer: 'ingest' },
         row: {
@@ -72,6 +72,7 @@ function eventsTable(
           sourcePartition: record.partition,
           sourceOffset: offset,
           appendTime,
+          arrivedAt,
           ...place(record),
         },
       };

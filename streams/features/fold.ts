@@ -87,6 +87,7 @@ export function deadLetterOf(
       sourcePartition: section.partition,
       sourceOffset: contribution.offset,
       appendTime: 0,
+      arrivedAt: null,
       eventId: null,
       eventTime: contribution.time,
       writer: `${view.id}:${partition}`,

@@ -100,6 +100,31 @@ export async function raiseToFeeding(
   return raised;
 }
 
+/**
+ * The least time that a request behind the marks reads as of, as far as the archive knows, and E at most: one whose producer's
+ * clock was ahead reads as of its arrival. Epoch ms.
+ */
+export async function leastReadTime(
+  { project, warehouse, to }: ArchiveOptions,
+  marks: ReadonlyMap<string, Marks>,
+): Promise<number> {
+  let least = to;
+  for (const [name, list] of marks) {
+    const behind = list.map(
+      ({ partition, offset }) => `(source_partition = ${partition} AND source_offset <= ${offset})`,
+    );
+    const [row] = await warehouse.query<{ n: number; least: number }>(
+      `SELECT count() AS n, min(toUnixTimestamp64Milli(assumeNotNull(first_append_time))) AS least
+      FROM ${quoteName(tables.events(project.prefix, name))}
+      WHERE time >= fromUnixTimestamp64Milli({to:Int64}) AND first_append_time < fromUnixTimestamp64Milli({to:Int64})
+        AND NOT (${behind.join(' OR ') || 'false'})`,
+      { to },
+    );
+    if (row !== undefined && row.n > 0) least = Math.min(least, row.least);
+  }
+  return least;
+}
+
 /** Which imports the archive holds events of, and the first event of them all, epoch ms (null = none). */
 export async function readImports(
   { project, warehouse, to }: ArchiveOptions,

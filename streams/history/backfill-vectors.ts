@@ -1,9 +1,11 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/contribute.ts';
 import { asOf } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { EventRecord } from '../../schemas/event.ts';
+import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
@@ -44,7 +46,8 @@ const PRUNE_EVERY = HOUR;
 
 /**
  * The vectors of past requests, each read at its full head as live would have, in one pass over the archive in
- * order of time: an event is folded when its time has come, a request read when its own has. The same
+ * order of time: an event is folded when its time has come, a request read when its own has. A request whose producer's
+ * clock was ahead reads at an older head, as live did, so the state keeps what that head needs. The same
  * contributions, tiles and readers as live, so the same bits.
  */
 export async function backfillVectors(options: BackfillVectorsOptions): Promise<BackfilledVectors> {
@@ -64,7 +67,7 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
   let vectors = 0;
   let missingKey = 0;
 
-  function readVector(event: EventRecord, place: number): void {
+  function readVector(event: EventRecord, time: number, place: number): void {
     rows.fill(Number.NaN, place * features, (place + 1) * features);
     for (const [r, { declared, view, offset }] of reads.entries()) {
       const entity = entityKey(event, declared.key);
@@ -75,38 +78,37 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
       const zone = declared.zone === null ? null : event[declared.zone];
       const status = (stateOf[r] as ViewState).read(
         entity,
-        { time: event.time, zone: typeof zone === 'string' ? zone : null },
-        asOf(view, event.time, Number.POSITIVE_INFINITY),
+        { time, zone: typeof zone === 'string' ? zone : null },
+        asOf(view, time, Number.POSITIVE_INFINITY),
         stored,
         offset,
       );
       if (status !== 'ok')
-        throw new Error(
-          `a backfilled read of ${view.id} at ${event.time} was pruned away: a bug of the pass`,
-        );
+        throw new Error(`a backfilled read of ${view.id} at ${time} was pruned away: a bug of the pass`);
     }
     rows.set(assemble(stored, event), place * features);
     vectors += 1;
   }
 
+  const ahead = await aheadOfArrival(options);
   let pruned = Number.NEGATIVE_INFINITY;
   for await (const batch of readPast({
     project,
     warehouse,
     views,
-    from: startFor(views, options.from),
+    from: startFor(views, Math.min(options.from, ahead.first)),
     to: options.to,
   })) {
     options.signal?.throwIfAborted();
-    for (const { source, event, contributions } of batch) {
+    for (const { source, event, readTime, contributions } of batch) {
       if (event.time - pruned >= PRUNE_EVERY) {
         pruned = event.time;
         for (const [v, view] of views.entries())
-          states[v]?.prune(floorTo(pruned - view.readDelay, coarsest(view)));
+          states[v]?.prune(floorTo(pruned - ahead.mostMs - view.readDelay, coarsest(view)));
       }
       if (source === request.source && event.type === request.eventType && event.time >= options.from) {
         const place = wanted.get(event.id);
-        if (place !== undefined) readVector(event, place);
+        if (place !== undefined) readVector(event, readTime, place);
       }
       for (let v = 0; v < contributions.length; v += 1) {
         const contribution = contributions[v];
@@ -123,6 +125,22 @@ export async function backfillVectors(options: BackfillVectorsOptions): Promise<
     entities: states.reduce((sum, state) => sum + state.entities, 0),
     bytes: states.reduce((sum, state) => sum + state.bytes, 0),
   };
+}
+
+/** How far requests of the range were ahead of their arrival at most, ms, and the first arrival of one that was, epoch ms. */
+async function aheadOfArrival({ project, model, warehouse, from, to }: BackfillVectorsOptions) {
+  const { source, eventType } = model.request;
+  const [row] = await warehouse.query<{ n: number; most: number; first: number }>(
+    `SELECT count() AS n, max(toUnixTimestamp64Milli(time) - toUnixTimestamp64Milli(assumeNotNull(first_append_time))) AS most,
+       min(toUnixTimestamp64Milli(assumeNotNull(first_append_time))) AS first
+     FROM ${quoteName(tables.events(project.prefix, source))}
+     WHERE type = {type:String} AND first_append_time < time
+       AND time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64})`,
+    { type: eventType, from: Math.trunc(from), to: Math.trunc(to) },
+  );
+  return row === undefined || row.n === 0
+    ? { mostMs: 0, first: Number.POSITIVE_INFINITY }
+    : { mostMs: row.most, first: row.first };
 }
 
 /** Sketches may be read at an edge of their own, older than the view's. */

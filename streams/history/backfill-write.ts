@@ -44,20 +44,21 @@ const MOST_TRIES = 50;
 
 type Change = Pick<Commit, 'expected' | 'next' | 'sets' | 'deletes'>;
 
-/** floor(E - S, g): what is older is compacted away, as live with the frontier at E. */
-export function exactHead(view: View, to: number, resolution: number): number {
-  return floorTo(to - view.slack, resolution);
+/** floor(time - S, g): what is older is compacted away, as live with the frontier at `time`. */
+export function exactHead(view: View, time: number, resolution: number): number {
+  return floorTo(time - view.slack, resolution);
 }
 
 /**
  * Puts a built partition in the place of whatever stood there: a meta that says `building` first, so that
  * nobody reads and its owner leaves it alone; then the old logs go, the new ones come, and the meta says ready.
- * Each step is guarded by the meta before it.
+ * Each step is guarded by the meta before it. `head`: the oldest that may be read.
  */
 export async function writePartition(
-  { project, store, to }: WriteOptions,
+  { project, store }: WriteOptions,
   part: BuiltPartition,
   meta: ViewMeta,
+  head: number,
 ): Promise<{ keys: number; bytes: number }> {
   const metaKey = keys.meta(part.key);
   const building = encodeMeta({ ...meta, status: 'building' });
@@ -86,7 +87,7 @@ export async function writePartition(
     await commit({ expected: building, next: building, sets: [], deletes: page });
   }
   let written = { keys: 0, bytes: 0 };
-  for (const sets of pages(part, to)) {
+  for (const sets of pages(part, head)) {
     await commit({ expected: building, next: building, sets, deletes: [] });
     written = {
       keys: written.keys + sets.length,
@@ -97,12 +98,10 @@ export async function writePartition(
   return written;
 }
 
-function* pages(part: BuiltPartition, to: number): Generator<Array<readonly [string, Uint8Array]>> {
+function* pages(part: BuiltPartition, head: number): Generator<Array<readonly [string, Uint8Array]>> {
   let page: Array<readonly [string, Uint8Array]> = [];
   let bytes = 0;
-  for (const { entity, set, bytes: value } of part.state.encode(
-    exactHead(part.view, to, part.view.resolution),
-  )) {
+  for (const { entity, set, bytes: value } of part.state.encode(head)) {
     if (page.length > 0 && (page.length >= MOST_KEYS || bytes + value.length > MOST_BYTES)) {
       yield page;
       page = [];

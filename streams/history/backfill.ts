@@ -10,7 +10,7 @@ import type { Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { raiseToFeeding, readImports, readMarks, sourceStates } from './backfill-archive.ts';
+import { leastReadTime, raiseToFeeding, readImports, readMarks, sourceStates } from './backfill-archive.ts';
 import {
   type BuiltPartition,
   exactHead,
@@ -76,6 +76,7 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
   if (options.replace !== true) await refuseLiveState(options, views);
   const marks = await raiseToFeeding(options, views, await readMarks(options, views));
   const imports = await readImports(options, views);
+  const readsFrom = await leastReadTime(options, marks);
   const from = startFor(views, to - views.reduce((most, { slack }) => Math.max(most, slack), 0));
 
   const building = views.map((view) =>
@@ -88,9 +89,9 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
   let pruned = Number.NEGATIVE_INFINITY;
   const prune = (time: number): void => {
     pruned = time;
-    // Reads of this state begin at E - S: older fine tiles are on their way up the ladder.
+    // Reads of this state begin a slack before E, or before what is read first: older fine tiles are on their way up the ladder.
     for (const { view, state } of building.flat())
-      state.prune(Math.min(exactHead(view, to, view.resolution), floorTo(time - view.slack, HOUR)));
+      state.prune(Math.min(exactHead(view, readsFrom, view.resolution), floorTo(time - view.slack, HOUR)));
   };
   for await (const batch of readPast({
     project,
@@ -122,6 +123,7 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
     const view = views[v] as View;
     let entities = 0;
     let written = { keys: 0, bytes: 0 };
+    const head = exactHead(view, readsFrom, view.resolution);
     for (const part of partitions) {
       const meta: ViewMeta = {
         status: 'ready',
@@ -131,14 +133,14 @@ export async function backfillState(options: BackfillStateOptions): Promise<Back
         frontier: null,
         base: options.whole === true ? null : imports.first,
         baseOpen: false,
-        oldestExactHead: exactHead(view, to, view.resolution),
+        oldestExactHead: head,
         history: { imports: imports.ids, until: to },
         appendedBytes: 0,
         heldBytes: 0,
         applied: 0,
         refused: 0,
       };
-      const done = await writePartition(options, part, meta);
+      const done = await writePartition(options, part, meta, head);
       entities += part.state.entities;
       written = { keys: written.keys + done.keys, bytes: written.bytes + done.bytes };
       options.progress?.({ step: 'write', view: view.id, ...written });

@@ -193,6 +193,7 @@ function sort(
         sourcePartition: 0,
         sourceOffset: row,
         appendTime: now,
+        arrivedAt: null,
         archivedPartition: -1,
         archivedOffset: -1,
       });
@@ -208,6 +209,7 @@ function sort(
           sourceOffset: row,
           // In the table's sorting key: the two events of one row of the file are told apart by their time.
           appendTime: event.time,
+          arrivedAt: null,
           eventId: event.id,
           eventTime: event.time,
           writer: `import:${importId.slice(0, 16)}`,

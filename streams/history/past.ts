@@ -2,7 +2,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { type EventBatch, readEvents } from '../../infrastructure/clickhouse/read-events.ts';
 import { contributionOf, isTooOld } from '../../processors/contribute.ts';
 import { reachOf } from '../../processors/window.ts';
-import type { EventRecord } from '../../schemas/event.ts';
+import { cappedTime, type EventRecord } from '../../schemas/event.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
@@ -29,6 +29,8 @@ export interface PastOptions {
 export interface PastEvent {
   readonly source: string;
   readonly event: EventRecord;
+  /** The time that a request of this event reads as of: no later than its arrival at Kafka. Epoch ms. */
+  readonly readTime: number;
   readonly contributions: ReadonlyArray<Contribution | null>;
 }
 
@@ -86,7 +88,10 @@ async function contributing(options: PastOptions, source: Source): Promise<Async
         const contributions = views.map((view, v) =>
           listening[v] === true ? contribute(view, batch, i) : null,
         );
-        past.push({ source: source.name, event: batch.events[i] as EventRecord, contributions });
+        const event = batch.events[i] as EventRecord;
+        const arrival = batch.arrivals[i] ?? Number.NaN;
+        const readTime = cappedTime(event.time, Number.isNaN(arrival) ? null : arrival);
+        past.push({ source: source.name, event, readTime, contributions });
       }
       yield past;
     }

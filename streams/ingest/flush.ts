@@ -129,7 +129,7 @@ function addRefusals(
   { refused }: Segment<KafkaRecord>,
 ): void {
   const topic = topics.deadLetters(prefix, source.name);
-  for (const { raw, rejected, event } of refused) {
+  for (const { raw, rejected, event, arrivedAt } of refused) {
     const value = codecs.deadLetters.encode({
       format: 1,
       stage: rejected.stage,
@@ -139,6 +139,7 @@ function addRefusals(
       sourcePartition: raw.partition,
       sourceOffset: raw.offset,
       appendTime: raw.appendTime,
+      arrivedAt,
       eventId: event?.id ?? null,
       eventTime: event?.time ?? null,
       writer: 'ingest',

@@ -15,6 +15,7 @@ const deadLetter: DeadLetter = {
   sourcePartition: 3,
   sourceOffset: 2 ** 40,
   appendTime: 1,
+  arrivedAt: null,
   eventId: null,
   eventTime: null,
   writer: 'ingest',

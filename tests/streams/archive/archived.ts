@@ -181,6 +181,7 @@ export class Archived {
       sourcePartition: partition,
       sourceOffset: offset,
       appendTime: 3,
+      arrivedAt: null,
       eventId: note,
       eventTime: null,
       writer: one.writer,

@@ -64,14 +64,21 @@ export async function createOracle({ project, model, source, warehouse }: Flight
   const events: EventRecord[] = [];
   for await (const batch of readEvents(warehouse, project, source, { from: null, to: null }))
     events.push(...batch.events);
-  const byEntity = new Map<string, OracleEvent[]>();
-  for (const view of project.views)
-    for (const event of events) {
-      const key = `${view.name} ${entityKey(event, view.entity)}`;
-      const list = byEntity.get(key);
-      if (list === undefined) byEntity.set(key, [{ source: source.name, event }]);
-      else list.push({ source: source.name, event });
-    }
+  const indexes = new Map<readonly EventRecord[], ReadonlyMap<string, OracleEvent[]>>();
+  const byEntity = (of: readonly EventRecord[]) => {
+    const known = indexes.get(of);
+    if (known !== undefined) return known;
+    const index = new Map<string, OracleEvent[]>();
+    for (const view of project.views)
+      for (const event of of) {
+        const key = `${view.name} ${entityKey(event, view.entity)}`;
+        const list = index.get(key);
+        if (list === undefined) index.set(key, [{ source: source.name, event }]);
+        else list.push({ source: source.name, event });
+      }
+    indexes.set(of, index);
+    return index;
+  };
   const viewOf = (name: string): View => {
     const view = project.views.find((one) => one.name === name);
     if (view === undefined) throw new Error(`no view ${name}`);
@@ -79,14 +86,14 @@ export async function createOracle({ project, model, source, warehouse }: Flight
   };
   return {
     events,
-    /** Values by `read.feature`. */
-    vector(request: EventRecord): Map<string, number> {
+    /** Values by `read.feature`, of these events. */
+    vector(request: EventRecord, of: readonly EventRecord[] = events): Map<string, number> {
       const values = new Map<string, number>();
       for (const read of model.reads) {
         const view = viewOf(read.view);
         const zone = read.zone === null ? null : String(request[read.zone]);
         const edge = asOf(view, request.time, Number.POSITIVE_INFINITY);
-        const own = byEntity.get(`${view.name} ${entityKey(request, read.key)}`) ?? [];
+        const own = byEntity(of).get(`${view.name} ${entityKey(request, read.key)}`) ?? [];
         const row = oracleRead(view, own, { time: request.time, zone }, edge);
         for (const [i, feature] of view.features.entries())
           values.set(`${read.name}.${feature.name}`, row[i] ?? Number.NaN);
