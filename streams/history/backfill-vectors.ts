@@ -10,7 +10,7 @@ import type { Model, Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import { modelReads } from '../inference/vector.ts';
-import { readPast, startFor } from './past.ts';
+import { type PastEvent, readPast, startFor } from './past.ts';
 
 export interface BackfillVectorsOptions {
   readonly project: Project;
@@ -51,80 +51,27 @@ const PRUNE_EVERY = HOUR;
  * contributions, tiles and readers as live, so the same bits.
  */
 export async function backfillVectors(options: BackfillVectorsOptions): Promise<BackfilledVectors> {
-  const { project, model, warehouse, wanted, rows } = options;
-  const { reads, width } = modelReads(project, model);
-  const views = [...new Set(reads.map(({ view }) => view))];
-  const states = views.map((view) => new ViewState(view));
-  const stateOf = reads.map(({ view }) => states[views.indexOf(view)] as ViewState);
-  const assemble = assembler(
-    model,
-    reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
-  );
-  const stored = new Float64Array(width);
-  const features = model.features.length;
+  const { project, model, warehouse, wanted, from, to } = options;
   const { request } = model;
-  let events = 0;
-  let vectors = 0;
-  let missingKey = 0;
-
-  function readVector(event: EventRecord, time: number, place: number): void {
-    rows.fill(Number.NaN, place * features, (place + 1) * features);
-    for (const [r, { declared, view, offset }] of reads.entries()) {
-      const entity = entityKey(event, declared.key);
-      if (entity === null) {
-        missingKey += 1;
-        return;
-      }
-      const zone = declared.zone === null ? null : event[declared.zone];
-      const status = (stateOf[r] as ViewState).read(
-        entity,
-        { time, zone: typeof zone === 'string' ? zone : null },
-        asOf(view, time, Number.POSITIVE_INFINITY),
-        stored,
-        offset,
-      );
-      if (status !== 'ok')
-        throw new Error(`a backfilled read of ${view.id} at ${time} was pruned away: a bug of the pass`);
-    }
-    rows.set(assemble(stored, event), place * features);
-    vectors += 1;
-  }
-
   const ahead = await aheadOfArrival(options);
-  let pruned = Number.NEGATIVE_INFINITY;
-  for await (const batch of readPast({
-    project,
-    warehouse,
-    views,
-    from: startFor(views, Math.min(options.from, ahead.first)),
-    to: options.to,
-  })) {
+  const pass = new VectorPass(options, ahead.mostMs);
+  const { views } = pass;
+  const start = startFor(views, Math.min(from, ahead.first));
+  let events = 0;
+  for await (const batch of readPast({ project, warehouse, views, from: start, to })) {
     options.signal?.throwIfAborted();
     for (const { source, event, readTime, contributions } of batch) {
-      if (event.time - pruned >= PRUNE_EVERY) {
-        pruned = event.time;
-        for (const [v, view] of views.entries())
-          states[v]?.prune(floorTo(pruned - ahead.mostMs - view.readDelay, coarsest(view)));
-      }
-      if (source === request.source && event.type === request.eventType && event.time >= options.from) {
+      pass.prune(event.time);
+      if (source === request.source && event.type === request.eventType && event.time >= from) {
         const place = wanted.get(event.id);
-        if (place !== undefined) readVector(event, readTime, place);
+        if (place !== undefined) pass.readVector(event, readTime, place);
       }
-      for (let v = 0; v < contributions.length; v += 1) {
-        const contribution = contributions[v];
-        if (contribution !== null && contribution !== undefined) states[v]?.apply(contribution);
-      }
+      pass.fold(contributions);
     }
     events += batch.length;
-    options.progress?.({ events, time: batch.at(-1)?.event.time ?? options.from, vectors });
+    options.progress?.({ events, time: batch.at(-1)?.event.time ?? from, vectors: pass.vectors });
   }
-  return {
-    events,
-    vectors,
-    missingKey,
-    entities: states.reduce((sum, state) => sum + state.entities, 0),
-    bytes: states.reduce((sum, state) => sum + state.bytes, 0),
-  };
+  return { events, ...pass.summary() };
 }
 
 /** How far requests of the range were ahead of their arrival at most, ms, and the first arrival of one that was, epoch ms. */
@@ -141,6 +88,94 @@ async function aheadOfArrival({ project, model, warehouse, from, to }: BackfillV
   return row === undefined || row.n === 0
     ? { mostMs: 0, first: Number.POSITIVE_INFINITY }
     : { mostMs: row.most, first: row.first };
+}
+
+/** The states of a model's views while a pass goes through the past, and the vectors read from them. */
+class VectorPass {
+  readonly views: readonly View[];
+  readonly #model: Model;
+  readonly #rows: Float64Array;
+  readonly #reads: ReturnType<typeof modelReads>['reads'];
+  readonly #states: readonly ViewState[];
+  /** The state of each read's view. */
+  readonly #stateOf: readonly ViewState[];
+  readonly #assemble: (stored: Float64Array, event: EventRecord) => Float64Array;
+  readonly #stored: Float64Array;
+  readonly #mostAheadMs: number;
+  #prunedAt = Number.NEGATIVE_INFINITY;
+  #vectors = 0;
+  #missingKey = 0;
+
+  /** `mostAheadMs`: how far a request is ahead of its arrival at most. */
+  constructor({ project, model, rows }: BackfillVectorsOptions, mostAheadMs: number) {
+    const { reads, width } = modelReads(project, model);
+    this.#model = model;
+    this.#rows = rows;
+    this.#reads = reads;
+    this.views = [...new Set(reads.map(({ view }) => view))];
+    this.#states = this.views.map((view) => new ViewState(view));
+    this.#stateOf = reads.map(({ view }) => this.#states[this.views.indexOf(view)] as ViewState);
+    this.#assemble = assembler(
+      model,
+      reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
+    );
+    this.#stored = new Float64Array(width);
+    this.#mostAheadMs = mostAheadMs;
+  }
+
+  get vectors(): number {
+    return this.#vectors;
+  }
+
+  /** Drops tiles that no read from `time` on reaches, once an hour of event time. */
+  prune(time: number): void {
+    if (time - this.#prunedAt < PRUNE_EVERY) return;
+    this.#prunedAt = time;
+    for (const [v, view] of this.views.entries())
+      this.#states[v]?.prune(floorTo(time - this.#mostAheadMs - view.readDelay, coarsest(view)));
+  }
+
+  /** Adds an event's contributions, one a view or null. */
+  fold(contributions: PastEvent['contributions']): void {
+    for (let v = 0; v < contributions.length; v += 1) {
+      const contribution = contributions[v];
+      if (contribution !== null && contribution !== undefined) this.#states[v]?.apply(contribution);
+    }
+  }
+
+  /** Reads the vector of a request as of `time` and writes it at its place; a request that lacks a part of a key leaves NaN there. */
+  readVector(event: EventRecord, time: number, place: number): void {
+    const width = this.#model.features.length;
+    this.#rows.fill(Number.NaN, place * width, (place + 1) * width);
+    for (const [r, { declared, view, offset }] of this.#reads.entries()) {
+      const entity = entityKey(event, declared.key);
+      if (entity === null) {
+        this.#missingKey += 1;
+        return;
+      }
+      const zone = declared.zone === null ? null : event[declared.zone];
+      const status = this.#stateOf[r]?.read(
+        entity,
+        { time, zone: typeof zone === 'string' ? zone : null },
+        asOf(view, time, Number.POSITIVE_INFINITY),
+        this.#stored,
+        offset,
+      );
+      if (status !== 'ok')
+        throw new Error(`a backfilled read of ${view.id} at ${time} was pruned away: a bug of the pass`);
+    }
+    this.#rows.set(this.#assemble(this.#stored, event), place * width);
+    this.#vectors += 1;
+  }
+
+  summary(): Omit<BackfilledVectors, 'events'> {
+    return {
+      vectors: this.#vectors,
+      missingKey: this.#missingKey,
+      entities: this.#states.reduce((sum, state) => sum + state.entities, 0),
+      bytes: this.#states.reduce((sum, state) => sum + state.bytes, 0),
+    };
+  }
 }
 
 /** Sketches may be read at an edge of their own, older than the view's. */
