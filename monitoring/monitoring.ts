@@ -2,7 +2,7 @@ import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Measure } from '../schemas/monitoring.ts';
 import { groups, topics } from '../schemas/names.ts';
-import { liveOn, type Stream } from '../streams/runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../streams/runtime/stream.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import { writeMeasures } from './measures.ts';
 import { eventTimeFinished, nextTick, writeTick } from './progress.ts';
@@ -48,7 +48,7 @@ export function createMonitoring(deps: MonitoringDeps): Stream {
   const { project, kafka, warehouse, clock, telemetry } = deps;
   const { prefix } = project;
 
-  async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
+  async function runLoop(signal: AbortSignal, healthy: () => void): Promise<void> {
     let leads = false;
     const consumer = await kafka.consumer({
       group: groups.monitoring(prefix),
@@ -110,6 +110,7 @@ export function createMonitoring(deps: MonitoringDeps): Stream {
 
   return {
     name: 'monitoring',
-    run: (signal) => liveOn('monitoring', clock, telemetry, signal, (healthy) => life(signal, healthy)),
+    run: (signal) =>
+      restartOnFailure('monitoring', clock, telemetry, signal, (healthy) => runLoop(signal, healthy)),
   };
 }

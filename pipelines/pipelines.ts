@@ -11,7 +11,7 @@ import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
 import { iso } from '../streams/runtime/iso.ts';
-import { liveOn, type Stream } from '../streams/runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../streams/runtime/stream.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import { guardChampion } from './rollout/guard.ts';
 import { tell } from './runs/changes.ts';
@@ -115,7 +115,7 @@ export function createPipelines(deps: PipelinesDeps): Stream {
     now: clock.now,
   });
 
-  async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
+  async function runLoop(signal: AbortSignal, healthy: () => void): Promise<void> {
     await queue.ready();
     const { log, settleHistory } = openRunLog(deps, onFailure);
     const ticks = createPipelineTicks(deps, log);
@@ -227,7 +227,7 @@ export function createPipelines(deps: PipelinesDeps): Stream {
 
   return {
     name,
-    run: (signal) => liveOn(name, clock, telemetry, signal, (healthy) => life(signal, healthy)),
+    run: (signal) => restartOnFailure(name, clock, telemetry, signal, (healthy) => runLoop(signal, healthy)),
   };
 }
 

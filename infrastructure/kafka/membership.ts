@@ -56,7 +56,7 @@ export class Membership {
   #memberId = '';
   #generation = -1;
   readonly #closed = new AbortController();
-  #life: Promise<void> = Promise.resolve();
+  #running: Promise<void> = Promise.resolve();
   #joining: Promise<unknown> = Promise.resolve();
 
   constructor(cluster: Cluster, group: string, topics: readonly string[], handlers: MembershipHandlers) {
@@ -67,7 +67,7 @@ export class Membership {
   }
 
   start(): void {
-    this.#life = this.#live().catch((error: unknown) => {
+    this.#running = this.#live().catch((error: unknown) => {
       if (!this.#closed.signal.aborted) {
         this.#handlers.onFailure(
           kafkaError(error, `the member of ${this.#group} stopped`, 'consumer_stopped'),
@@ -240,7 +240,7 @@ export class Membership {
   }
 
   async ended(): Promise<void> {
-    await this.#life;
+    await this.#running;
   }
 }
 

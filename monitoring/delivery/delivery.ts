@@ -8,7 +8,7 @@ import type { Project } from '../../schemas/project.ts';
 import type { Alert } from '../../schemas/records/alert.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { Codecs } from '../../streams/runtime/codecs.ts';
-import { liveOn, type Stream } from '../../streams/runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../../streams/runtime/stream.ts';
 import type { Telemetry } from '../../streams/runtime/telemetry.ts';
 import { AlertLog, togetherOf } from '../alerts/log.ts';
 import { createDeliverer, DELIVERY_PAUSES, type DeliveryLimits } from './deliver.ts';
@@ -72,7 +72,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
   const { refreshMs = REFRESH_MS } = deps;
   const isOn = (receiver: string) => (connections.receivers[receiver]?.url ?? '') !== '';
 
-  async function life(signal: AbortSignal, healthy: () => void): Promise<void> {
+  async function runLoop(signal: AbortSignal, healthy: () => void): Promise<void> {
     /** Ends with the assignment that the deliveries under way belong to. */
     let turn = new AbortController();
     let log = new AlertLog({ kafka, codec: codecs.alerts, prefix });
@@ -214,6 +214,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
 
   return {
     name: 'delivery',
-    run: (signal) => liveOn('delivery', clock, telemetry, signal, (healthy) => life(signal, healthy)),
+    run: (signal) =>
+      restartOnFailure('delivery', clock, telemetry, signal, (healthy) => runLoop(signal, healthy)),
   };
 }

@@ -5,7 +5,7 @@ import { groups } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { liveOn, type Stream } from '../runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { addRecords } from './add-records.ts';
 import { assign } from './assign.ts';
@@ -51,11 +51,12 @@ export function createArchive(deps: ArchiveDeps): Stream {
   const { clock, telemetry } = deps;
   return {
     name: 'archive',
-    run: (signal) => liveOn('archive', clock, telemetry, signal, (healthy) => life(deps, signal, healthy)),
+    run: (signal) =>
+      restartOnFailure('archive', clock, telemetry, signal, (healthy) => runLoop(deps, signal, healthy)),
   };
 }
 
-async function life(deps: ArchiveDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
+async function runLoop(deps: ArchiveDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
   const context = await openContext(deps, signal);
   try {
     while (!signal.aborted) {

@@ -10,7 +10,7 @@ import type { Waits } from '../runtime/waits.ts';
 import type { Readers } from './readers.ts';
 import type { OwnedView } from './view-partition.ts';
 
-/** What the steps of features share for as long as one life of the stream lasts. */
+/** What the steps of features share while the loop runs, from joining the group until leaving it. */
 export interface FeaturesContext {
   readonly project: Project;
   readonly kafka: Kafka;

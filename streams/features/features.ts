@@ -6,7 +6,7 @@ import type { Project } from '../../schemas/project.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
-import { liveOn, type Stream } from '../runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
 import { type Begun, beginState, isBuilding } from './begin-state.ts';
@@ -47,11 +47,12 @@ export function createFeatures(deps: FeaturesDeps): Stream {
   const { clock, telemetry } = deps;
   return {
     name: 'features',
-    run: (signal) => liveOn('features', clock, telemetry, signal, (healthy) => life(deps, signal, healthy)),
+    run: (signal) =>
+      restartOnFailure('features', clock, telemetry, signal, (healthy) => runLoop(deps, signal, healthy)),
   };
 }
 
-async function life(deps: FeaturesDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
+async function runLoop(deps: FeaturesDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
   const context = await openContext(deps);
   let comparedAt = 0;
   let lookedAt = 0;

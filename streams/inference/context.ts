@@ -6,13 +6,13 @@ import type { Codecs } from '../runtime/codecs.ts';
 import type { Guards } from '../runtime/guards.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import type { Waits } from '../runtime/waits.ts';
-import type { Gate } from './gate.ts';
+import type { Frontiers } from './frontiers.ts';
 import type { HoldHints } from './hold-hints.ts';
 import type { Models } from './predict.ts';
 import type { RequestCodec, RequestQueue } from './requests.ts';
 import type { VectorReader } from './vector.ts';
 
-/** What the steps of inference share for as long as one life of the stream lasts. */
+/** What the steps of inference share while the loop runs, from joining the group until leaving it. */
 export interface InferenceContext {
   readonly project: Project;
   readonly model: Model;
@@ -28,7 +28,7 @@ export interface InferenceContext {
   readonly consumer: Consumer;
   readonly checkpoint: Checkpoint;
   readonly vectors: VectorReader;
-  readonly gate: Gate;
+  readonly frontiers: Frontiers;
   readonly hints: HoldHints;
   readonly waits: Waits;
   readonly requestCodec: RequestCodec;
@@ -38,7 +38,7 @@ export interface InferenceContext {
   sending: Promise<void>;
   /** Why the last send failed; seen at the next turn of the loop, whether anything more is to be sent or not. */
   failure: unknown;
-  /** A replay's clock may have been passed on, here or before this life, and no request answered since. */
+  /** A replay's clock may have been passed on, here or before the loop began, and no request answered since. */
   clockWent: boolean;
   /** Versions whose layout does not fit, told once. */
   readonly mismatched: Set<number>;

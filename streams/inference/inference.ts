@@ -7,15 +7,15 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
-import { liveOn, type Stream } from '../runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
 import { answer } from './answer.ts';
 import type { InferenceContext } from './context.ts';
-import { Gate } from './gate.ts';
+import { Frontiers } from './frontiers.ts';
 import { HoldHints } from './hold-hints.ts';
 import type { Models } from './predict.ts';
-import { type Ready, type RequestCodec, RequestQueue, takeReady, type Waiting } from './requests.ts';
+import { chooseReady, type Ready, type RequestCodec, RequestQueue, type Waiting } from './requests.ts';
 import { readResumes } from './resume.ts';
 import { SnapshotReader } from './snapshot.ts';
 import { VectorReader } from './vector.ts';
@@ -59,11 +59,13 @@ export function createInference(deps: InferenceDeps): Stream {
   return {
     name,
     run: (signal) =>
-      liveOn(name, clock, telemetry, signal, (healthy) => life(deps, mismatched, signal, healthy)),
+      restartOnFailure(name, clock, telemetry, signal, (healthy) =>
+        runLoop(deps, mismatched, signal, healthy),
+      ),
   };
 }
 
-async function life(
+async function runLoop(
   deps: InferenceDeps,
   mismatched: Set<number>,
   signal: AbortSignal,
@@ -125,7 +127,7 @@ async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promis
     consumer,
     checkpoint: new Checkpoint({ kafka, consumer, now: () => clock.now() }),
     vectors,
-    gate: new Gate(snapshots, vectors.partitions, () => clock.now()),
+    frontiers: new Frontiers(snapshots, vectors.partitions, () => clock.now()),
     hints: new HoldHints(store, (partition) => keys.hold(prefix, model.name, partition)),
     waits: new Waits(name, clock, telemetry),
     requestCodec,
@@ -180,15 +182,15 @@ async function queueRequests(context: InferenceContext): Promise<Poll> {
 
 /** What may go now of all queues; looks at the frontiers again where too little may. */
 async function takeNext(context: InferenceContext, held: readonly RequestQueue[]): Promise<Ready[]> {
-  const { clock, gate } = context;
-  const take = () => {
+  const { clock, frontiers } = context;
+  const choose = () => {
     const now = clock.now();
-    return takeReady(held, MAX_BATCH, (waiting) => mayGo(context, waiting, now));
+    return chooseReady(held, MAX_BATCH, (waiting) => mayGo(context, waiting, now));
   };
-  const { ready, blocked } = take();
+  const { ready, blocked } = choose();
   if (!blocked || ready.length >= MAX_BATCH / 2) return ready;
-  await gate.look();
-  return [...ready, ...take().ready];
+  await frontiers.look();
+  return [...ready, ...choose().ready];
 }
 
 /**
@@ -196,9 +198,9 @@ async function takeNext(context: InferenceContext, held: readonly RequestQueue[]
  * its features are there; in backlog as long as a frontier that it needs moves.
  */
 function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolean {
-  const { gate, guards, model, name, replayGateLimitMs, waits } = context;
+  const { frontiers, guards, model, name, replayGateLimitMs, waits } = context;
   const { backlog, replayed, request } = waiting;
-  if (request === null || request.targets === null || gate.open(request.targets)) {
+  if (request === null || request.targets === null || frontiers.reached(request.targets)) {
     if (waiting.blockedAt !== 0) waits.endAll('features');
     return true;
   }
@@ -206,10 +208,10 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
   if (waiting.blockedAt === 0) waiting.blockedAt = now;
   const waited = now - waiting.blockedAt;
   const sentence = () =>
-    `Request ${event.id} has waited ${Math.round(waited)} ms for its features (${gate.missing(targets)}). Is the features stream running?`;
+    `Request ${event.id} has waited ${Math.round(waited)} ms for its features (${frontiers.missing(targets)}). Is the features stream running?`;
   if (replayed) {
     if (waited > replayGateLimitMs) throw new GateTimeout(sentence());
-  } else if (!(backlog && guards.backlogWaits && gate.moves(targets, waiting.blockedAt)))
+  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, waiting.blockedAt)))
     return waited >= model.gate.maxWait;
   waits.note('features', name, sentence);
   return false;

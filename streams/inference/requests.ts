@@ -69,7 +69,7 @@ export class RequestQueue {
     return this.#items[this.#at];
   }
 
-  take(): void {
+  shift(): void {
     this.#at += 1;
     this.#underWay += 1;
     if (this.#at > 1_024 && this.#at * 2 > this.#items.length) {
@@ -130,8 +130,8 @@ export class RequestQueue {
 /** A record whose turn has come, and where it waited. */
 export type Ready = Waiting & { readonly queue: RequestQueue };
 
-/** Takes up to `most` that may go, the earliest event of all partitions first, in order within each. */
-export function takeReady(
+/** Takes up to `most` records that may go off their queues, the earliest event of all partitions first, in order within each. */
+export function chooseReady(
   queues: readonly RequestQueue[],
   most: number,
   mayGo: (head: Waiting) => boolean,
@@ -151,7 +151,7 @@ export function takeReady(
       open.splice(first, 1);
       continue;
     }
-    queue.take();
+    queue.shift();
     ready.push(Object.assign(waiting, { queue }));
     if (queue.size === 0) open.splice(first, 1);
   }

@@ -10,7 +10,7 @@ import type { Announcer } from './announcer.ts';
 import type { Neighbours } from './neighbours.ts';
 import type { RawPartition } from './raw-partition.ts';
 
-/** What the steps of ingest share for as long as one life of the stream lasts. */
+/** What the steps of ingest share while the loop runs, from joining the group until leaving it. */
 export interface IngestContext {
   readonly project: Project;
   readonly codecs: Codecs;

@@ -50,7 +50,7 @@ export async function flushWork(
   for (const partition of set) {
     const { segment, taken } = work.get(partition) as Worked;
     partition.queue.drop(taken);
-    records += segment.to - segment.from + 1;
+    records += taken;
     report(context, partition, segment);
   }
   telemetry.step('ingest', 'encode', encodeMs, records);

@@ -16,7 +16,7 @@ import type { Project } from '../../schemas/project.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
-import { liveOn, type Stream } from '../runtime/stream.ts';
+import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
 import { limitsOf, spreads, tellBacklog } from './alignment.ts';
@@ -54,11 +54,12 @@ export function createIngest(deps: IngestDeps): Stream {
   const { clock, telemetry } = deps;
   return {
     name: 'ingest',
-    run: (signal) => liveOn('ingest', clock, telemetry, signal, (healthy) => life(deps, signal, healthy)),
+    run: (signal) =>
+      restartOnFailure('ingest', clock, telemetry, signal, (healthy) => runLoop(deps, signal, healthy)),
   };
 }
 
-async function life(deps: IngestDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
+async function runLoop(deps: IngestDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
   const context = await openContext(deps, signal);
   const spreadOf = spreads(deps.project);
   let lastWork = 0;
@@ -93,7 +94,7 @@ async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<Inges
     group: groups.ingest(project.prefix),
     topics: [...plans.keys()],
     onAssigned: async (assigned) => {
-      context.owned = await take(deps, plans, assigned);
+      context.owned = await takeOver(deps, plans, assigned);
       return [...context.owned.values()].map(
         ({ progress }): Position => (progress.next === 0 ? 'earliest' : progress.next),
       );
@@ -142,7 +143,7 @@ function plansOf(project: Project): ReadonlyMap<string, SegmentPlan> {
 
 const viewsOf = ({ views }: SegmentPlan): string[] => views.map(({ id }) => id);
 
-async function take(
+async function takeOver(
   deps: IngestDeps,
   plans: ReadonlyMap<string, SegmentPlan>,
   assigned: readonly TopicPartition[],
@@ -225,9 +226,13 @@ async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, n
   }
   const started = performance.now();
   const work = new Map<RawPartition, Worked>();
-  for (const [one, count] of chosen)
-    work.set(one, workSegment(one.plan, one.progress, one.queue.first(count)));
-  telemetry.step('ingest', 'work', performance.now() - started, chosen.size);
+  let records = 0;
+  for (const [one, count] of chosen) {
+    const worked = workSegment(one.plan, one.progress, one.queue.first(count));
+    work.set(one, worked);
+    records += worked.taken;
+  }
+  telemetry.step('ingest', 'work', performance.now() - started, records);
   if (!(await untilAwake(context, new Set([...chosen.keys()].map(({ source }) => source.name)))))
     return false;
   await flushWork(context, work);

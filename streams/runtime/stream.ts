@@ -13,21 +13,20 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Runs `life` again and again until the signal says stop. A life begins by joining its group and reading its
- * state, and ends with a failure of the world; what can be mended by waiting is waited for, ever longer up
- * to five seconds; a bug goes through.
+ * Runs a stream's loop until the signal says stop. `runLoop` joins the group, reads its state and works until the stop, or until
+ * the world fails. What waiting can mend is waited for, ever longer up to five seconds, and the loop runs again; a bug goes through.
  */
-export async function liveOn(
+export async function restartOnFailure(
   name: string,
   clock: Clock,
   telemetry: Telemetry,
   signal: AbortSignal,
-  life: (healthy: () => void) => Promise<void>,
+  runLoop: (healthy: () => void) => Promise<void>,
 ): Promise<void> {
   let pause = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     try {
-      await life(() => {
+      await runLoop(() => {
         pause = FIRST_PAUSE_MS;
       });
     } catch (error) {

@@ -15,7 +15,7 @@ interface Frontier {
  * Knows how far the frontiers have come. A frontier never falls within a life of the state, so what was once
  * seen may be trusted for opening the gate; the read itself takes its as-of from its own snapshot.
  */
-export class Gate {
+export class Frontiers {
   readonly #snapshots: SnapshotReader;
   readonly #partitions: readonly ViewPartition[];
   readonly #now: () => number;
@@ -28,7 +28,7 @@ export class Gate {
   }
 
   /** Whether every read of a request can be had at its full head. */
-  open(targets: readonly Target[]): boolean {
+  reached(targets: readonly Target[]): boolean {
     for (const { of, head } of targets) if (this.#timeOf(of) < head) return false;
     return true;
   }
