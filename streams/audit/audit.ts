@@ -1,8 +1,9 @@
 import { topics } from '../../schemas/names.ts';
 import { archiveTables } from '../archive/tables.ts';
-import { type Books, Tally } from './books.ts';
+import { type Books, Tally, type ViewLetters } from './books.ts';
 import { findingsOf } from './findings.ts';
 import { auditModel, type ModelAudit } from './models.ts';
+import { type ArrivalFacts, auditRefusals, type RefusalAudit } from './refusals.ts';
 import { auditSource, type SourceAudit } from './sources.ts';
 import { auditView, type ViewAudit } from './views.ts';
 
@@ -13,6 +14,8 @@ import { auditView, type ViewAudit } from './views.ts';
  *   requests    = predictions (refused ones among them)     = rows         for each model
  *   requests    = shadow answers                            = rows         for each version, while it shadows
  *   contributions = applied + refused                                      for each partition of a view
+ *
+ * and what they mean: contributions that a view should not have refused.
  *
  * What a stream has not come to is `waiting`, what stands in a topic that the archive has not read to its end
  * is `unarchived`: neither is wrong. What was passed and is nowhere is missing; what stands twice is double.
@@ -29,6 +32,8 @@ export interface Audit {
   readonly models: readonly ModelAudit[];
   /** Empty without a store. */
   readonly views: readonly ViewAudit[];
+  /** Contributions that views refused, against what the archive says they should have. */
+  readonly refusals: readonly RefusalAudit[];
   /** What does not add up, each one sentence. Empty where all holds. */
   readonly findings: readonly string[];
 }
@@ -47,10 +52,12 @@ export async function audit(deps: AuditDeps): Promise<Audit> {
   const books: Books = { ...deps, kept: archiveTables(project, deps.codecs), tick };
   const sources: SourceAudit[] = [];
   const models: ModelAudit[] = [];
-  const letters = new Map<string, ReadonlyMap<string, Tally>>();
+  const letters = new Map<string, ReadonlyMap<string, ViewLetters>>();
+  const facts = new Map<string, ArrivalFacts>();
   for (const source of project.sources) {
-    const { audit: one, accepted, refusedBy } = await auditSource(books, source);
+    const { audit: one, accepted, refusedBy, facts: arrivals } = await auditSource(books, source);
     sources.push(one);
+    facts.set(source.name, arrivals);
     letters.set(topics.raw(project.prefix, source.name), refusedBy);
     for (const model of project.models.filter(({ request }) => request.source === source.name)) {
       const asked = accepted.get(model.request.eventType) ?? new Tally();
@@ -61,7 +68,8 @@ export async function audit(deps: AuditDeps): Promise<Audit> {
   const { store } = deps;
   if (store !== undefined)
     for (const view of project.views) views.push(await auditView({ ...deps, store, tick, letters }, view));
-  const { wrong, open } = findingsOf({ sources, models, views });
+  const refusals = await auditRefusals(books, facts);
+  const { wrong, open } = findingsOf({ sources, models, views, refusals });
   const status = wrong.length > 0 ? 'broken' : open.length > 0 ? 'behind' : 'holds';
-  return { status, sources, models, views, findings: [...wrong, ...open] };
+  return { status, sources, models, views, refusals, findings: [...wrong, ...open] };
 }

@@ -33,6 +33,8 @@ export interface Place {
 export interface Found {
   readonly count: number;
   readonly places: readonly Place[];
+  /** When the first of them came to pass by the broker's clock, epoch ms; null where that is not known. */
+  readonly since?: number | null;
 }
 
 const NAMED = 20;
@@ -40,9 +42,12 @@ const NAMED = 20;
 export class Finding implements Found {
   count = 0;
   readonly places: Place[] = [];
+  since: number | null = null;
 
-  add(partition: number, offset: number): void {
+  /** `at`: epoch ms, broker's clock. */
+  add(partition: number, offset: number, at: number | null = null): void {
     this.count += 1;
+    if (at !== null) this.since = Math.min(at, this.since ?? at);
     if (this.places.length < NAMED) this.places.push({ partition, offset });
   }
 }
@@ -77,11 +82,31 @@ export class Tally {
     return this.#last[partition] ?? -1;
   }
 
+  /** How many offsets of a partition were seen. */
+  count(partition: number): number {
+    let count = 0;
+    for (const one of this.#partitions[partition] ?? []) if (one > 0) count += 1;
+    return count;
+  }
+
   /** How many offsets were seen. */
   get size(): number {
     let size = 0;
-    for (const seen of this.#partitions) for (const one of seen ?? []) if (one > 0) size += 1;
+    for (let partition = 0; partition < this.#partitions.length; partition += 1)
+      size += this.count(partition);
     return size;
+  }
+}
+
+/** Raw offsets whose contribution one view partition refused. */
+export class ViewLetters {
+  readonly all = new Tally();
+  readonly tooOld = new Tally();
+
+  /** Says how often it had been refused before. */
+  add(code: string, partition: number, offset: number): number {
+    if (code === 'too_old') this.tooOld.add(partition, offset);
+    return this.all.add(partition, offset);
   }
 }
 

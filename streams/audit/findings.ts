@@ -1,60 +1,125 @@
+import { iso } from '../runtime/iso.ts';
 import type { Found } from './books.ts';
 import type { ModelAudit } from './models.ts';
+import type { RefusalAudit } from './refusals.ts';
 import type { SourceAudit } from './sources.ts';
 import type { ViewAudit } from './views.ts';
 
-/** First places of a finding, `partition:offset`. */
-function named({ count, places }: Found): string {
-  const first = places.slice(0, 3).map(({ partition, offset }) => `${partition}:${offset}`);
-  return `${first.join(', ')}${count > first.length ? ', …' : ''}`;
-}
-
-/** What does not add up, and what is still on its way, in a sentence each. */
-export function findingsOf({
-  sources,
-  models,
-  views,
-}: {
+export interface Audits {
   readonly sources: readonly SourceAudit[];
   readonly models: readonly ModelAudit[];
   readonly views: readonly ViewAudit[];
-}): { readonly wrong: readonly string[]; readonly open: readonly string[] } {
-  const wrong: string[] = [];
-  const open: string[] = [];
-  const say = (found: Found, sentence: string) => {
-    if (found.count > 0) wrong.push(`${found.count} ${sentence} (raw ${named(found)}).`);
-  };
-  for (const { source, missing, missingRows, double, waiting, unarchived } of sources) {
-    say(missing, `raw records of ${source} are neither accepted nor refused`);
-    say(missingRows, `records of ${source} stand in a topic and in no table`);
-    say(double, `raw records of ${source} stand twice: accepted and refused, or in several rows`);
-    if (waiting > 0) open.push(`${waiting} raw records of ${source} wait for ingest.`);
-    if (unarchived > 0) open.push(`${unarchived} records of ${source} wait for the archive.`);
+  readonly refusals: readonly RefusalAudit[];
+}
+
+/** First places of a finding, `partition:offset`, and since when. */
+function named({ count, places, since = null }: Found): string {
+  const first = places.slice(0, 3).map(({ partition, offset }) => `${partition}:${offset}`);
+  const where = first.length === 0 ? '' : `raw ${first.join(', ')}${count > first.length ? ', …' : ''}`;
+  const when = since === null ? '' : `since ${iso(since)}`;
+  return [where, when].filter((part) => part !== '').join('; ');
+}
+
+/** Sentences of one kind. */
+class Sentences {
+  readonly list: string[] = [];
+
+  /** `sentence` goes on from the count; `advice` says what to do. */
+  found(found: Found, sentence: string, advice = ''): void {
+    if (found.count === 0) return;
+    const where = named(found);
+    this.list.push(
+      `${found.count} ${sentence}${where === '' ? '' : ` (${where})`}.${advice === '' ? '' : ` ${advice}`}`,
+    );
   }
-  for (const { model, missing, missingRows, double, waiting, unarchived } of models) {
-    say(missing, `requests have no answer of ${model}`);
-    say(missingRows, `answers of ${model} stand in the topic and in no table`);
-    say(double, `answers of ${model} stand in several rows, or have no request`);
-    if (waiting > 0) open.push(`${waiting} requests wait for ${model}.`);
-    if (unarchived > 0) open.push(`${unarchived} answers of ${model} wait for the archive.`);
+
+  counted(count: number, sentence: string, advice = ''): void {
+    this.found({ count, places: [] }, sentence, advice);
   }
-  for (const { model, version, missing, missingRows, double, unarchived } of models.flatMap(
-    ({ shadows }) => shadows,
-  )) {
-    say(missing, `requests have no answer of version ${version} of ${model}, which shadowed`);
-    say(missingRows, `shadow answers of version ${version} of ${model} stand in the topic and in no table`);
-    say(double, `shadow answers of version ${version} of ${model} stand in several rows, or have no request`);
-    if (unarchived > 0)
-      open.push(`${unarchived} shadow answers of version ${version} of ${model} wait for the archive.`);
+}
+
+/** What does not add up, and what is still on its way, in a sentence each. */
+export function findingsOf(audits: Audits): {
+  readonly wrong: readonly string[];
+  readonly open: readonly string[];
+} {
+  const wrong = new Sentences();
+  const open = new Sentences();
+  for (const one of audits.sources) sayOfSource(one, wrong, open);
+  for (const one of audits.models) sayOfModel(one, wrong, open);
+  for (const one of audits.views) sayOfView(one, wrong, open);
+  for (const one of audits.refusals) sayOfRefusals(one, wrong, open);
+  return { wrong: wrong.list, open: open.list };
+}
+
+function sayOfSource(one: SourceAudit, wrong: Sentences, open: Sentences): void {
+  const { source, missing, missingRows, double, waiting, unarchived, letters, holes } = one;
+  wrong.found(missing, `raw records of ${source} are neither accepted nor refused`);
+  wrong.found(missingRows, `records of ${source} stand in a topic and in no table`);
+  wrong.found(double, `raw records of ${source} stand twice: accepted and refused, or in several rows`);
+  wrong.found(
+    holes.lost,
+    `raw offsets of ${source} left the raw topic without a trace in any topic or table`,
+    'They were deleted before ingest came to them, or lost: send them again, and let the raw topic keep records for longer than an outage may last.',
+  );
+  wrong.counted(letters.missing, `dead letters of views about ${source} stand in the topic and in no table`);
+  open.counted(waiting, `raw records of ${source} wait for ingest`);
+  open.counted(unarchived, `records of ${source} wait for the archive`);
+  open.counted(letters.unarchived, `dead letters of views about ${source} wait for the archive`);
+}
+
+function sayOfModel(one: ModelAudit, wrong: Sentences, open: Sentences): void {
+  const { model, missing, missingRows, double, waiting, unarchived, shadows } = one;
+  wrong.found(missing, `requests have no answer of ${model}`);
+  wrong.found(missingRows, `answers of ${model} stand in the topic and in no table`);
+  wrong.found(double, `answers of ${model} stand in several rows, or have no request`);
+  open.counted(waiting, `requests wait for ${model}`);
+  open.counted(unarchived, `answers of ${model} wait for the archive`);
+  for (const shadow of shadows) {
+    const who = `version ${shadow.version} of ${model}`;
+    wrong.found(shadow.missing, `requests have no answer of ${who}, which shadowed`);
+    wrong.found(shadow.missingRows, `shadow answers of ${who} stand in the topic and in no table`);
+    wrong.found(shadow.double, `shadow answers of ${who} stand in several rows, or have no request`);
+    open.counted(shadow.unarchived, `shadow answers of ${who} wait for the archive`);
   }
-  for (const { view, contributions, applied, refused, letters, off, without, waiting } of views) {
-    if (off.length > 0)
-      wrong.push(
-        `View ${view} does not add up in partition ${off.join(', ')}: ${contributions} contributions on its topic, ${applied} applied and ${refused} refused by its state, ${letters} of them in dead letters.`,
-      );
-    if (without.length > 0)
-      open.push(`View ${view} has no state that can be read in partition ${without.join(', ')}.`);
-    if (waiting > 0) open.push(`${waiting} contributions wait for the state of ${view}.`);
-  }
-  return { wrong, open };
+}
+
+function sayOfView(one: ViewAudit, wrong: Sentences, open: Sentences): void {
+  const { view, contributions, applied, refused, letters, off, without, waiting } = one;
+  if (off.length > 0)
+    wrong.list.push(
+      `View ${view} does not add up in partition ${off.join(', ')}: ${contributions} contributions on its topic, ${applied} applied and ${refused} refused by its state, ${letters} of them in dead letters.`,
+    );
+  wrong.found(
+    one.tooOldWrong,
+    `contributions were refused by ${view} as too_old though it waits longer for them`,
+    'Rebuild the view from its topic: its features lack them.',
+  );
+  wrong.found(
+    one.tooOldTaken,
+    `contributions were taken by ${view} though they are too old for it`,
+    'Rebuild the view from its topic: its closed tiles changed under its readers.',
+  );
+  if (without.length > 0)
+    open.list.push(`View ${view} has no state that can be read in partition ${without.join(', ')}.`);
+  open.counted(waiting, `contributions wait for the state of ${view}`);
+}
+
+function sayOfRefusals(one: RefusalAudit, wrong: Sentences, open: Sentences): void {
+  const { view, source, prompt, inTime, unjudged } = one;
+  const mend = `The features of ${view} lack them. Look what paused or restarted then. A rebuild leaves refused contributions out: to have them back, change the view's definition, so that it is another version, and backfill that.`;
+  wrong.found(
+    prompt,
+    `contributions of ${source} were refused by ${view} as late_for_view though their events came within out_of_orderness`,
+    mend,
+  );
+  wrong.found(
+    inTime,
+    `contributions of ${source} were refused by ${view} as late_for_view though no undisturbed frontier had passed them`,
+    mend,
+  );
+  open.counted(
+    unjudged,
+    `contributions of ${source} that ${view} refused as late_for_view are not judged yet: the archive lacks what came before them`,
+  );
 }

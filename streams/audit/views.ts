@@ -1,5 +1,6 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { isTooOld } from '../../processors/contribute.ts';
 import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -7,7 +8,7 @@ import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { isTorn } from '../runtime/state.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
-import { Tally } from './books.ts';
+import { Finding, type Found, Tally, type ViewLetters } from './books.ts';
 
 /** What the state of a view took of its topic. Of all its partitions together. */
 export interface ViewAudit {
@@ -29,6 +30,9 @@ export interface ViewAudit {
   readonly without: readonly number[];
   /** Partitions where contributions are not applied + refused, or letters are fewer than refused. */
   readonly off: readonly number[];
+  /** Contributions refused as `too_old` though the view waits longer, and those it took though they are too old (raw places). */
+  readonly tooOldWrong: Found;
+  readonly tooOldTaken: Found;
 }
 
 interface ViewBooks {
@@ -38,7 +42,7 @@ interface ViewBooks {
   readonly codecs: Codecs;
   readonly tick: (records: number) => void;
   /** Refused source offsets by writer (`view:partition`), for each raw topic. */
-  readonly letters: ReadonlyMap<string, ReadonlyMap<string, Tally>>;
+  readonly letters: ReadonlyMap<string, ReadonlyMap<string, ViewLetters>>;
 }
 
 /** contributions = applied + refused, by partition of a view. */
@@ -57,6 +61,7 @@ export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit
   let repeats = 0;
   let backfilled = 0;
   let waiting = 0;
+  const [tooOldWrong, tooOldTaken] = [new Finding(), new Finding()];
   await readTopic(
     kafka,
     topic,
@@ -70,11 +75,20 @@ export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit
         const state = meta.sources[source];
         const tally = tallies.get(source) ?? new Tally();
         tallies.set(source, tally);
-        for (const { offset } of section.contributions) {
+        const told = letters.get(section.topic)?.get(`${view.id}:${partition}`);
+        for (const contribution of section.contributions) {
+          const { offset } = contribution;
           if (offset <= (state?.begin ?? -1)) backfilled += 1;
           else if (tally.add(0, offset) > 0) repeats += 1;
           else if (at >= meta.next) waiting += 1;
-          else counted[partition] = (counted[partition] ?? 0) + 1;
+          else {
+            counted[partition] = (counted[partition] ?? 0) + 1;
+            const old = isTooOld(view, contribution);
+            if (old && (told?.all.of(section.partition, offset) ?? 0) === 0)
+              tooOldTaken.add(section.partition, offset);
+            if (!old && (told?.tooOld.of(section.partition, offset) ?? 0) > 0)
+              tooOldWrong.add(section.partition, offset);
+          }
         }
       }
     },
@@ -101,6 +115,8 @@ export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit
       if (meta?.status !== 'ready' || !whole(p)) return false;
       return counted[p] !== meta.applied + meta.refused || (told[p] ?? 0) < meta.refused;
     }),
+    tooOldWrong,
+    tooOldTaken,
   };
 }
 
@@ -112,7 +128,8 @@ function lettersOf(meta: ViewMeta, writer: string, letters: ViewBooks['letters']
     const tally = letters.get(source.slice(0, at))?.get(writer);
     if (tally === undefined) continue;
     const partition = Number(source.slice(at + 1));
-    for (let offset = begin + 1; offset <= mark; offset += 1) if (tally.of(partition, offset) > 0) count += 1;
+    for (let offset = begin + 1; offset <= mark; offset += 1)
+      if (tally.all.of(partition, offset) > 0) count += 1;
   }
   return count;
 }

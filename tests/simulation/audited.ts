@@ -1,15 +1,15 @@
 import { topics } from '../../schemas/names.ts';
-import { Tally } from '../../streams/audit/books.ts';
+import { ViewLetters } from '../../streams/audit/books.ts';
 import { auditView, type ViewAudit } from '../../streams/audit/views.ts';
 import type { World } from './world.ts';
 
 /** What the states of all views took of their topics, by the books that `millrace audit` keeps. */
 export async function auditViews(world: World): Promise<ViewAudit[]> {
   const { project, source, store, codecs } = world;
-  const writers = new Map<string, Tally>();
-  for (const { writer, sourcePartition, sourceOffset } of await world.deadLetters()) {
-    const tally = writers.get(writer) ?? new Tally();
-    tally.add(sourcePartition, sourceOffset);
+  const writers = new Map<string, ViewLetters>();
+  for (const { writer, code, sourcePartition, sourceOffset } of await world.deadLetters()) {
+    const tally = writers.get(writer) ?? new ViewLetters();
+    tally.add(code, sourcePartition, sourceOffset);
     writers.set(writer, tally);
   }
   const letters = new Map([[topics.raw(project.prefix, source.name), writers]]);
