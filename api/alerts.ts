@@ -56,7 +56,7 @@ export async function subscribeAlerts(
     throw error;
   }
 
-  function take(record: KafkaRecord): Alert[] {
+  function newAlerts(record: KafkaRecord): Alert[] {
     if (record.offset < next) return [];
     next = record.offset + 1;
     if (record.value === null) return [];
@@ -74,7 +74,7 @@ export async function subscribeAlerts(
     codec,
     positions: () => [next],
     async handle(records) {
-      const fresh = records.flatMap(take);
+      const fresh = records.flatMap(newAlerts);
       if (fresh.length > 0) await handler(fresh, next);
     },
     onTrouble: options.onTrouble,

@@ -112,7 +112,7 @@ export async function subscribe(
   let handled = reached();
 
   /** Predictions among the records that are no repeats; moves the places on. */
-  function take(records: readonly KafkaRecord[]): Prediction[] {
+  function newPredictions(records: readonly KafkaRecord[]): Prediction[] {
     const fresh: Prediction[] = [];
     for (const record of records) {
       const place = places[record.partition];
@@ -137,7 +137,7 @@ export async function subscribe(
     codec,
     positions: () => places.map(({ offset }) => offset),
     async handle(records) {
-      const fresh = take(records);
+      const fresh = newPredictions(records);
       const at = reached();
       if (fresh.length > 0) await handler(fresh, at);
       handled = at;

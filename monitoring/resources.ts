@@ -35,7 +35,7 @@ export async function sampleResources(deps: ResourceDeps, signal: AbortSignal): 
     while (!signal.aborted) {
       const end = clock.now() + everyMs;
       while (!signal.aborted && clock.now() < end) await clock.sleep(Math.min(LOOK_MS, everyMs));
-      const measures = sampler.take(clock.now());
+      const measures = sampler.measure(clock.now());
       try {
         await writeMeasures(warehouse, prefix, `resource ${deps.process}`, measures, clock.now());
         failing = '';
@@ -70,7 +70,7 @@ export function createSampler(name: string, start: number) {
   let since = performance.now();
 
   return {
-    take(now: number): Measure[] {
+    measure(now: number): Measure[] {
       const elapsed = Math.max(1, performance.now() - since);
       const used = process.cpuUsage(cpu);
       const memory = process.memoryUsage();

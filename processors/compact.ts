@@ -2,16 +2,16 @@ import { floorTo } from '../schemas/time.ts';
 import type { TileSet, View } from '../schemas/view.ts';
 import { ByteWriter, cursor, wideUnsigned } from './bytes.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
-import { addNumericTile, writeNumericTile } from './numeric.ts';
 import {
-  compactedSegment,
+  compactedChunk,
   cutShort,
   firstPlace,
   firstStart,
   LogWalk,
   logInfo,
   unknownFormat,
-} from './segments.ts';
+} from './log-layout.ts';
+import { addNumericTile, writeNumericTile } from './numeric.ts';
 import {
   Entries,
   mergeEntries,
@@ -82,7 +82,7 @@ class Compactor {
     this.#runs.length = 0;
     if (this.#sketches === null) this.#writeNumeric();
     else this.#writeSketches(this.#sketches);
-    return compactedSegment(oldest, this.#runs);
+    return compactedChunk(oldest, this.#runs);
   }
 
   /** Reads the tiles that a read can still reach, each with the start and level it is to have from now on. */

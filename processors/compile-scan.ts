@@ -1,7 +1,7 @@
 import { cursor, wideSigned, wideUnsigned } from './bytes.ts';
 import { addSquare, LAST, LIMBS, MAX, MIN, type RowLayout, SQUARE, SUM } from './columns.ts';
+import { cutShort, firstStart, LogWalk, ONE_TILE, unknownFormat } from './log-layout.ts';
 import { type Cuts, scanNumeric } from './scan.ts';
-import { cutShort, firstStart, LogWalk, ONE_TILE, unknownFormat } from './segments.ts';
 
 /** Adds every tile of a log of numeric tiles to its row, while decoding: nothing is made per tile. */
 export type Scan = (log: Uint8Array, levels: Float64Array, cuts: Cuts, rows: Float64Array) => void;

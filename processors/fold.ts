@@ -3,8 +3,8 @@ import { floorTo } from '../schemas/time.ts';
 import type { TileSet, View } from '../schemas/view.ts';
 import { ByteWriter } from './bytes.ts';
 import { addValue, layoutOf, type RowLayout } from './columns.ts';
+import { firstPlace, ONE_TILE, TILES } from './log-layout.ts';
 import { writeNumericTile } from './numeric.ts';
-import { firstPlace, ONE_TILE, TILES } from './segments.ts';
 import {
   addToSketch,
   Entries,
@@ -14,7 +14,7 @@ import {
   writeSketchTile,
 } from './sketches/entries.ts';
 
-/** A partial segment to append to an entity's log of one set (an index into the view's sets). */
+/** A partial chunk to append to an entity's log of one set (an index into the view's sets). */
 export interface Partial {
   readonly set: number;
   readonly entity: string;
@@ -54,13 +54,13 @@ export class Folder {
     return this.#names.length;
   }
 
-  /** The partial segments of everything added, and an empty folder. */
+  /** The partial chunks of everything added, and an empty folder. */
   drain(): Partial[] {
     const partials: Partial[] = [];
     for (let set = 0; set < this.#sets.length; set += 1) {
       const folder = this.#sets[set] as SetFolder;
       const { bytes, length } = folder.encode(this.#names.length);
-      // One copy for all: the segments are views of it.
+      // One copy for all: the chunks are views of it.
       const copy = bytes.slice(0, length);
       folder.each((entity, from, to) => {
         partials.push({ set, entity: this.#names[entity] as string, bytes: copy.subarray(from, to) });
@@ -71,7 +71,7 @@ export class Folder {
   }
 
   /**
-   * The segments of one contribution alone, without a copy: `bytes` holds each, up to `length`, during the call.
+   * The chunks of one contribution alone, without a copy: `bytes` holds each, up to `length`, during the call.
    * For state in memory; the folder must be empty, and stays so.
    */
   one(contribution: Contribution, visit: (set: number, bytes: Uint8Array, length: number) => void): void {
@@ -108,9 +108,9 @@ class SetFolder {
   /** Youngest tile of each entity, or -1. */
   #youngest = new Int32Array(256).fill(-1);
   #list = new Int32Array(64);
-  /** Entity and end of each segment written. */
+  /** Entity and end of each chunk written. */
   #ends = new Int32Array(64);
-  #segments = 0;
+  #chunks = 0;
 
   constructor(set: TileSet) {
     this.#resolution = set.resolution;
@@ -172,11 +172,11 @@ class SetFolder {
     this.#older = older;
   }
 
-  /** Writes the segments of entities 0 to before `entities`, and empties the tiles. Valid until the next call. */
+  /** Writes the chunks of entities 0 to before `entities`, and empties the tiles. Valid until the next call. */
   encode(entities: number): ByteWriter {
     const writer = this.#writer;
     writer.length = 0;
-    this.#segments = 0;
+    this.#chunks = 0;
     if (this.#tiles === 0) return writer;
     if (this.#ends.length < entities * 2) this.#ends = new Int32Array(entities * 4);
     if (this.#sketches !== null) mergeEntries(this.#sketches, this.#entries, this.#merged, (row) => row);
@@ -187,19 +187,19 @@ class SetFolder {
       if (youngest < 0) continue;
       this.#youngest[entity] = -1;
       this.#write(youngest, spans);
-      this.#ends[this.#segments * 2] = entity;
-      this.#ends[this.#segments * 2 + 1] = writer.length;
-      this.#segments += 1;
+      this.#ends[this.#chunks * 2] = entity;
+      this.#ends[this.#chunks * 2 + 1] = writer.length;
+      this.#chunks += 1;
     }
     this.#tiles = 0;
     this.#entries.length = 0;
     return writer;
   }
 
-  /** Calls `visit` with each entity that `encode` wrote a segment of, and where it lies. */
+  /** Calls `visit` with each entity that `encode` wrote a chunk of, and where it lies. */
   each(visit: (entity: number, from: number, to: number) => void): void {
     let from = 0;
-    for (let k = 0; k < this.#segments; k += 1) {
+    for (let k = 0; k < this.#chunks; k += 1) {
       const to = this.#ends[k * 2 + 1] as number;
       visit(this.#ends[k * 2] as number, from, to);
       from = to;

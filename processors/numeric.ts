@@ -14,7 +14,7 @@ import { addLast, addValue, LAST, LIMB, LIMBS, MAX, MIN, type RowLayout, SQUARE,
  *            | (many)   count u, then in order of the row: sum s, square u (or high u, low u), min s, max s,
  *                       last time after the tile's start u, last value s
  *
- * u and s are the unsigned and signed integers of bytes.ts; `place` is the caller's (see segments.ts). A time after
+ * u and s are the unsigned and signed integers of bytes.ts; `place` is the caller's (see log-layout.ts). A time after
  * the tile's start is seconds*2+1 where it is whole seconds, as most data is, else ms*2.
  */
 const ALL_SINGLE = 0;

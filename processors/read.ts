@@ -1,7 +1,7 @@
 import { floorTo, headOf } from '../schemas/time.ts';
 import type { PeriodicFeature, View, WindowFeature } from '../schemas/view.ts';
+import { oldestExactHeadOf } from './log-layout.ts';
 import { PeriodicReader } from './periodic-reader.ts';
-import { oldestExactHeadOf } from './segments.ts';
 import { type AsOf, sketchResolutionOf } from './window.ts';
 import { type SetReader, SketchReader, WindowReader } from './window-reader.ts';
 

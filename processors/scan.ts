@@ -1,7 +1,7 @@
 import { cursor, wideUnsigned } from './bytes.ts';
 import type { RowLayout } from './columns.ts';
+import { cutShort, firstStart, LogWalk, unknownFormat } from './log-layout.ts';
 import { addNumericTile } from './numeric.ts';
-import { cutShort, firstStart, LogWalk, unknownFormat } from './segments.ts';
 import { type Entries, readSketchTile, type SketchLayout } from './sketches/entries.ts';
 
 /**

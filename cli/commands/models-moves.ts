@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import type { ModelHistory } from '../../infrastructure/registry/history.ts';
-import type { Change, ModelRegistry, Said } from '../../infrastructure/registry/models.ts';
+import type { Appended, Change, ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
 import { eventTimeFinished } from '../../monitoring/progress.ts';
 import { lookAtGuard } from '../../pipelines/rollout/guard.ts';
 import {
+  type Author,
   beforeOf,
-  type Hand,
   promote,
   retire,
   rollBack,
@@ -37,7 +37,7 @@ interface JudgeOptions {
   readonly asOf?: number;
 }
 
-/** Changes by hand. Each is fenced: where another hand changed the model meanwhile, nothing happens. */
+/** Changes by hand. Each is fenced: where another writer changed the model meanwhile, nothing happens. */
 export function registerMoves(group: Command, run: Runner): void {
   // An option that the group knows too is taken by the group, wherever it stands.
   const own = <O extends object>(options: O): O => ({ ...group.opts<O>(), ...options });
@@ -128,7 +128,7 @@ interface Session {
   readonly model: Model;
   readonly platform: Platform;
   readonly registry: ModelRegistry;
-  readonly hand: Hand;
+  readonly author: Author;
 }
 
 async function change(
@@ -144,19 +144,19 @@ async function change(
   try {
     const registry = await registryOf(platform, project.prefix);
     const { USER, USERNAME } = context.environment.variables;
-    const hand: Hand = {
+    const author: Author = {
       by: `${USER ?? USERNAME ?? 'somebody'}, by hand`,
       reason,
       effectiveFrom: options.effectiveFrom ?? null,
     };
-    const decided = await decide({ context, project, model, platform, registry, hand });
-    tell(context, await registry.say(model.name, decided));
+    const decided = await decide({ context, project, model, platform, registry, author });
+    tell(context, await registry.append(model.name, decided));
   } finally {
     await platform.close();
   }
 }
 
-function tell({ output }: CommandContext, { changes, history }: Said): void {
+function tell({ output }: CommandContext, { changes, history }: Appended): void {
   if (output.isJson) {
     output.json(changes.map(readable));
     return;
@@ -182,24 +182,24 @@ async function mustScore({ platform, model, registry }: Session, version: number
 const shadow = (context: CommandContext, version: number, options: MoveOptions) =>
   change(context, `shadow ${version}`, options, async (session) => {
     await mustScore(session, version);
-    return toChallenger(version, session.hand);
+    return toChallenger(version, session.author);
   });
 
 const promoteByHand = (context: CommandContext, version: number, options: MoveOptions) =>
   change(context, `promote ${version}`, options, async (session) => {
     await mustScore(session, version);
-    return promote(version, session.hand, options.guard ?? true);
+    return promote(version, session.author, options.guard ?? true);
   });
 
 const rollback = (context: CommandContext, options: MoveOptions) =>
   change(context, 'rollback', options, async (session) => {
     const before = beforeOf(await session.registry.history(session.model.name));
     if (before !== null) await mustScore(session, before.version);
-    return rollBack(session.hand);
+    return rollBack(session.author);
   });
 
 const retireByHand = (context: CommandContext, version: number, options: MoveOptions) =>
-  change(context, `retire ${version}`, options, async ({ hand }) => retire(version, hand));
+  change(context, `retire ${version}`, options, async ({ author }) => retire(version, author));
 
 async function judge(
   context: CommandContext,

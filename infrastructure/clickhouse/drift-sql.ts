@@ -159,7 +159,7 @@ async function countNumbers(
   source: DriftSource,
   binnings: Binnings,
   range: Range & { readonly stepMs: number },
-  take: (window: number, name: string, column: NumericSummary) => void,
+  add: (window: number, name: string, column: NumericSummary) => void,
 ): Promise<void> {
   const texts = source.numbers.map((name, i) => cellText(numberBinning(binnings, name), i + 1));
   for (const { start, texts: cells } of chunks(texts)) {
@@ -174,7 +174,7 @@ async function countNumbers(
     });
     for (const row of await warehouse.query<Counted>(sql, source.parameters)) {
       const name = source.numbers[start + row.c - 2];
-      if (name !== undefined) take(row.w, name, numericOf(row, numberBinning(binnings, name)));
+      if (name !== undefined) add(row.w, name, numericOf(row, numberBinning(binnings, name)));
     }
   }
 }

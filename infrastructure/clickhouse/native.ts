@@ -52,7 +52,7 @@ class NativeReader {
     return this.bytes.toString('utf8', this.at - length, this.at);
   }
 
-  private take(bytes: number): Buffer {
+  private readBytes(bytes: number): Buffer {
     const end = this.at + bytes;
     if (end > this.bytes.length) throw new RangeError('the answer of ClickHouse ends inside a column');
     const taken = this.bytes.subarray(this.at, end);
@@ -63,7 +63,7 @@ class NativeReader {
   /** Copied: values lie at any address, a typed array must be aligned. */
   private aligned(bytes: number): ArrayBuffer {
     const copy = new ArrayBuffer(bytes);
-    new Uint8Array(copy).set(this.take(bytes));
+    new Uint8Array(copy).set(this.readBytes(bytes));
     return copy;
   }
 
@@ -97,7 +97,7 @@ class NativeReader {
   }
 
   private uint64(): number {
-    const bytes = this.take(8);
+    const bytes = this.readBytes(8);
     return bytes.readUInt32LE(0) + bytes.readUInt32LE(4) * 4_294_967_296;
   }
 
@@ -136,7 +136,7 @@ class NativeReader {
         return new Int32Array(this.aligned(rows * 4));
       case 'UInt8':
       case 'Bool':
-        return this.take(rows);
+        return this.readBytes(rows);
       default:
         throw new TypeError(`the Native reader does not know ${type}: cast the column in the query`);
     }
@@ -150,7 +150,7 @@ class NativeReader {
       const name = this.string();
       const type = this.string();
       const inner = /^Nullable\((.+)\)$/.exec(type)?.[1];
-      const nulls = inner === undefined || rows === 0 ? undefined : this.take(rows);
+      const nulls = inner === undefined || rows === 0 ? undefined : this.readBytes(rows);
       columns.push({ name, nulls, values: this.values(inner ?? type, rows) });
     }
     return { rows, columns };

@@ -74,7 +74,7 @@ export async function createConsumer(
           if (performance.now() >= deadline) return { generation, batches: [], cut: [], atEnd: [] };
           await fetcher.wait(50);
         }
-        const taken = fetcher.take(options.maxPollRecords);
+        const taken = fetcher.poll(options.maxPollRecords);
         const left = deadline - performance.now();
         if (taken.batches.length > 0 || taken.cut.length > 0 || left <= 0) return { generation, ...taken };
         await fetcher.wait(left);

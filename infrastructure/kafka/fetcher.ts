@@ -6,9 +6,9 @@ import { fetch } from './fetch.ts';
 import { findOffsets } from './offsets.ts';
 import {
   acceptFetched,
-  type Held,
-  holdPartition,
+  bufferPartition,
   keyOf,
+  type PartitionBuffer,
   placeOf,
   seekPartition,
   takeRecords,
@@ -32,7 +32,7 @@ export interface Taken {
 export class Fetcher {
   readonly #cluster: Cluster;
   readonly #maxBufferedBytes: number;
-  #held = new Map<string, Held>();
+  #buffers = new Map<string, PartitionBuffer>();
   /** Counts assignments and moves of leaders: loops of an older one end. */
   #run = 0;
   #leaders: ReadonlySet<number> = new Set();
@@ -64,10 +64,10 @@ export class Fetcher {
     this.#renewRoom();
   }
 
-  /** Drops everything held. */
+  /** Drops everything buffered. */
   stop(): void {
     this.#run++;
-    this.#held = new Map();
+    this.#buffers = new Map();
     this.wake();
   }
 
@@ -84,19 +84,21 @@ export class Fetcher {
     this.#failure = null;
     this.#failingSince.clear();
     for (const [i, place] of places.entries()) {
-      this.#held.set(keyOf(place), holdPartition(place, offsets[i] ?? 0));
+      this.#buffers.set(keyOf(place), bufferPartition(place, offsets[i] ?? 0));
     }
     this.#start(run);
   }
 
   assignment(): TopicPartition[] {
-    return [...this.#held.values()].map(placeOf);
+    return [...this.#buffers.values()].map(placeOf);
   }
 
-  /** The next offset to fetch of a partition that is held, where it is `end` or later and nothing is buffered; null elsewhere. */
+  /** The next offset to fetch of an assigned partition, where it is `end` or later and nothing is buffered; null elsewhere. */
   drainedTo(place: TopicPartition, end: number): number | null {
-    const held = this.#held.get(keyOf(place));
-    return held !== undefined && held.head === held.records.length && held.next >= end ? held.next : null;
+    const buffer = this.#buffers.get(keyOf(place));
+    return buffer !== undefined && buffer.head === buffer.records.length && buffer.next >= end
+      ? buffer.next
+      : null;
   }
 
   /** Ends of any partitions as the broker knows them now, open transactions included. */
@@ -105,45 +107,45 @@ export class Fetcher {
   }
 
   seek(place: TopicPartition, offset: number): void {
-    const held = this.#held.get(keyOf(place));
-    if (held === undefined) return;
-    seekPartition(held, offset);
+    const buffer = this.#buffers.get(keyOf(place));
+    if (buffer === undefined) return;
+    seekPartition(buffer, offset);
     this.wake();
   }
 
   setPaused(places: readonly TopicPartition[], paused: boolean): void {
     for (const place of places) {
-      const held = this.#held.get(keyOf(place));
-      if (held !== undefined) held.paused = paused;
+      const buffer = this.#buffers.get(keyOf(place));
+      if (buffer !== undefined) buffer.paused = paused;
     }
     if (!paused) this.wake();
   }
 
-  /** Takes what is buffered, `max` records at most. Throws where fetching has failed for good. */
-  take(max: number): Taken {
+  /** Hands out what is buffered, `max` records at most. Throws where fetching has failed for good. */
+  poll(max: number): Taken {
     if (this.#failure !== null) throw this.#failure;
-    const all = [...this.#held.values()];
+    const all = [...this.#buffers.values()];
     // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
     const first = all.length === 0 ? 0 : this.#first++ % all.length;
     const order = first === 0 ? all : [...all.slice(first), ...all.slice(0, first)];
-    const available = order.map((held) => (held.paused ? 0 : held.records.length - held.head));
+    const available = order.map((buffer) => (buffer.paused ? 0 : buffer.records.length - buffer.head));
     const shares = fairShare(available, max);
     const taken: Taken = { batches: [], cut: [], atEnd: [] };
     let room = false;
-    for (const [i, held] of order.entries()) {
+    for (const [i, buffer] of order.entries()) {
       const count = shares[i] ?? 0;
       if (count > 0) {
-        room ||= held.bytes >= this.#maxBufferedBytes;
+        room ||= buffer.bytes >= this.#maxBufferedBytes;
         taken.batches.push({
-          ...placeOf(held),
-          records: takeRecords(held, count),
-          highWatermark: held.end ?? 0,
+          ...placeOf(buffer),
+          records: takeRecords(buffer, count),
+          highWatermark: buffer.end ?? 0,
         });
       }
-      if (held.cutAt !== null && held.head === held.records.length) {
-        taken.cut.push({ ...placeOf(held), start: held.cutAt });
-      } else if (held.head === held.records.length && held.end !== null && held.next >= held.end) {
-        taken.atEnd.push(placeOf(held));
+      if (buffer.cutAt !== null && buffer.head === buffer.records.length) {
+        taken.cut.push({ ...placeOf(buffer), start: buffer.cutAt });
+      } else if (buffer.head === buffer.records.length && buffer.end !== null && buffer.next >= buffer.end) {
+        taken.atEnd.push(placeOf(buffer));
       }
     }
     if (room) {
@@ -193,7 +195,7 @@ export class Fetcher {
   }
 
   #leadersNow(): Set<number> {
-    return new Set([...this.#held.values()].map((held) => this.#leaderOf(held)));
+    return new Set([...this.#buffers.values()].map((buffer) => this.#leaderOf(buffer)));
   }
 
   #leadersMoved(): boolean {
@@ -201,24 +203,24 @@ export class Fetcher {
     return now.size !== this.#leaders.size || [...now].some((nodeId) => !this.#leaders.has(nodeId));
   }
 
-  #leaderOf(held: Held): number {
-    const partitions = this.#cluster.findTopicPartitionMetadata(held.topic);
-    return partitions.find((p) => p.partitionId === held.partition)?.leader ?? -1;
+  #leaderOf(buffer: PartitionBuffer): number {
+    const partitions = this.#cluster.findTopicPartitionMetadata(buffer.topic);
+    return partitions.find((p) => p.partitionId === buffer.partition)?.leader ?? -1;
   }
 
   /** Fetches from one broker until the assignment ends, or the leaders change: then loops are started anew. */
   async #loop(run: number, nodeId: number): Promise<void> {
     for (;;) {
       if (run !== this.#run) return;
-      const from = [...this.#held.values()].filter(
-        (held) =>
-          held.cutAt === null && held.bytes < this.#maxBufferedBytes && this.#leaderOf(held) === nodeId,
+      const from = [...this.#buffers.values()].filter(
+        (buffer) =>
+          buffer.cutAt === null && buffer.bytes < this.#maxBufferedBytes && this.#leaderOf(buffer) === nodeId,
       );
       if (from.length === 0) {
         await this.#roomMade;
         continue;
       }
-      const epochs = from.map((held) => held.epoch);
+      const epochs = from.map((buffer) => buffer.epoch);
       let trouble: unknown = null;
       try {
         const broker = await this.#cluster.findBroker({ nodeId });
@@ -229,12 +231,12 @@ export class Fetcher {
         if (run !== this.#run) return;
         const byKey = new Map(fetched.map((answer) => [keyOf(answer), answer]));
         let news = false;
-        for (const [i, held] of from.entries()) {
-          const answer = byKey.get(held.key);
-          if (answer === undefined || held.epoch !== epochs[i]) continue;
-          if (answer.errorCode === 0) news = acceptFetched(held, answer) || news;
-          else if (answer.errorCode === 1) await this.#cut(held);
-          else trouble = new PartitionTrouble(held, answer.errorCode);
+        for (const [i, buffer] of from.entries()) {
+          const answer = byKey.get(buffer.key);
+          if (answer === undefined || buffer.epoch !== epochs[i]) continue;
+          if (answer.errorCode === 0) news = acceptFetched(buffer, answer) || news;
+          else if (answer.errorCode === 1) await this.#cut(buffer);
+          else trouble = new PartitionTrouble(buffer, answer.errorCode);
         }
         if (news) this.#wakeTaker();
       } catch (error) {
@@ -262,10 +264,10 @@ export class Fetcher {
     }
   }
 
-  async #cut(held: Held): Promise<void> {
-    const { epoch } = held;
-    const [start] = await findOffsets(this.#cluster, [held], 'earliest');
-    if (held.epoch === epoch) held.cutAt = start ?? 0;
+  async #cut(buffer: PartitionBuffer): Promise<void> {
+    const { epoch } = buffer;
+    const [start] = await findOffsets(this.#cluster, [buffer], 'earliest');
+    if (buffer.epoch === epoch) buffer.cutAt = start ?? 0;
     this.#wakeTaker();
   }
 }

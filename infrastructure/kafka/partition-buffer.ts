@@ -2,8 +2,8 @@ import type { FetchedPartition } from './fetch.ts';
 import type { KafkaRecord, TopicPartition } from './port.ts';
 import { decodeRecords } from './record-batch.ts';
 
-/** A partition that is held, and its records that have been fetched and not handed out. */
-export interface Held extends TopicPartition {
+/** An assigned partition, and its records that have been fetched and not handed out. */
+export interface PartitionBuffer extends TopicPartition {
   readonly key: string;
   /** Offset to fetch next. */
   next: number;
@@ -23,7 +23,7 @@ export interface Held extends TopicPartition {
 export const keyOf = (at: TopicPartition) => `${at.topic}:${at.partition}`;
 export const placeOf = ({ topic, partition }: TopicPartition): TopicPartition => ({ topic, partition });
 
-export function holdPartition(place: TopicPartition, offset: number): Held {
+export function bufferPartition(place: TopicPartition, offset: number): PartitionBuffer {
   return {
     ...placeOf(place),
     key: keyOf(place),
@@ -39,50 +39,50 @@ export function holdPartition(place: TopicPartition, offset: number): Held {
 }
 
 /** Goes on from `offset`; nothing of what was there or is under way counts any more. */
-export function seekPartition(held: Held, offset: number): void {
-  held.epoch++;
-  held.next = offset;
-  held.records = [];
-  held.head = 0;
-  held.bytes = 0;
-  held.end = null;
-  held.cutAt = null;
+export function seekPartition(buffer: PartitionBuffer, offset: number): void {
+  buffer.epoch++;
+  buffer.next = offset;
+  buffer.records = [];
+  buffer.head = 0;
+  buffer.bytes = 0;
+  buffer.end = null;
+  buffer.cutAt = null;
 }
 
 /** Buffers what one partition brought; answers whether a poll would tell anything new. */
-export function acceptFetched(held: Held, answer: FetchedPartition): boolean {
-  const { topic, partition } = held;
-  const { records, next } = decodeRecords(topic, partition, answer.recordSet, held.next, answer.aborted);
-  const news = records.length > 0 || held.end === null || (next >= answer.end && held.end !== answer.end);
-  held.next = next;
-  held.end = answer.end;
+export function acceptFetched(buffer: PartitionBuffer, answer: FetchedPartition): boolean {
+  const { topic, partition } = buffer;
+  const { records, next } = decodeRecords(topic, partition, answer.recordSet, buffer.next, answer.aborted);
+  const news = records.length > 0 || buffer.end === null || (next >= answer.end && buffer.end !== answer.end);
+  buffer.next = next;
+  buffer.end = answer.end;
   if (records.length > 0) {
-    if (held.head === held.records.length) {
-      held.records = records;
-      held.head = 0;
+    if (buffer.head === buffer.records.length) {
+      buffer.records = records;
+      buffer.head = 0;
     } else {
-      held.records = held.records.concat(records);
+      buffer.records = buffer.records.concat(records);
     }
-    held.bytes += answer.recordSet.length;
+    buffer.bytes += answer.recordSet.length;
   }
   return news;
 }
 
 /** Takes the first `count` of the buffered records. */
-export function takeRecords(held: Held, count: number): KafkaRecord[] {
-  const { records, head } = held;
+export function takeRecords(buffer: PartitionBuffer, count: number): KafkaRecord[] {
+  const { records, head } = buffer;
   if (head === 0 && count === records.length) {
-    held.records = [];
-    held.bytes = 0;
+    buffer.records = [];
+    buffer.bytes = 0;
     return records;
   }
   const part = records.slice(head, head + count);
-  held.bytes -= Math.floor((held.bytes * count) / (records.length - head));
-  held.head += count;
-  if (held.head === records.length) {
-    held.records = [];
-    held.head = 0;
-    held.bytes = 0;
+  buffer.bytes -= Math.floor((buffer.bytes * count) / (records.length - head));
+  buffer.head += count;
+  if (buffer.head === records.length) {
+    buffer.records = [];
+    buffer.head = 0;
+    buffer.bytes = 0;
   }
   return part;
 }

@@ -39,7 +39,7 @@ export async function createReader(
       const deadline = performance.now() + maxWaitMs;
       for (;;) {
         if (closed) throw new KafkaError('closed', 'the reader has been closed', { retriable: false });
-        const { batches, cut } = fetcher.take(MAX_POLL_RECORDS);
+        const { batches, cut } = fetcher.poll(MAX_POLL_RECORDS);
         const [gone] = cut;
         if (gone !== undefined) {
           throw new KafkaError(

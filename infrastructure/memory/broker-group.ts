@@ -37,14 +37,17 @@ export class Group {
   }
 }
 
-interface Held {
+interface AssignedPartition {
   readonly log: PartitionLog;
   position: number;
   paused: boolean;
 }
 
 const keyOf = (at: TopicPartition) => `${at.topic}:${at.partition}`;
-const placeOf = (held: Held): TopicPartition => ({ topic: held.log.topic, partition: held.log.partition });
+const placeOf = (one: AssignedPartition): TopicPartition => ({
+  topic: one.log.topic,
+  partition: one.log.partition,
+});
 
 export class GroupMember implements Consumer {
   /** What the group has decided for this member; taken up by its next poll. */
@@ -54,7 +57,7 @@ export class GroupMember implements Consumer {
   readonly #options: ConsumerOptions;
   readonly #step: (operation: 'poll' | 'commit' | 'ends') => Promise<void>;
   #generation = 0;
-  #held = new Map<string, Held>();
+  #assigned = new Map<string, AssignedPartition>();
   #first = 0;
   /** Ends of the logs when this member was thrown out without noticing: it sees nothing after them. */
   #zombie: Map<PartitionLog, number> | null = null;
@@ -95,7 +98,7 @@ export class GroupMember implements Consumer {
   async #takeUp(): Promise<void> {
     while (this.told.generation !== this.#generation) {
       const { generation, logs } = this.told;
-      this.#held = new Map();
+      this.#assigned = new Map();
       this.#generation = generation;
       const places = logs.map(({ topic, partition }) => ({ topic, partition }));
       const positions = await this.#options.onAssigned(places).catch((error: unknown) => {
@@ -104,7 +107,7 @@ export class GroupMember implements Consumer {
       });
       if (positions.length !== logs.length)
         throw new TypeError('onAssigned must answer for every partition given');
-      this.#held = new Map(
+      this.#assigned = new Map(
         logs.map((log, i) => {
           const position = log.resolve(positions[i] ?? 'earliest');
           return [keyOf(log), { log, position, paused: false }];
@@ -114,33 +117,33 @@ export class GroupMember implements Consumer {
   }
 
   #collect(): Poll {
-    const all = [...this.#held.values()];
+    const all = [...this.#assigned.values()];
     // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
     const first = all.length === 0 ? 0 : this.#first++ % all.length;
     const order = [...all.slice(first), ...all.slice(0, first)];
     const { maxPollRecords } = this.#options;
     const cut: Array<TopicPartition & { start: number }> = [];
-    const available = order.map((held) => {
-      if (!held.log.holds(held.position)) {
-        cut.push({ ...placeOf(held), start: held.log.start });
+    const available = order.map((one) => {
+      if (!one.log.holds(one.position)) {
+        cut.push({ ...placeOf(one), start: one.log.start });
         return 0;
       }
       // Markers and aborted records at the position are passed over, as a fetch does, even while the partition is paused.
-      const { records, next } = held.log.read(held.position, this.#endOf(held.log), maxPollRecords);
-      if (records.length === 0) held.position = Math.max(held.position, next);
-      return held.paused ? 0 : records.length;
+      const { records, next } = one.log.read(one.position, this.#endOf(one.log), maxPollRecords);
+      if (records.length === 0) one.position = Math.max(one.position, next);
+      return one.paused ? 0 : records.length;
     });
     const shares = fairShare(available, maxPollRecords);
     const batches: PartitionBatch[] = [];
     const atEnd: TopicPartition[] = [];
-    for (const [i, held] of order.entries()) {
+    for (const [i, one] of order.entries()) {
       const count = shares[i] ?? 0;
       if (count > 0) {
-        const { records, next } = held.log.read(held.position, this.#endOf(held.log), count);
-        batches.push({ ...placeOf(held), records, highWatermark: this.#endOf(held.log) });
-        held.position = next;
+        const { records, next } = one.log.read(one.position, this.#endOf(one.log), count);
+        batches.push({ ...placeOf(one), records, highWatermark: this.#endOf(one.log) });
+        one.position = next;
       }
-      if (held.log.holds(held.position) && held.position >= this.#endOf(held.log)) atEnd.push(placeOf(held));
+      if (one.log.holds(one.position) && one.position >= this.#endOf(one.log)) atEnd.push(placeOf(one));
     }
     return { generation: this.#generation, batches, cut, atEnd };
   }
@@ -151,8 +154,8 @@ export class GroupMember implements Consumer {
 
   async seek(partition: TopicPartition, offset: number): Promise<void> {
     this.#check();
-    const held = this.#held.get(keyOf(partition));
-    if (held !== undefined) held.position = offset;
+    const one = this.#assigned.get(keyOf(partition));
+    if (one !== undefined) one.position = offset;
   }
 
   pause(partitions: readonly TopicPartition[]): void {
@@ -166,8 +169,8 @@ export class GroupMember implements Consumer {
 
   #setPaused(partitions: readonly TopicPartition[], paused: boolean): void {
     for (const partition of partitions) {
-      const held = this.#held.get(keyOf(partition));
-      if (held !== undefined) held.paused = paused;
+      const one = this.#assigned.get(keyOf(partition));
+      if (one !== undefined) one.paused = paused;
     }
   }
 
@@ -202,15 +205,13 @@ export class GroupMember implements Consumer {
   async atEnd(partitions: readonly TopicPartition[]): Promise<Array<number | null>> {
     const ends = await this.ends(partitions);
     return partitions.map((place, i) => {
-      const held = this.#held.get(keyOf(place));
-      return held !== undefined && held.position >= (ends[i] ?? Number.POSITIVE_INFINITY)
-        ? held.position
-        : null;
+      const one = this.#assigned.get(keyOf(place));
+      return one !== undefined && one.position >= (ends[i] ?? Number.POSITIVE_INFINITY) ? one.position : null;
     });
   }
 
   assignment(): readonly TopicPartition[] {
-    return [...this.#held.values()].map(placeOf);
+    return [...this.#assigned.values()].map(placeOf);
   }
 
   async close(): Promise<void> {
@@ -222,7 +223,7 @@ export class GroupMember implements Consumer {
 
   /** The group gives its partitions away; this member does not notice, and goes on with what there was. */
   zombify(): void {
-    this.#zombie = new Map([...this.#held.values()].map((held) => [held.log, held.log.end]));
+    this.#zombie = new Map([...this.#assigned.values()].map((one) => [one.log, one.log.end]));
     this.#group.leave(this);
     this.#logs.wake();
   }

@@ -36,7 +36,7 @@ export class VirtualClock implements Clock {
     for (;;) {
       await settle();
       if (done()) return true;
-      const next = this.#take();
+      const next = this.#removeNext();
       if (next === null) {
         if (this.#now >= end) return false;
         this.#now += 1;
@@ -51,7 +51,7 @@ export class VirtualClock implements Clock {
     }
   }
 
-  #take(): Sleeper | null {
+  #removeNext(): Sleeper | null {
     let best = -1;
     for (let i = 0; i < this.#sleepers.length; i += 1) {
       const a = this.#sleepers[i];

@@ -9,7 +9,7 @@ export interface MemoryQueue extends JobQueue {
   setAvailable(available: boolean): void;
 }
 
-interface Held {
+interface QueuedJob {
   readonly job: Job;
   state: 'waiting' | 'active';
   /** Changes when the job goes to another worker: an older holder's end means nothing. */
@@ -30,7 +30,7 @@ interface Live {
 export function createMemoryQueue(options: { readonly againMs?: number } = {}): MemoryQueue {
   const { againMs = 50 } = options;
   const texts = new Map<string, string>();
-  const held = new Map<string, Held>();
+  const known = new Map<string, QueuedJob>();
   const workers = new Set<Live>();
   let available = true;
   let holds = 0;
@@ -39,7 +39,7 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
     if (!available) throw new QueueError('unreachable', "The pipelines' queue is switched off by a test.");
   }
 
-  function wake(one: Held, delayMs: number): void {
+  function wake(one: QueuedJob, delayMs: number): void {
     clearTimeout(one.timer);
     one.state = 'waiting';
     one.timer = setTimeout(() => {
@@ -51,7 +51,7 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
 
   function hand(): void {
     for (const worker of workers)
-      for (const one of held.values()) {
+      for (const one of known.values()) {
         if (worker.closed || worker.taken >= worker.options.concurrency || !available) break;
         if (one.state === 'active' || one.timer !== undefined || one.job.lane !== worker.options.lane)
           continue;
@@ -59,7 +59,7 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
       }
   }
 
-  function give(worker: Live, one: Held): void {
+  function give(worker: Live, one: QueuedJob): void {
     one.state = 'active';
     holds += 1;
     const hold = holds;
@@ -75,7 +75,7 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
       .handle(one.job.data)
       .then(
         () => {
-          if (one.hold === hold) held.delete(one.job.id);
+          if (one.hold === hold) known.delete(one.job.id);
         },
         (error: unknown) => {
           worker.options.onError(error instanceof Error ? error : new Error(String(error)));
@@ -112,9 +112,9 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
     async add(jobs) {
       check();
       for (const job of jobs) {
-        if (held.has(job.id)) continue;
-        const one: Held = { job, state: 'waiting', hold: 0, timer: undefined, free: () => {} };
-        held.set(job.id, one);
+        if (known.has(job.id)) continue;
+        const one: QueuedJob = { job, state: 'waiting', hold: 0, timer: undefined, free: () => {} };
+        known.set(job.id, one);
         wake(one, Math.max(0, job.delayMs));
       }
     },
@@ -136,7 +136,7 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
       return [...workers].filter(({ options: of }) => of.lane === lane).length;
     },
     lose(lane) {
-      for (const one of held.values())
+      for (const one of known.values())
         if (one.state === 'active' && one.job.lane === lane) {
           one.hold = 0;
           one.free();
@@ -148,10 +148,10 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
       if (value) hand();
     },
     async close() {
-      for (const { timer } of held.values()) clearTimeout(timer);
+      for (const { timer } of known.values()) clearTimeout(timer);
       for (const worker of workers) worker.closed = true;
       await Promise.all([...workers].flatMap(({ busy }) => [...busy]));
-      held.clear();
+      known.clear();
     },
   };
 }

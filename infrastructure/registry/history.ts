@@ -30,7 +30,7 @@ export interface ModelHistory {
   readonly model: string;
   /** `changes[i].change` is i + 1. */
   readonly changes: readonly ModelVersion[];
-  /** Said too late: another hand had taken the number. */
+  /** Appended too late: another writer had taken the number. */
   readonly superseded: readonly ModelVersion[];
   /** By version. */
   readonly versions: readonly VersionState[];
@@ -40,8 +40,8 @@ export interface ModelHistory {
 
 /**
  * Reads a model's changes out of the log, all readers alike: a record counts where it carries the next number and names
- * the change before it. So of two hands that decided on the same history the first in the log counts, and nothing that
- * the other said in the same breath.
+ * the change before it. If two writers decide on the same history, the first in the log counts, and nothing that
+ * the other appended with the same call.
  */
 export function historyOf(model: string, log: Iterable<ModelVersion>): ModelHistory {
   const changes: ModelVersion[] = [];

@@ -25,26 +25,26 @@ export interface ModelRegistry {
   /** What each version of a model (or of all) is now, by model and version. */
   list(model?: string): Promise<readonly VersionState[]>;
   /**
-   * Reads the history, asks `decide` what follows from it, says that, and reads back whether it counts. All changes of
-   * one call count, or none; an empty list says nothing. What `decide` throws comes through.
+   * Reads the history, asks `decide` what follows from it, appends that, and reads back whether it counts. All changes of
+   * one call count, or none; an empty list appends nothing. What `decide` throws comes through.
    *
-   * @throws Superseded where another hand said something first: look again, and decide anew where it still holds.
+   * @throws Superseded where another writer appended first: look again, and decide anew where it still holds.
    */
-  say(model: string, decide: (history: ModelHistory) => readonly Change[]): Promise<Said>;
+  append(model: string, decide: (history: ModelHistory) => readonly Change[]): Promise<Appended>;
 }
 
-export interface Said {
+export interface Appended {
   /** As the log has them. */
   readonly changes: readonly ModelVersion[];
   /** With them. */
   readonly history: ModelHistory;
 }
 
-/** Another hand changed the model while this one decided. */
+/** Another writer changed the model while this one decided. */
 export class Superseded extends MillraceError {
   readonly code = 'superseded';
   readonly retriable = true;
-  /** What the other hand said. */
+  /** What the other writer appended. */
   readonly by: ModelVersion;
 
   constructor(by: ModelVersion) {
@@ -91,7 +91,7 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
     return versions;
   }
 
-  async function append(records: readonly ModelVersion[]): Promise<void> {
+  async function send(records: readonly ModelVersion[]): Promise<void> {
     const producer = await kafka.producer();
     try {
       await producer.send(
@@ -120,7 +120,7 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
       const histories = model === undefined ? historiesOf(all) : [historyOf(model, all)];
       return histories.flatMap(({ versions }) => versions);
     },
-    async say(model, decide) {
+    async append(model, decide) {
       const before = await history(model);
       const changes = decide(before);
       if (changes.length === 0) return { changes: [], history: before };
@@ -134,7 +134,7 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
         after = record.id;
       }
       // A send that failed may have arrived all the same: the log knows.
-      const failure = await append(records).catch((error: unknown) => error);
+      const failure = await send(records).catch((error: unknown) => error);
       const then = await history(model);
       if (failure !== undefined && then.changes.length === before.changes.length) throw failure;
       const first = then.changes[before.changes.length];

@@ -52,7 +52,7 @@ function varint(bytes: Uint8Array, cursor: Cursor): number {
 
 export function* fieldsOf(bytes: Uint8Array): Generator<ProtoField> {
   const cursor: Cursor = { at: 0 };
-  const take = (length: number): Uint8Array => {
+  const readBytes = (length: number): Uint8Array => {
     if (length < 0 || length > bytes.length - cursor.at) throw cut();
     cursor.at += length;
     return bytes.subarray(cursor.at - length, cursor.at);
@@ -66,13 +66,13 @@ export function* fieldsOf(bytes: Uint8Array): Generator<ProtoField> {
         yield { number, wire: 'varint', integer: varint(bytes, cursor), bytes: EMPTY };
         break;
       case 1:
-        yield { number, wire: 'fixed64', integer: 0, bytes: take(8) };
+        yield { number, wire: 'fixed64', integer: 0, bytes: readBytes(8) };
         break;
       case 2:
-        yield { number, wire: 'bytes', integer: 0, bytes: take(varint(bytes, cursor)) };
+        yield { number, wire: 'bytes', integer: 0, bytes: readBytes(varint(bytes, cursor)) };
         break;
       case 5:
-        yield { number, wire: 'fixed32', integer: 0, bytes: take(4) };
+        yield { number, wire: 'fixed32', integer: 0, bytes: readBytes(4) };
         break;
       default:
         throw new OnnxError(`This is no ONNX file: field ${number} has the unknown wire type ${key % 8}.`);

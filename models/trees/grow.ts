@@ -50,7 +50,7 @@ export function createGrower(binned: Binned, edges: BinEdges, spec: TreesSpec): 
   const pairs = new Float64Array(binned.rows * 2);
   const aside = new Uint32Array(binned.rows);
   const pool: Float64Array[] = [];
-  const take = () => pool.pop() ?? new Float64Array(layout.length);
+  const acquire = () => pool.pop() ?? new Float64Array(layout.length);
 
   /** Rows that go left come first; each side keeps its order. The number of those on the left. */
   function partition(rows: Uint32Array, from: number, to: number, split: Split): number {
@@ -96,7 +96,7 @@ export function createGrower(binned: Binned, edges: BinEdges, spec: TreesSpec): 
         gradient += gradients[rows[at] as number] as number;
         curvature += curvatures[rows[at] as number] as number;
       }
-      const first = take();
+      const first = acquire();
       counted(first, 0, count);
       const root = { from: 0, to: count, depth: 0, gradient, curvature, parent: -1, isLeft: false };
       const leaves: Leaf[] = [leafOf({ ...root, histogram: first })];
@@ -120,7 +120,7 @@ export function createGrower(binned: Binned, edges: BinEdges, spec: TreesSpec): 
         right.push(0);
         if (leaf.parent >= 0) (leaf.isLeft ? left : right)[leaf.parent] = node;
         const middle = from + partition(rows, from, to, split);
-        const smaller = take();
+        const smaller = acquire();
         const leftIsSmaller = middle - from <= to - middle;
         if (leftIsSmaller) counted(smaller, from, middle);
         else counted(smaller, middle, to);

@@ -109,7 +109,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
       maxPollRecords: MAX_POLL_RECORDS,
     });
 
-    function take(record: KafkaRecord): void {
+    function addRecord(record: KafkaRecord): void {
       const { index, count } = togetherOf(record);
       // The rest of those before was never appended: the process that began it died, and another began again.
       if (index === 0 && together.length > 0) dispatch(record.offset);
@@ -195,7 +195,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
           await consumer.seek({ topic: name, partition }, start);
         }
         for (const { records, highWatermark } of poll.batches) {
-          for (const record of records) take(record);
+          for (const record of records) addRecord(record);
           telemetry.lag('delivery', topic, 0, highWatermark - (records.at(-1)?.offset ?? -1) - 1);
         }
         if (failures.length > 0) throw failures[0];

@@ -1,5 +1,5 @@
 import type { Model } from '../../schemas/project.ts';
-import type { Hand } from './moves.ts';
+import type { Author } from './moves.ts';
 
 /** Which version is asked about, as of which event time, and who asks. */
 export interface Ask {
@@ -12,8 +12,8 @@ export interface Ask {
   readonly latency?: number;
 }
 
-/** The hand that says in the registry what a test decided. */
-export const handOf = ({ by, run, upTo, latency }: Ask, reason: string, evidence: object): Hand => ({
+/** The author of what a test decided. */
+export const authorOf = ({ by, run, upTo, latency }: Ask, reason: string, evidence: object): Author => ({
   by,
   reason,
   evidence,

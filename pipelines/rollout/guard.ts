@@ -1,9 +1,9 @@
 import { guardVerdict, observeGuard, startGuard } from '../../models/rollout/guard.ts';
 import type { GuardRules, GuardVerdict } from '../../models/rollout/guard-types.ts';
 import type { ModelVersion } from '../../schemas/records/model-version.ts';
-import { type Ask, handOf } from './ask.ts';
+import { type Ask, authorOf } from './ask.ts';
 import { judgeStretches, type RolloutDeps } from './judged.ts';
-import { insist, retire, rollBack } from './moves.ts';
+import { retire, retrySuperseded, rollBack } from './moves.ts';
 import { type BesideRows, firstScored, rowsOf } from './rows.ts';
 
 export interface GuardDecision {
@@ -72,15 +72,15 @@ export async function guardChampion(deps: RolloutDeps, ask: Ask): Promise<GuardD
   if (guard === null || verdict === null || decision === 'none' || decision === 'watch') return seen;
   const { model } = ask;
   const evidence = { test: 'guard', champion, guard, upTo: ask.upTo, rules: model.rollout.guard, ...verdict };
-  const hand = handOf(ask, seen.sentence, evidence);
-  const said = await insist(() =>
-    deps.registry.say(model.name, (history) => {
+  const author = authorOf(ask, seen.sentence, evidence);
+  const appended = await retrySuperseded(() =>
+    deps.registry.append(model.name, (history) => {
       const still = history.versions.find((one) => one.version === guard)?.guards === champion;
       if (!still || history.champion?.version !== champion) return [];
-      return decision === 'rollback' ? rollBack(hand)(history) : retire(guard, hand)(history);
+      return decision === 'rollback' ? rollBack(author)(history) : retire(guard, author)(history);
     }),
   );
-  const [change] = said.changes;
+  const [change] = appended.changes;
   return change === undefined ? lookAtGuard(deps, ask) : { ...seen, change };
 }
 

@@ -1,15 +1,15 @@
 import type { ModelHistory, VersionState } from '../../infrastructure/registry/history.ts';
 import {
+  type Appended,
   type Change,
   type ModelRegistry,
-  type Said,
   Superseded,
 } from '../../infrastructure/registry/models.ts';
 import type { ModelVersion } from '../../schemas/records/model-version.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 
 /** Who changes a model's versions, and why. */
-export interface Hand {
+export interface Author {
   readonly by: string;
   /** One sentence for whoever reads the registry later. */
   readonly reason: string;
@@ -17,7 +17,7 @@ export interface Hand {
   readonly evidence?: unknown;
   /** Event time of the first request that it holds for, epoch ms; null = at once, for every request still unanswered. */
   readonly effectiveFrom?: number | null;
-  /** Run of the pipeline that says it: what one run says twice is said once. */
+  /** Run of the pipeline that makes the change: what one run appends twice counts once. */
   readonly run?: string | null;
 }
 
@@ -30,7 +30,7 @@ export class RolloutRefused extends MillraceError {
 const change = (
   { version, artefact, location, layout }: Pick<VersionState, 'version' | 'artefact' | 'location' | 'layout'>,
   state: ModelVersion['state'],
-  hand: Hand,
+  author: Author,
   former: Change['former'] = null,
 ): Change => ({
   version,
@@ -38,12 +38,12 @@ const change = (
   artefact,
   location,
   layout,
-  by: hand.by,
-  reason: hand.reason,
-  evidence: JSON.stringify(hand.evidence ?? {}),
+  by: author.by,
+  reason: author.reason,
+  evidence: JSON.stringify(author.evidence ?? {}),
   former,
-  effectiveFrom: hand.effectiveFrom ?? null,
-  run: hand.run ?? null,
+  effectiveFrom: author.effectiveFrom ?? null,
+  run: author.run ?? null,
 });
 
 /** @throws RolloutRefused */
@@ -72,34 +72,35 @@ export interface NewVersion {
 
 export interface Registered {
   readonly version: VersionState;
-  /** The run had registered it before: nothing was said now. */
+  /** The run had registered it before: nothing was appended now. */
   readonly already: boolean;
 }
 
 /**
- * Registers what a training made under the next number, against any other hand. A run registers one version, however often
+ * Registers what a training made under the next number, against any other author. A run registers one version, however often
  * it (or a worker of it that came back from the dead) tries: the first counts and is answered with.
  */
 export async function registerVersion(
   registry: ModelRegistry,
   made: NewVersion,
-  hand: Hand,
+  author: Author,
 ): Promise<Registered> {
   const ofRun = ({ versions }: ModelHistory) =>
-    versions.find(({ registered }) => registered.run !== null && registered.run === (hand.run ?? null));
-  const said = await insist(() =>
-    registry.say(made.model, (history) => {
+    versions.find(({ registered }) => registered.run !== null && registered.run === (author.run ?? null));
+  const appended = await retrySuperseded(() =>
+    registry.append(made.model, (history) => {
       if (ofRun(history) !== undefined) return [];
       const { champion } = history;
       const version = (history.versions.at(-1)?.version ?? 0) + 1;
       const as = champion === null && made.as !== 'candidate' ? 'champion' : made.as;
       const state = as === 'auto' ? 'candidate' : as;
-      return [change({ ...made, version }, state, hand, formerOf(history, state, made.guarded ?? true))];
+      return [change({ ...made, version }, state, author, formerOf(history, state, made.guarded ?? true))];
     }),
   );
-  const [record] = said.changes;
-  const version = record === undefined ? ofRun(said.history) : versionOf(said.history, record.version);
-  if (version === undefined) throw new Error(`the registration of run ${hand.run} vanished`);
+  const [record] = appended.changes;
+  const version =
+    record === undefined ? ofRun(appended.history) : versionOf(appended.history, record.version);
+  if (version === undefined) throw new Error(`the registration of run ${author.run} vanished`);
   return { version, already: record === undefined };
 }
 
@@ -108,21 +109,21 @@ const formerOf = ({ champion }: ModelHistory, state: string, guarded: boolean): 
   state !== 'champion' || champion === null ? null : guarded ? 'challenger' : 'retired';
 
 /** A candidate goes into the shadow. */
-export function toChallenger(version: number, hand: Hand): (history: ModelHistory) => readonly Change[] {
+export function toChallenger(version: number, author: Author): (history: ModelHistory) => readonly Change[] {
   return (history) => {
     const found = versionOf(history, version);
     if (found.state !== 'candidate')
       throw new RolloutRefused(
         `Version ${version} of ${history.model} is ${found.state} already; only a candidate goes into the shadow.`,
       );
-    return [change(found, 'challenger', hand)];
+    return [change(found, 'challenger', author)];
   };
 }
 
 /** A candidate or challenger takes over from the champion, which goes on in the shadow as its guard. */
 export function promote(
   version: number,
-  hand: Hand,
+  author: Author,
   guarded = true,
 ): (history: ModelHistory) => readonly Change[] {
   return (history) => {
@@ -139,7 +140,7 @@ export function promote(
       throw new RolloutRefused(
         `Version ${version} of ${model} is retired ${since}: train anew, or, if it was the champion before, roll back to it (millrace models rollback).`,
       );
-    return [change(found, 'champion', hand, formerOf(history, 'champion', guarded))];
+    return [change(found, 'champion', author, formerOf(history, 'champion', guarded))];
   };
 }
 
@@ -156,7 +157,7 @@ export function beforeOf({ changes, versions }: ModelHistory): VersionState | nu
 }
 
 /** The champion goes, and the one before it scores again. */
-export function rollBack(hand: Hand): (history: ModelHistory) => readonly Change[] {
+export function rollBack(author: Author): (history: ModelHistory) => readonly Change[] {
   return (history) => {
     const { model, champion } = history;
     const before = beforeOf(history);
@@ -166,12 +167,12 @@ export function rollBack(hand: Hand): (history: ModelHistory) => readonly Change
           ? `${model} has no champion: there is nothing to roll back.`
           : `Version ${champion.version} is the first champion of ${model}: there is none to go back to. Promote another (millrace models).`,
       );
-    return [change(before, 'champion', hand, 'retired')];
+    return [change(before, 'champion', author, 'retired')];
   };
 }
 
 /** A candidate or challenger will never score. */
-export function retire(version: number, hand: Hand): (history: ModelHistory) => readonly Change[] {
+export function retire(version: number, author: Author): (history: ModelHistory) => readonly Change[] {
   return (history) => {
     const found = versionOf(history, version);
     if (found.state === 'champion')
@@ -182,14 +183,14 @@ export function retire(version: number, hand: Hand): (history: ModelHistory) => 
       throw new RolloutRefused(
         `Version ${version} of ${history.model} is retired already, since change ${found.since.change} (${found.since.reason}).`,
       );
-    return [change(found, 'retired', hand)];
+    return [change(found, 'retired', author)];
   };
 }
 
 const TRIES = 8;
 
-/** For a machine whose decision looks at the newest history itself: tries again where another hand was first. */
-export async function insist(say: () => Promise<Said>): Promise<Said> {
+/** For a machine whose decision looks at the newest history itself: tries again where another writer was first. */
+export async function retrySuperseded(say: () => Promise<Appended>): Promise<Appended> {
   for (let left = TRIES; ; left -= 1)
     try {
       return await say();

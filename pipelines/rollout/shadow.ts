@@ -9,9 +9,9 @@ import {
 } from '../../models/rollout/sequential.ts';
 import type { Model } from '../../schemas/project.ts';
 import type { ModelVersion } from '../../schemas/records/model-version.ts';
-import { type Ask, handOf } from './ask.ts';
+import { type Ask, authorOf } from './ask.ts';
 import { judgeStretches, type RolloutDeps } from './judged.ts';
-import { insist, promote, RolloutRefused, retire, versionOf } from './moves.ts';
+import { promote, RolloutRefused, retire, retrySuperseded, versionOf } from './moves.ts';
 import { type BesideRows, firstScored } from './rows.ts';
 
 export interface ShadowDecision {
@@ -81,16 +81,18 @@ export async function decideShadow(
     rules: model.rollout.shadow,
     ...seen.verdict,
   };
-  const hand = handOf(ask, seen.sentence, evidence);
-  const said = await insist(() =>
-    deps.registry.say(model.name, (history) => {
+  const author = authorOf(ask, seen.sentence, evidence);
+  const appended = await retrySuperseded(() =>
+    deps.registry.append(model.name, (history) => {
       const now = versionOf(history, version);
-      // Another hand was first: what was tested is not what stands now, and the next look begins from there.
+      // Another writer was first: what was tested is not what stands now, and the next look begins from there.
       if (now.state !== 'challenger' || history.champion?.version !== seen.champion) return [];
-      return seen.decision === 'promote' ? promote(version, hand)(history) : retire(version, hand)(history);
+      return seen.decision === 'promote'
+        ? promote(version, author)(history)
+        : retire(version, author)(history);
     }),
   );
-  const [change] = said.changes;
+  const [change] = appended.changes;
   return change === undefined ? lookAtShadow(deps, ask) : { ...seen, change };
 }
 

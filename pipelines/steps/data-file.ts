@@ -57,7 +57,7 @@ export function decodeDataSets(given: Uint8Array): DataSetPair {
   const text = Buffer.from(bytes.subarray(HEAD, HEAD + headerLength)).toString();
   const [training, test] = JSON.parse(text) as [Header & { width: number }, Header & { width: number }];
   let at = HEAD + headerLength;
-  const take = <A>(
+  const readArray = <A>(
     make: (buffer: ArrayBuffer, from: number, length: number) => A,
     size: number,
     n: number,
@@ -72,10 +72,10 @@ export function decodeDataSets(given: Uint8Array): DataSetPair {
     const n = header.ids.length;
     return {
       ...header,
-      times: take(float, 8, n),
-      rows: take(float, 8, n * width),
-      labels: take((buffer, from, size) => new Uint8Array(buffer, from, size), 1, n),
-      cells: take((buffer, from, size) => new Int16Array(buffer, from, size), 2, n),
+      times: readArray(float, 8, n),
+      rows: readArray(float, 8, n * width),
+      labels: readArray((buffer, from, size) => new Uint8Array(buffer, from, size), 1, n),
+      cells: readArray((buffer, from, size) => new Int16Array(buffer, from, size), 2, n),
     };
   };
   return { training: set(training), test: set(test) };

@@ -1,4 +1,4 @@
-import { gateCandidate } from '../rollout/gate.ts';
+import { judgeCandidate } from '../rollout/offline-gate.ts';
 import { dataSetsOf } from './dataset.ts';
 import { slicesOf } from './slices.ts';
 import { done, needed, refused, type StepWork } from './tools.ts';
@@ -11,7 +11,7 @@ export const gateStep: StepWork = async (context) => {
   const { test } = await dataSetsOf(context);
   const slices = await slicesOf(context, test);
   const registry = await context.registry();
-  const { pass, sentence, champion, evidence } = await gateCandidate(
+  const { pass, sentence, champion, evidence } = await judgeCandidate(
     { registry, artefacts },
     { model, candidate: trained.artefact, data: { set: test, slices } },
   );

@@ -71,14 +71,14 @@ export function createTrialPool(
     return worker;
   }
 
-  async function take(): Promise<Worker> {
+  async function acquire(): Promise<Worker> {
     const free = idle.pop();
     if (free !== undefined) return free;
     if (all.size < Math.max(1, workers)) return begin();
     return new Promise((resolve) => waiting.push(resolve));
   }
 
-  function give(worker: Worker): void {
+  function release(worker: Worker): void {
     const next = waiting.shift();
     if (next === undefined) idle.push(worker);
     else next(worker);
@@ -94,13 +94,13 @@ export function createTrialPool(
   return {
     async run(question, signal) {
       signal.throwIfAborted();
-      const worker = await take();
+      const worker = await acquire();
       return new Promise<TrialAnswer>((resolve, reject) => {
         const settle = (then: () => void, keep: boolean) => {
           worker.off('message', onMessage);
           worker.off('error', onError);
           signal.removeEventListener('abort', onAbort);
-          if (keep) give(worker);
+          if (keep) release(worker);
           else drop(worker).catch(() => undefined);
           then();
         };

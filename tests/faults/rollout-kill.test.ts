@@ -50,7 +50,7 @@ describe('kill -9 of inference between the shadow scores of a batch and its answ
         { by: 'test', reason: 'test', effectiveFrom: seed === 1 ? null : BEGIN + HOUR },
       );
     }
-    await registry.say(
+    await registry.append(
       model.name,
       promote(2, { by: 'test', reason: 'test', effectiveFrom: BEGIN + 3 * HOUR }),
     );

@@ -180,7 +180,7 @@ describe('resources of a process', () => {
     await wall.sleep(50);
     for (const end = Date.now() + 150; Date.now() < end; );
     await wall.sleep(50);
-    const found = new Map(sampler.take(2_000).map((one) => [one.statistic, one]));
+    const found = new Map(sampler.measure(2_000).map((one) => [one.statistic, one]));
     sampler.close();
     expect(found.get('cpu')).toMatchObject({ kind: 'resource', subject: 'test 1', from: 1_000, to: 2_000 });
     expect(found.get('cpu')?.value).toBeGreaterThan(0.01);

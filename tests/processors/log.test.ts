@@ -105,7 +105,7 @@ describe('a log', () => {
     }
   });
 
-  it('cut short anywhere is refused, or is the log of fewer segments', () => {
+  it('cut short anywhere is refused, or is the log of fewer chunks', () => {
     const sketched = buildView({
       inputs: [{ name: 'a' }, { name: 'b' }],
       windows: [
@@ -142,7 +142,7 @@ describe('a log', () => {
 });
 
 describe('a folder', () => {
-  it('writes one segment an entity and set, and begins anew', () => {
+  it('writes one chunk an entity and set, and begins anew', () => {
     const folder = new Folder(view);
     folder.add(at(T, [1, 5]));
     folder.add(at(T + MINUTE, [1, 5]));

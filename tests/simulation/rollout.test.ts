@@ -6,7 +6,7 @@ import { historyOf, stretchAt, timelineOf } from '../../infrastructure/registry/
 import { createModelRegistry, type ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
-import { type Hand, promote, registerVersion, retire } from '../../pipelines/rollout/moves.ts';
+import { type Author, promote, registerVersion, retire } from '../../pipelines/rollout/moves.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import type { ReplayItem } from '../../streams/replay/replay.ts';
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
@@ -23,7 +23,7 @@ const scorers = MADE.map(({ address, bytes }) => createScorer(parseArtefact(byte
 const registryOf = ({ broker, codecs, project }: World) =>
   createModelRegistry({ kafka: broker.kafka(), codec: codecs.models, prefix: project.prefix });
 
-const hand = (effectiveFrom: number | null): Hand => ({ by: 'test', reason: 'test', effectiveFrom });
+const hand = (effectiveFrom: number | null): Author => ({ by: 'test', reason: 'test', effectiveFrom });
 
 const register = (
   registry: ModelRegistry,
@@ -55,8 +55,8 @@ const WORDS: ReadonlyArray<
 > = [
   [0.25, (registry, from) => register(registry, 2, 'challenger', from)],
   [0.4, (registry, from) => register(registry, 3, 'challenger', from)],
-  [0.5, (registry, from) => registry.say(MODEL.name, promote(2, hand(from)))],
-  [0.75, (registry, from) => registry.say(MODEL.name, retire(1, hand(from)))],
+  [0.5, (registry, from) => registry.append(MODEL.name, promote(2, hand(from)))],
+  [0.75, (registry, from) => registry.append(MODEL.name, retire(1, hand(from)))],
 ];
 
 /** All of it is said before the first event. */

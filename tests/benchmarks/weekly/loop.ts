@@ -1,5 +1,5 @@
-import { judgeOffline } from '../../../models/rollout/gate.ts';
 import { guardVerdict, observeGuard, startGuard } from '../../../models/rollout/guard.ts';
+import { judgeOffline } from '../../../models/rollout/offline-gate.ts';
 import { observeShadow, shadowVerdict, startShadow } from '../../../models/rollout/sequential.ts';
 import type { Scorer } from '../../../models/scorer.ts';
 import type { DataSet } from '../../../pipelines/training/dataset.ts';

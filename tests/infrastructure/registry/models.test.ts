@@ -32,7 +32,7 @@ function change(version: number, state: ModelState, more: Partial<Change> = {}):
 
 let kafka: Kafka;
 let registry: ModelRegistry;
-const say = (...changes: Change[]) => registry.say('late', () => changes);
+const append = (...changes: Change[]) => registry.append('late', () => changes);
 const states = async () =>
   (await registry.list('late')).map(({ version, state }) => `${version} ${state}`).join(', ');
 
@@ -50,10 +50,10 @@ describe('the registry of models', () => {
   });
 
   it('numbers the changes of each model, keeps them all, and answers with what each version is', async () => {
-    await say(change(1, 'champion'));
-    await registry.say('other', () => [change(1, 'candidate')]);
-    await say(change(2, 'candidate'), change(2, 'challenger', { effectiveFrom: 50 }));
-    await say(change(2, 'champion', { former: 'challenger', effectiveFrom: 90 }));
+    await append(change(1, 'champion'));
+    await registry.append('other', () => [change(1, 'candidate')]);
+    await append(change(2, 'candidate'), change(2, 'challenger', { effectiveFrom: 50 }));
+    await append(change(2, 'champion', { former: 'challenger', effectiveFrom: 90 }));
     const log = await registry.log();
     expect(log.map((one) => `${one.model} ${one.change} ${one.version} ${one.state}`)).toEqual([
       'late 1 1 champion',
@@ -73,9 +73,9 @@ describe('the registry of models', () => {
   });
 
   it('gives every change a key of its own, so that compaction removes none', async () => {
-    await say(change(1, 'champion'));
-    await say(change(2, 'candidate'));
-    await say(change(2, 'retired'));
+    await append(change(1, 'champion'));
+    await append(change(2, 'candidate'));
+    await append(change(2, 'retired'));
     const reader = await kafka.reader([{ topic: topics.models('p'), partition: 0, position: 'earliest' }]);
     const keys = (await reader.poll(100)).flatMap(({ records }) => records.map(({ key }) => String(key)));
     await reader.close();
@@ -83,11 +83,11 @@ describe('the registry of models', () => {
   });
 
   it('lets the first of two hands change it, and tells the second who was first', async () => {
-    await say(change(1, 'champion'));
-    await say(change(2, 'candidate'));
+    await append(change(1, 'champion'));
+    await append(change(2, 'candidate'));
     const both = await Promise.allSettled([
-      registry.say('late', () => [change(2, 'challenger'), change(2, 'champion', { former: 'retired' })]),
-      registry.say('late', () => [change(2, 'retired', { by: 'Ann', reason: 'looks wrong' })]),
+      registry.append('late', () => [change(2, 'challenger'), change(2, 'champion', { former: 'retired' })]),
+      registry.append('late', () => [change(2, 'retired', { by: 'Ann', reason: 'looks wrong' })]),
     ]);
     const [lost] = both.filter(({ status }) => status === 'rejected');
     expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
@@ -98,10 +98,10 @@ describe('the registry of models', () => {
   });
 
   it('names the other hand', async () => {
-    await say(change(1, 'champion'));
+    await append(change(1, 'champion'));
     let once = true;
     const slow = async () => {
-      await registry.say('late', () => [change(2, 'candidate', { by: 'Ann', reason: 'a better one' })]);
+      await registry.append('late', () => [change(2, 'candidate', { by: 'Ann', reason: 'a better one' })]);
       return registry;
     };
     const racing = createModelRegistry({
@@ -116,29 +116,29 @@ describe('the registry of models', () => {
         },
       },
     });
-    await expect(racing.say('late', () => [change(2, 'candidate')])).rejects.toThrow(
+    await expect(racing.append('late', () => [change(2, 'candidate')])).rejects.toThrow(
       /Nothing was changed: .* Ann made version 2 of late candidate \(change 2: a better one\)/,
     );
   });
 
   it('refuses what the states do not allow, and appends nothing', async () => {
-    await say(change(1, 'champion'));
-    await expect(say(change(1, 'retired'))).rejects.toThrow(
+    await append(change(1, 'champion'));
+    await expect(append(change(1, 'retired'))).rejects.toThrow(
       /is the champion: it goes when another takes over/,
     );
-    await expect(say(change(3, 'candidate'))).rejects.toThrow('The next version of late is 2');
-    await expect(say(change(2, 'champion'))).rejects.toThrow('what the champion before becomes');
-    await say(change(2, 'candidate'));
-    await say(change(2, 'retired'));
-    await expect(say(change(2, 'challenger'))).rejects.toThrow(BadTransition);
-    await expect(say(change(2, 'candidate'))).rejects.toThrow(
+    await expect(append(change(3, 'candidate'))).rejects.toThrow('The next version of late is 2');
+    await expect(append(change(2, 'champion'))).rejects.toThrow('what the champion before becomes');
+    await append(change(2, 'candidate'));
+    await append(change(2, 'retired'));
+    await expect(append(change(2, 'challenger'))).rejects.toThrow(BadTransition);
+    await expect(append(change(2, 'candidate'))).rejects.toThrow(
       'Version 2 of late is retired and cannot become candidate, only champion.',
     );
     expect((await registry.log()).length).toBe(3);
   });
 
   it('says nothing where there is nothing to say', async () => {
-    expect((await registry.say('late', () => [])).changes).toEqual([]);
+    expect((await registry.append('late', () => [])).changes).toEqual([]);
     expect(await registry.log()).toEqual([]);
   });
 
@@ -183,11 +183,11 @@ describe('the timeline', () => {
 
   it('tells for each moment of event time who answers and who is scored beside', async () => {
     expect(await at(0)).toBe('null | ');
-    await say(change(1, 'champion'));
-    await say(change(2, 'challenger', { effectiveFrom: 100 }));
-    await say(change(2, 'champion', { former: 'challenger', effectiveFrom: 200 }));
-    await say(change(1, 'retired', { effectiveFrom: 300 }));
-    await say(change(3, 'challenger', { effectiveFrom: 300 }));
+    await append(change(1, 'champion'));
+    await append(change(2, 'challenger', { effectiveFrom: 100 }));
+    await append(change(2, 'champion', { former: 'challenger', effectiveFrom: 200 }));
+    await append(change(1, 'retired', { effectiveFrom: 300 }));
+    await append(change(3, 'challenger', { effectiveFrom: 300 }));
     expect(await at(Number.MIN_SAFE_INTEGER)).toBe('1 | ');
     expect(await at(99)).toBe('1 | ');
     expect(await at(100)).toBe('1 | 2');
@@ -198,28 +198,28 @@ describe('the timeline', () => {
   });
 
   it('lets a later change win over an earlier one, and one without a time over all', async () => {
-    await say(change(1, 'champion'));
-    await say(change(2, 'champion', { former: 'retired', effectiveFrom: 200 }));
-    await say(change(1, 'champion', { former: 'retired', effectiveFrom: 300 }));
+    await append(change(1, 'champion'));
+    await append(change(2, 'champion', { former: 'retired', effectiveFrom: 200 }));
+    await append(change(1, 'champion', { former: 'retired', effectiveFrom: 300 }));
     expect([await at(100), await at(250), await at(350)]).toEqual(['1 | ', '2 | ', '1 | ']);
-    await say(change(3, 'champion', { former: 'challenger' }));
+    await append(change(3, 'champion', { former: 'challenger' }));
     expect([await at(100), await at(250), await at(350)]).toEqual(['3 | 1', '3 | 1', '3 | 1']);
   });
 
   it('ends a guard when its champion goes', async () => {
-    await say(change(1, 'champion'));
-    await say(change(2, 'champion', { former: 'challenger', effectiveFrom: 100 }));
-    await say(change(3, 'champion', { former: 'challenger', effectiveFrom: 200 }));
+    await append(change(1, 'champion'));
+    await append(change(2, 'champion', { former: 'challenger', effectiveFrom: 100 }));
+    await append(change(3, 'champion', { former: 'challenger', effectiveFrom: 200 }));
     expect([await at(150), await at(250)]).toEqual(['2 | 1', '3 | 2']);
     expect(await states()).toBe('1 retired, 2 challenger, 3 champion');
-    await say(change(2, 'champion', { former: 'retired', effectiveFrom: 300 }));
+    await append(change(2, 'champion', { former: 'retired', effectiveFrom: 300 }));
     expect(await at(350)).toBe('2 | ');
     expect(await states()).toBe('1 retired, 2 champion, 3 retired');
   });
 
   it('passes over a version that cannot score, for the champion before it', async () => {
-    await say(change(1, 'champion'));
-    await say(change(2, 'champion', { former: 'retired' }));
+    await append(change(1, 'champion'));
+    await append(change(2, 'champion', { former: 'retired' }));
     const one = timelineOf(await registry.history('late'), (version) => version !== 2);
     expect(stretchAt(one, 5)).toMatchObject({ champion: 1, shadows: [] });
   });

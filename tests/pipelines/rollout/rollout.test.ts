@@ -3,7 +3,6 @@ import type { ModelRegistry } from '../../../infrastructure/registry/models.ts';
 import { addressOf, parseArtefact, serialiseArtefact } from '../../../models/artefact.ts';
 import { createRandom } from '../../../models/random.ts';
 import { createScorer } from '../../../models/scorer.ts';
-import { gateCandidate } from '../../../pipelines/rollout/gate.ts';
 import { guardChampion, lookAtGuard } from '../../../pipelines/rollout/guard.ts';
 import type { RolloutDeps } from '../../../pipelines/rollout/judged.ts';
 import {
@@ -13,6 +12,7 @@ import {
   rollBack,
   toChallenger,
 } from '../../../pipelines/rollout/moves.ts';
+import { judgeCandidate } from '../../../pipelines/rollout/offline-gate.ts';
 import { decideShadow, lookAtShadow } from '../../../pipelines/rollout/shadow.ts';
 import type { Model } from '../../../schemas/project.ts';
 import { DAY, HOUR } from '../../../schemas/time.ts';
@@ -147,7 +147,7 @@ describe('the shadow test on the archive', () => {
     await inShadow();
     const turn = START + 6 * DAY;
     await registerVersion(registry, made('challenger'), by('trained', START));
-    await registry.say(model.name, promote(3, by('by hand', turn)));
+    await registry.append(model.name, promote(3, by('by hand', turn)));
     await archive.score('predictions', 1, 'poor', { to: turn });
     await archive.score('predictions', 3, 'best', { from: turn });
     await archive.score('shadow', 2, 'good', { from: START });
@@ -164,7 +164,7 @@ describe('the shadow test on the archive', () => {
     const look = (version: number) => lookAtShadow(deps, { model, version, upTo: END });
     await expect(look(9)).rejects.toThrow('There is no version 9 of late_arrival: it has 1 to 3');
     await expect(look(3)).rejects.toThrow('Version 3 of late_arrival is a candidate');
-    await registry.say(model.name, promote(2, by('by hand')));
+    await registry.append(model.name, promote(2, by('by hand')));
     await expect(look(1)).rejects.toThrow('guards version 2');
   });
 });
@@ -173,7 +173,7 @@ describe('the guard over a new champion', () => {
   const turn = START + 2 * DAY;
   async function promoted(): Promise<void> {
     await inShadow();
-    await registry.say(model.name, promote(2, by('better', turn)));
+    await registry.append(model.name, promote(2, by('better', turn)));
   }
 
   it('rolls back one that is worse than the version before', async () => {
@@ -250,12 +250,12 @@ describe('the gate', () => {
     const [one, two] = [artefactFor(model, 1), artefactFor(model, 2)];
     for (const { address, bytes } of [one, two]) store.set(address, bytes);
     await registerVersion(registry, { ...made('champion'), artefact: one.address }, by('first'));
-    const better = await gateCandidate(
+    const better = await judgeCandidate(
       { registry, artefacts },
       { model, candidate: two.address, data: data(honest, two.address) },
     );
     expect(better).toMatchObject({ pass: true, champion: 1 });
-    const worse = await gateCandidate(
+    const worse = await judgeCandidate(
       { registry, artefacts },
       { model, candidate: two.address, data: data(honest, one.address) },
     );
@@ -272,14 +272,14 @@ describe('the gate', () => {
     const { address, bytes } = artefactFor(model, 3);
     store.set(address, bytes);
     await registerVersion(registry, { ...made('champion'), layout: 'other' }, by('first'));
-    const alone = await gateCandidate(
+    const alone = await judgeCandidate(
       { registry, artefacts },
       { model, candidate: address, data: data(honest, address) },
     );
     expect(alone).toMatchObject({ champion: null, pass: true });
     const known = data(honest, address, Date.UTC(2001, 1, 1));
     await expect(
-      gateCandidate({ registry, artefacts }, { model, candidate: address, data: known }),
+      judgeCandidate({ registry, artefacts }, { model, candidate: address, data: known }),
     ).rejects.toThrow(
       /The candidate learnt from requests up to 2001-05-14.* it would be judged on what it knows/,
     );
@@ -295,7 +295,7 @@ describe('the gate', () => {
     store.set(candidate, bytes);
     await registerVersion(registry, { ...made('champion'), artefact: champion.address }, by('first'));
     const overlapping = data(honest, candidate, Date.UTC(2001, 4, 10));
-    const { sentence, evidence } = await gateCandidate(
+    const { sentence, evidence } = await judgeCandidate(
       { registry, artefacts },
       { model, candidate, data: overlapping },
     );
@@ -312,12 +312,12 @@ describe('the gate', () => {
     store.set(address, flipped);
     const set = data(honest, [...store.keys()][0] ?? '');
     await expect(
-      gateCandidate({ registry, artefacts }, { model, candidate: address, data: set }),
+      judgeCandidate({ registry, artefacts }, { model, candidate: address, data: set }),
     ).rejects.toThrow('altered or cut');
     const other = artefactFor({ ...model, features: model.features.slice(1) }, 4);
     store.set(other.address, serialiseArtefact(parseArtefact(other.bytes, other.address)));
     await expect(
-      gateCandidate({ registry, artefacts }, { model, candidate: other.address, data: set }),
+      judgeCandidate({ registry, artefacts }, { model, candidate: other.address, data: set }),
     ).rejects.toThrow('was trained on feature layout');
   });
 });
@@ -338,7 +338,7 @@ describe('explain', () => {
 });
 
 describe('moves by hand', () => {
-  const say = (decide: Parameters<ModelRegistry['say']>[1]) => registry.say(model.name, decide);
+  const say = (decide: Parameters<ModelRegistry['append']>[1]) => registry.append(model.name, decide);
 
   it('are refused with a sentence where they make no sense', async () => {
     await inShadow();

@@ -83,7 +83,7 @@ describe('following the registry', () => {
     const models = await follow();
     expect(rolesAt(models, 0)).toBe('1 | ');
     await make(2, 'challenger', 100);
-    await registry.say(model.name, promote(2, by(200)));
+    await registry.append(model.name, promote(2, by(200)));
     await models.refresh();
     expect([50, 150, 250].map((time) => rolesAt(models, time))).toEqual(['1 | ', '1 | 2', '2 | 1']);
     expect(failures).toEqual([]);
@@ -106,7 +106,7 @@ describe('following the registry', () => {
     bytes[700] = (bytes[700] ?? 0) ^ 4;
     store.set(version.artefact, bytes);
     const models = await follow();
-    await registry.say(model.name, promote(2, by()));
+    await registry.append(model.name, promote(2, by()));
     await make(3, 'challenger', 5);
     await models.refresh();
     expect(rolesAt(models, 10)).toBe('1 | 3');
@@ -118,7 +118,7 @@ describe('following the registry', () => {
     const { version } = await make(2, 'candidate');
     const bytes = store.get(version.artefact) ?? new Uint8Array();
     store.delete(version.artefact);
-    await registry.say(model.name, promote(2, by()));
+    await registry.append(model.name, promote(2, by()));
     const models = await follow();
     expect(rolesAt(models, 0)).toBe('1 | ');
     expect(failures).toEqual(['Version 2 of cost is passed over: It is not there yet.']);

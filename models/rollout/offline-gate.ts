@@ -1,5 +1,5 @@
 /**
- * The gate in front of the shadow: candidate and champion score the same rows, which neither learnt from, and the mean
+ * The offline gate in front of the shadow: candidate and champion score the same rows, which neither learnt from, and the mean
  * difference of their log loss gets an interval. Rows of one day err together, so what is drawn with replacement is whole
  * days (a paired cluster bootstrap: Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
  */
@@ -13,7 +13,7 @@ import { createRandom } from '../random.ts';
 import { figure, interval, many } from './wording.ts';
 
 /** Rows that neither model learnt from, scored by both. */
-export interface GateRows {
+export interface OfflineGateRows {
   readonly labels: Uint8Array;
   readonly candidate: Float64Array;
   /** Null: there is no champion yet, and the candidate is held against its own calibration alone. */
@@ -24,7 +24,7 @@ export interface GateRows {
   readonly slices?: Readonly<Record<string, ReadonlyArray<string | null>>>;
 }
 
-export type GateRules = Omit<Rollout['gate'], 'testLast'> & {
+export type OfflineGateRules = Omit<Rollout['gate'], 'testLast'> & {
   /** Slices with fewer rows are not judged; default 500. */
   readonly sliceMinRows?: number;
   /** Of the intervals; default .95. */
@@ -44,7 +44,7 @@ export interface SliceDifference {
   readonly difference: Estimate;
 }
 
-export interface GateVerdict {
+export interface OfflineVerdict {
   readonly pass: boolean;
   readonly rows: number;
   readonly candidateLoss: number | null;
@@ -68,7 +68,7 @@ const HOUR_MS = 3_600_000;
 const MIN_GROUPS = 5;
 const STRETCHES = 200;
 
-export function judgeOffline(data: GateRows, rules: GateRules): GateVerdict {
+export function judgeOffline(data: OfflineGateRows, rules: OfflineGateRules): OfflineVerdict {
   const { labels, candidate, champion } = data;
   const rows = labels.length;
   for (const [what, length] of [
@@ -76,7 +76,7 @@ export function judgeOffline(data: GateRows, rules: GateRules): GateVerdict {
     ['scores of the champion', champion?.length ?? rows],
     ['times', data.times?.length ?? rows],
   ] as const) {
-    if (length !== rows) throw new RangeError(`The gate has ${rows} labels, but ${length} ${what}.`);
+    if (length !== rows) throw new RangeError(`The offline gate has ${rows} labels, but ${length} ${what}.`);
   }
   const confidence = rules.confidence ?? 0.95;
   const objections: { code: GateObjection; sentence: string }[] = [];
@@ -97,7 +97,7 @@ export function judgeOffline(data: GateRows, rules: GateRules): GateVerdict {
   const losses = lossesOf(candidate, labels);
   const before = champion === null ? null : lossesOf(champion, labels);
   let difference: Estimate | null = null;
-  let drawn: GateVerdict['drawn'] = null;
+  let drawn: OfflineVerdict['drawn'] = null;
   let slices: SliceDifference[] = [];
   if (before !== null && rows > 0) {
     const differences = losses.map((loss, i) => loss - (before[i] as number));

@@ -1,7 +1,7 @@
 import type { ArtefactStore } from '../../infrastructure/artefacts/port.ts';
 import type { ModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
-import { type GateVerdict, judgeOffline } from '../../models/rollout/gate.ts';
+import { judgeOffline, type OfflineVerdict } from '../../models/rollout/offline-gate.ts';
 import { createScorer, type Scorer } from '../../models/scorer.ts';
 import type { Model } from '../../schemas/project.ts';
 import { iso } from '../../streams/runtime/iso.ts';
@@ -18,7 +18,7 @@ export interface GateData {
 export interface GateResult {
   readonly pass: boolean;
   readonly sentence: string;
-  readonly verdict: GateVerdict;
+  readonly verdict: OfflineVerdict;
   /** What it was held against; null where there is none that scores this layout. */
   readonly champion: number | null;
   /** Plain JSON, for the registry. */
@@ -32,7 +32,7 @@ export interface GateResult {
  * @param candidate address of its artefact.
  * @throws RolloutRefused where the candidate learnt from rows it is judged on.
  */
-export async function gateCandidate(
+export async function judgeCandidate(
   deps: { readonly registry: Pick<ModelRegistry, 'history'>; readonly artefacts: Pick<ArtefactStore, 'get'> },
   { model, candidate, data }: { readonly model: Model; readonly candidate: string; readonly data: GateData },
 ): Promise<GateResult> {

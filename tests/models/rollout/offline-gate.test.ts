@@ -2,10 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Estimate } from '../../../models/quality/types.ts';
 import { createRandom } from '../../../models/random.ts';
-import { type GateRows, type GateRules, judgeOffline } from '../../../models/rollout/gate.ts';
+import {
+  judgeOffline,
+  type OfflineGateRows,
+  type OfflineGateRules,
+} from '../../../models/rollout/offline-gate.ts';
 
 const DAY = 86_400_000;
-const rules: GateRules = {
+const rules: OfflineGateRules = {
   maxLoss: 0,
   sliceTolerance: 0.01,
   minRows: 1_000,
@@ -16,7 +20,7 @@ const rules: GateRules = {
 function rows(
   count: number,
   { candidate = 0.3, champion = 0.6, days = 30, seed = 1, mood = 0, offset = 0, atB = 0 } = {},
-): GateRows & { slices: Record<string, string[]> } {
+): OfflineGateRows & { slices: Record<string, string[]> } {
   const random = createRandom(seed);
   const made = {
     labels: new Uint8Array(count),

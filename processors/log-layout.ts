@@ -10,7 +10,7 @@ import { ByteWriter, CorruptState, cursor, UnknownStateFormat, wideSigned, wideU
  *              | 0x41 bytes u, run*             the same, with no oldest exact head
  *   run       := level u, tiles u, tile+        ascending in time; runs too, so wide tiles come first
  *
- * The low half of a segment's first byte is the format version, 1; the high half its kind. `oldest` is the
+ * The low half of a chunk's first byte is the format version, 1; the high half its kind. `oldest` is the
  * oldest exact head: a read as of an older edge is refused. Level 0 is the set's resolution, each further
  * level the next rung of the ladder. Partial tiles are all of level 0.
  *
@@ -23,13 +23,13 @@ export const TILES = 0x21;
 const COMPACTED = 0x31;
 const COMPACTED_OPEN = 0x41;
 
-/** Bytes of partial segments that a log may have beyond the size of its last compaction. */
+/** Bytes of partial chunks that a log may have beyond the size of its last compaction. */
 const ROOM = 512;
 
 export interface LogInfo {
   /** -Infinity where the log has never been compacted. */
   readonly oldestExactHead: number;
-  /** Length of the compacted segment, header included. */
+  /** Length of the compacted chunk, header included. */
   readonly compactedBytes: number;
 }
 
@@ -57,7 +57,7 @@ export function wantsCompaction(length: number, compactedBytes: number): boolean
 
 export function unknownFormat(kind: number): UnknownStateFormat {
   return new UnknownStateFormat(
-    `A state log has a segment that begins with 0x${kind.toString(16).padStart(2, '0')}, which this version ` +
+    `A state log has a chunk that begins with 0x${kind.toString(16).padStart(2, '0')}, which this version ` +
       'does not know. It was written by another version of Millrace: run that one, or rebuild the state.',
   );
 }
@@ -138,8 +138,8 @@ export function firstStart(head: number, width: number): number {
   return (place % 2 === 0 ? half : -half - 1) * width;
 }
 
-/** Wraps finished runs into a compacted segment. */
-export function compactedSegment(oldestExactHead: number, runs: ByteWriter): Uint8Array {
+/** Wraps finished runs into a compacted chunk. */
+export function compactedChunk(oldestExactHead: number, runs: ByteWriter): Uint8Array {
   const writer = new ByteWriter(runs.length + 20);
   if (Number.isFinite(oldestExactHead)) {
     writer.byte(COMPACTED);
