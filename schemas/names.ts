@@ -35,7 +35,7 @@ export const keys = {
   log: (viewPartition: string, suffix: string, entity: string) => `${viewPartition}:${suffix}:${entity}`,
   ingestProgress: (prefix: string, source: string, partition: number) =>
     `mr:{${prefix}.ingest.${source}:${partition}}:progress`,
-  /** What a reader of one partition of a model's requests may still ask for: streams/inference/hold.ts. */
+  /** What a reader of one partition of a model's requests may still ask for: streams/runtime/hold.ts. */
   hold: (prefix: string, model: string, partition: number) =>
     `mr:{${prefix}.hold.${model}:${partition}}:least`,
   /** The replay that a project's raw topics belong to while it runs. */

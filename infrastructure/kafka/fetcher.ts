@@ -15,7 +15,7 @@ import {
 } from './partition-buffer.ts';
 import type { PartitionBatch, Position, TopicPartition } from './port.ts';
 
-/** Failing for longer than this, a fetch loop gives up and `take` throws. */
+/** Failing for longer than this, a fetch loop gives up and `poll` throws. */
 const GIVE_UP_MS = 60_000;
 
 export interface Taken {
