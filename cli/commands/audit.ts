@@ -8,7 +8,7 @@ export const registerAudit: Register = (program, run) => {
   program
     .command('audit')
     .description(
-      'follow every raw record: accepted or refused, taken by its views, answered once, archived once; exit code 1 if not',
+      'follow every raw record: accepted or refused, taken by its views, answered once at its full head, archived once; exit code 1 if not',
     )
     .addHelpText('after', examples(['millrace audit', 'after the streams have caught up']))
     .action(
@@ -46,6 +46,7 @@ export const registerAudit: Register = (program, run) => {
               output.line(
                 `${one.view}: ${count(one.contributions)} contributions = ${count(one.applied)} applied + ${count(one.refused)} refused (${count(one.repeats)} repeats and ${count(one.backfilled)} backfilled apart)`,
               );
+            for (const note of result.notes) output.line(`· ${note}`);
             for (const finding of result.findings) output.line(`${red('✗')} ${finding}`);
             if (result.findings.length === 0) output.line(`${green('✓')} all adds up`);
           }

@@ -12,7 +12,7 @@ const CHUNK_RECORDS = 200_000;
 const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
 
 /** All records of a source that ingest took or refused, by what the archive has of them: place, arrival and time (null where refused). */
-function recordsOf(prefix: string, { name }: Source): string {
+export function recordsOf(prefix: string, { name }: Source): string {
   const kept = (table: string, time: string, where: string) =>
     `SELECT source_partition AS p, source_offset AS o, ${ms('append_time')} AS a, ${time} FROM ${quoteName(table)} WHERE archived_offset >= 0 AND ${where}`;
   const events = kept(

@@ -2,8 +2,10 @@ import { topics } from '../../schemas/names.ts';
 import { archiveTables } from '../archive/tables.ts';
 import { type Books, Tally, type ViewLetters } from './books.ts';
 import { findingsOf } from './findings.ts';
+import { auditHeads, type HeadAudit } from './heads.ts';
 import { auditModel, type ModelAudit } from './models.ts';
 import { type ArrivalFacts, auditRefusals, type RefusalAudit } from './refusals.ts';
+import { auditRefused, type RefusedAudit } from './requests.ts';
 import { auditSource, type SourceAudit } from './sources.ts';
 import { auditView, type ViewAudit } from './views.ts';
 
@@ -15,7 +17,7 @@ import { auditView, type ViewAudit } from './views.ts';
  *   requests    = shadow answers                            = rows         for each version, while it shadows
  *   contributions = applied + refused                                      for each partition of a view
  *
- * and what they mean: contributions that a view should not have refused.
+ * and what they mean: contributions that a view should not have refused, answers below their full head, requests that were refused.
  *
  * What a stream has not come to is `waiting`, what stands in a topic that the archive has not read to its end
  * is `unarchived`: neither is wrong. What was passed and is nowhere is missing; what stands twice is double.
@@ -34,6 +36,12 @@ export interface Audit {
   readonly views: readonly ViewAudit[];
   /** Contributions that views refused, against what the archive says they should have. */
   readonly refusals: readonly RefusalAudit[];
+  /** Scored answers that read below their full head, by model and view. */
+  readonly heads: readonly HeadAudit[];
+  /** Requests that were refused, by model. */
+  readonly refused: readonly RefusedAudit[];
+  /** What is allowed, and worth knowing, each one sentence. */
+  readonly notes: readonly string[];
   /** What does not add up, each one sentence. Empty where all holds. */
   readonly findings: readonly string[];
 }
@@ -69,7 +77,14 @@ export async function audit(deps: AuditDeps): Promise<Audit> {
   if (store !== undefined)
     for (const view of project.views) views.push(await auditView({ ...deps, store, tick, letters }, view));
   const refusals = await auditRefusals(books, facts);
-  const { wrong, open } = findingsOf({ sources, models, views, refusals });
+  const heads: HeadAudit[] = [];
+  const refused: RefusedAudit[] = [];
+  for (const model of project.models) {
+    heads.push(...(await auditHeads(books, model)));
+    refused.push(await auditRefused(books, model));
+  }
+  const audits = { sources, models, views, refusals, heads, refused };
+  const { wrong, open, notes } = findingsOf(audits);
   const status = wrong.length > 0 ? 'broken' : open.length > 0 ? 'behind' : 'holds';
-  return { status, sources, models, views, refusals, findings: [...wrong, ...open] };
+  return { status, ...audits, findings: [...wrong, ...open], notes };
 }

@@ -1,7 +1,9 @@
 import { iso } from '../runtime/iso.ts';
 import type { Found } from './books.ts';
+import type { HeadAudit } from './heads.ts';
 import type { ModelAudit } from './models.ts';
 import type { RefusalAudit } from './refusals.ts';
+import type { RefusedAudit } from './requests.ts';
 import type { SourceAudit } from './sources.ts';
 import type { ViewAudit } from './views.ts';
 
@@ -10,6 +12,8 @@ export interface Audits {
   readonly models: readonly ModelAudit[];
   readonly views: readonly ViewAudit[];
   readonly refusals: readonly RefusalAudit[];
+  readonly heads: readonly HeadAudit[];
+  readonly refused: readonly RefusedAudit[];
 }
 
 /** First places of a finding, `partition:offset`, and since when. */
@@ -38,18 +42,22 @@ class Sentences {
   }
 }
 
-/** What does not add up, and what is still on its way, in a sentence each. */
+/** What does not add up, what is still on its way, and what is allowed and worth knowing, in a sentence each. */
 export function findingsOf(audits: Audits): {
   readonly wrong: readonly string[];
   readonly open: readonly string[];
+  readonly notes: readonly string[];
 } {
   const wrong = new Sentences();
   const open = new Sentences();
+  const notes = new Sentences();
   for (const one of audits.sources) sayOfSource(one, wrong, open);
   for (const one of audits.models) sayOfModel(one, wrong, open);
   for (const one of audits.views) sayOfView(one, wrong, open);
-  for (const one of audits.refusals) sayOfRefusals(one, wrong, open);
-  return { wrong: wrong.list, open: open.list };
+  for (const one of audits.refusals) sayOfRefusals(one, { wrong, open, notes });
+  for (const one of audits.heads) sayOfHeads(one, wrong, notes);
+  for (const one of audits.refused) sayOfRefused(one, wrong, notes);
+  return { wrong: wrong.list, open: open.list, notes: notes.list };
 }
 
 function sayOfSource(one: SourceAudit, wrong: Sentences, open: Sentences): void {
@@ -105,8 +113,11 @@ function sayOfView(one: ViewAudit, wrong: Sentences, open: Sentences): void {
   open.counted(waiting, `contributions wait for the state of ${view}`);
 }
 
-function sayOfRefusals(one: RefusalAudit, wrong: Sentences, open: Sentences): void {
-  const { view, source, prompt, inTime, unjudged } = one;
+function sayOfRefusals(
+  one: RefusalAudit,
+  { wrong, open, notes }: Readonly<Record<'wrong' | 'open' | 'notes', Sentences>>,
+): void {
+  const { view, source, lateForView, prompt, inTime, unjudged, unknown } = one;
   const mend = `The features of ${view} lack them. Look what paused or restarted then. A rebuild leaves refused contributions out: to have them back, change the view's definition, so that it is another version, and backfill that.`;
   wrong.found(
     prompt,
@@ -122,4 +133,66 @@ function sayOfRefusals(one: RefusalAudit, wrong: Sentences, open: Sentences): vo
     unjudged,
     `contributions of ${source} that ${view} refused as late_for_view are not judged yet: the archive lacks what came before them`,
   );
+  notes.counted(
+    lateForView - prompt.count - inTime.count - unjudged - unknown,
+    `contributions of ${source} were refused by ${view} as late_for_view and may have been: their partitions had been silent`,
+  );
+  notes.counted(
+    unknown,
+    `contributions of ${source} that ${view} refused as late_for_view are judged by their arrival alone: the raw topic has lost the clocks before them`,
+  );
+}
+
+function sayOfHeads(
+  { model, view, replayed, backlog, stuck, live }: HeadAudit,
+  wrong: Sentences,
+  notes: Sentences,
+): void {
+  wrong.found(
+    replayed,
+    `replayed requests were answered by ${model} below their full head of ${view}`,
+    'Replay them again under another prefix, and report it: a replay waits for its features.',
+  );
+  wrong.found(
+    backlog,
+    `requests in backlog were answered by ${model} below their full head of ${view}, without waiting for it`,
+    'Their features lack the newest events. Look whether features and inference run the same version, and what restarted then.',
+  );
+  notes.found(
+    stuck,
+    `requests in backlog were answered by ${model} below their full head of ${view}: its frontier had not moved for ten seconds`,
+    'Start ingest and features before inference, or beside it.',
+  );
+  notes.found(
+    live,
+    `live requests were answered by ${model} below their full head of ${view}, after gate.max_wait`,
+  );
+}
+
+function sayOfRefused(one: RefusedAudit, wrong: Sentences, notes: Sentences): void {
+  const { model, byReason, behind, noFrontier, early } = one;
+  for (const { view, wrong: within, overHold, beforeBase } of behind) {
+    wrong.found(
+      within,
+      `requests were refused by ${model} as behind, within the hold of ${view}`,
+      `They were in backlog and their features were no longer kept. If features told that it keeps no more, raise hold_megabytes of the view; else report it.`,
+    );
+    notes.counted(
+      overHold,
+      `requests were refused by ${model} as behind, further behind than slack and hold of ${view} keep`,
+    );
+    notes.counted(
+      beforeBase,
+      `requests were refused by ${model} as behind: their windows reach below what ${view} knows`,
+    );
+  }
+  wrong.found(
+    noFrontier,
+    `requests were refused by ${model} as no_frontier after it had read its views`,
+    'The state of a view was lost or being rebuilt then: look at the online store.',
+  );
+  notes.counted(early, `requests were refused by ${model} as no_frontier before its views had one`);
+  for (const [reason, count] of Object.entries(byReason).sort())
+    if (reason !== 'behind' && reason !== 'no_frontier')
+      notes.counted(count, `requests were refused by ${model} as ${reason}`);
 }

@@ -1,14 +1,14 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { isTooOld } from '../../processors/contribute.ts';
-import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import type { ViewMeta } from '../../processors/meta.ts';
+import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { isTorn } from '../runtime/state.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { Finding, type Found, Tally, type ViewLetters } from './books.ts';
+import { readMetas } from './metas.ts';
 
 /** What the state of a view took of its topic. Of all its partitions together. */
 export interface ViewAudit {
@@ -49,10 +49,7 @@ interface ViewBooks {
 export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit> {
   const { project, kafka, store, codecs, tick, letters } = books;
   const partitions = Array.from({ length: view.partitions }, (_, partition) => partition);
-  const found = await store.read(
-    partitions.map((p) => [keys.meta(keys.viewPartition(project.prefix, view.id, p))]),
-  );
-  const metas = found.map(([bytes = null]) => (bytes === null || isTorn(bytes) ? null : decodeMeta(bytes)));
+  const metas = await readMetas({ project, store }, view);
   const topic = topics.view(project.prefix, view.id);
   const bounds = await boundsOf(kafka, topic);
 

@@ -1,0 +1,18 @@
+import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
+import { keys } from '../../schemas/names.ts';
+import type { View } from '../../schemas/view.ts';
+import { isTorn } from '../runtime/state.ts';
+import type { Books } from './books.ts';
+
+/** Metas of a view by partition; null where there is none, it is torn, or there is no store. */
+export async function readMetas(
+  { project, store }: Pick<Books, 'project' | 'store'>,
+  view: View,
+): Promise<ReadonlyArray<ViewMeta | null>> {
+  const partitions = Array.from({ length: view.partitions }, (_, partition) => partition);
+  if (store === undefined) return partitions.map(() => null);
+  const found = await store.read(
+    partitions.map((p) => [keys.meta(keys.viewPartition(project.prefix, view.id, p))]),
+  );
+  return found.map(([bytes = null]) => (bytes === null || isTorn(bytes) ? null : decodeMeta(bytes)));
+}
