@@ -39,17 +39,17 @@ export interface IngestProcessOptions {
   readonly hook?: Hook;
 }
 
+/** How records of the plane's source are worked. */
+export function planOf({ project, source }: Plane): SegmentPlan {
+  return { source, views: project.views, validate: createValidator(source), partitionOf };
+}
+
 export async function ingestProcess(
   plane: Plane,
   { guards, hook = async () => {} }: IngestProcessOptions = {},
 ): Promise<IngestProcess> {
   const { project, source, codecs, clock, store } = plane;
-  const plan: SegmentPlan = {
-    source,
-    views: project.views,
-    validate: createValidator(source),
-    partitionOf,
-  };
+  const plan = planOf(plane);
   const around = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
     await hook(`before ${what}`);
     const result = await act();
