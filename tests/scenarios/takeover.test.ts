@@ -102,7 +102,9 @@ describe('a changed view, built from the archive beside the one before', () => {
     const validated = codecs.validated('trips');
     const accepted = (await readTails(kafka, topics.validated(prefix, 'trips'), 1e9)).flatMap(
       (tail, partition) =>
-        tail.flatMap(({ value }) => (value === null ? [] : [{ ...validated.decode(value), partition }])),
+        tail.flatMap(({ value }) =>
+          value === null ? [] : [{ ...validated.decode(value), partition, source: 'trips' }],
+        ),
     );
     const requests = new Map(accepted.map((one) => [one.event.id, one]));
     const predictions = (await readTails(kafka, topics.predictions(prefix, 'cost'), 1e9)).flatMap((tail) =>

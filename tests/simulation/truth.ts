@@ -1,14 +1,15 @@
 import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/contribute.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
+import { topics } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { DeadLetter } from '../../schemas/records/dead-letter.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
 import { oracleRead } from '../oracle/naive.ts';
 
-/** An accepted event with its source partition. */
-export type Accepted = ValidatedEvent & { readonly partition: number };
+/** An accepted event with its source and partition. */
+export type Accepted = ValidatedEvent & { readonly source: string; readonly partition: number };
 
 /** What a request's vector must be at the as-of that its prediction names, from the accepted events alone. */
 function truthOf(
@@ -26,9 +27,11 @@ function truthOf(
     const events = accepted
       .filter(
         ({ event, ...at }) =>
-          entityKey(event, view.entity) === entity && !out.has(`${at.partition}:${at.offset}`),
+          view.sources.includes(at.source) &&
+          entityKey(event, view.entity) === entity &&
+          !out.has(`${topics.raw(world.project.prefix, at.source)}:${at.partition}:${at.offset}`),
       )
-      .map(({ event }) => ({ event, source: 'trips' }));
+      .map(({ event, source }) => ({ event, source }));
     const reading = prediction.reads[i];
     const edge = { asOf: reading?.asOf ?? Number.NaN, sketchAsOf: reading?.sketchAsOf ?? Number.NaN };
     stored.set(oracleRead(view, events, { time: request.event.time, zone: null }, edge), offset);
@@ -40,8 +43,8 @@ function truthOf(
   return [...assemble(stored, request.event)];
 }
 
-function lineage({ sourcePartition, sourceOffset }: DeadLetter): string {
-  return `${sourcePartition}:${sourceOffset}`;
+function lineage({ sourceTopic, sourcePartition, sourceOffset }: DeadLetter): string {
+  return `${sourceTopic}:${sourcePartition}:${sourceOffset}`;
 }
 
 /** The first feature that differs from the truth, in a sentence; null where none does. */

@@ -263,16 +263,16 @@ export class World {
   }
 
   /** Events that ingest accepted, repeats dropped, by source partition. */
-  async accepted(): Promise<Accepted[]> {
-    const codec = this.codecs.validated(this.source.name);
+  async accepted(source: Source = this.source): Promise<Accepted[]> {
+    const codec = this.codecs.validated(source.name);
     const tails = await readTails(
       this.broker.kafka(),
-      topics.validated(this.project.prefix, this.source.name),
+      topics.validated(this.project.prefix, source.name),
       1e9,
     );
     return tails.flatMap((tail, partition) =>
       firstOf(
-        decodeAll(tail, (bytes) => ({ ...codec.decode(bytes), partition })),
+        decodeAll(tail, (bytes) => ({ ...codec.decode(bytes), partition, source: source.name })),
         (event) => event.offset,
       ),
     );
@@ -313,10 +313,10 @@ export class World {
       );
   }
 
-  async deadLetters(): Promise<DeadLetter[]> {
+  async deadLetters(source: Source = this.source): Promise<DeadLetter[]> {
     const tails = await readTails(
       this.broker.kafka(),
-      topics.deadLetters(this.project.prefix, this.source.name),
+      topics.deadLetters(this.project.prefix, source.name),
       1e9,
     );
     return firstOf(

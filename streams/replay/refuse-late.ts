@@ -1,0 +1,46 @@
+import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { watermarkOf } from '../../processors/lateness.ts';
+import { decodeMeta } from '../../processors/meta.ts';
+import { keys, topics } from '../../schemas/names.ts';
+import type { Project, Source } from '../../schemas/project.ts';
+import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
+import { ReplayRefused } from './errors.ts';
+
+/**
+ * Refuses a replay whose first event of a source, at `time`, would be late: below the watermark of one of the source's partitions,
+ * or below the frontier of a view that it feeds (which an idle partition, or the broker's clock, may have moved beyond them all).
+ */
+export async function refuseLate(
+  { project, store }: { readonly project: Project; readonly store: Pick<OnlineStore, 'read'> },
+  source: Source,
+  time: number,
+): Promise<void> {
+  const partitions = Array.from({ length: source.partitions }, (_, partition) => partition);
+  const progress = await store.read(
+    partitions.map((partition) => [progressKey(project.prefix, source.name, partition)]),
+  );
+  for (const partition of partitions) {
+    const bytes = progress[partition]?.[0] ?? null;
+    if (isLost(bytes)) continue;
+    const watermark = watermarkOf(decodeProgress(bytes).runningMax, source.outOfOrderness);
+    refuseBelow(watermark, time, `${topics.raw(project.prefix, source.name)} partition ${partition}`);
+  }
+  const fed = project.views
+    .filter(({ sources }) => sources.includes(source.name))
+    .flatMap((view) => Array.from({ length: view.partitions }, (_, partition) => ({ view, partition })));
+  const metas = await store.read(
+    fed.map(({ view, partition }) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
+  );
+  for (const [i, { view, partition }] of fed.entries()) {
+    const bytes = metas[i]?.[0] ?? null;
+    if (isLost(bytes)) continue;
+    refuseBelow(decodeMeta(bytes).frontier, time, `the view ${view.id} partition ${partition}`);
+  }
+}
+
+function refuseBelow(reached: number | null, time: number, what: string): void {
+  if (reached === null || time >= reached) return;
+  throw new ReplayRefused(
+    `The replay's first event is of ${new Date(time).toISOString()}, but ${what} has come to ${new Date(reached).toISOString()}: it would be late. Start fresh with another --prefix, or replay from a later time.`,
+  );
+}
