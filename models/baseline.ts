@@ -72,11 +72,3 @@ export function cellsOfColumns(
   }
   return cells;
 }
-
-/** Cells from event times in epoch milliseconds, on the UTC clock (1970-01-01 was a Thursday, day 4 after a Sunday). */
-export function cellsOfTimes(times: Float64Array): Int16Array {
-  return Int16Array.from(times, (time) => {
-    const hours = Math.floor(time / 3_600_000);
-    return calendarCell(((hours % 24) + 24) % 24, (((Math.floor(hours / 24) + 4) % 7) + 7) % 7);
-  });
-}

@@ -27,21 +27,6 @@ export function checkDataset({ names, rows, labels, times }: Dataset): void {
   if (odd !== undefined) throw new RangeError(`A label is 0 or 1, not ${odd}.`);
 }
 
-/** The rows with these numbers, in this order. */
-export function selectRows(dataset: Dataset, chosen: Uint32Array): Dataset {
-  const width = dataset.names.length;
-  const rows = new Float64Array(chosen.length * width);
-  chosen.forEach((row, at) => {
-    rows.set(dataset.rows.subarray(row * width, (row + 1) * width), at * width);
-  });
-  return {
-    names: dataset.names,
-    rows,
-    labels: Uint8Array.from(chosen, (row) => dataset.labels[row] as number),
-    times: Float64Array.from(chosen, (row) => dataset.times[row] as number),
-  };
-}
-
 /**
  * Numbers of `wanted` of `count` rows (all, where there are no more), rising, each set of rows equally likely: Knuth's
  * selection sampling (The Art of Computer Programming 2, 3.4.2 S), so that the same seed finds the same rows.

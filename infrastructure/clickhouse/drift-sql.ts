@@ -1,15 +1,14 @@
 import { DISCRETE_VALUES, discreteBinning, quantileBinning } from '../../models/drift/binning.ts';
-import { emptyNumbers, MAX_CATEGORIES, referenceOf, summariseWords } from '../../models/drift/summary.ts';
+import { emptyNumbers, MAX_CATEGORIES, summariseWords } from '../../models/drift/summary.ts';
 import type {
   Binning,
   CategorySummary,
   ColumnSummary,
   NumericSummary,
-  ReferenceSummary,
   WindowSummary,
 } from '../../models/drift/types.ts';
 import { tables } from '../../schemas/names.ts';
-import { cellText, chunks, fill, integer, levels, ranged } from './drift-text.ts';
+import { cellText, fill, integer, levels, ranged, splitColumns } from './drift-text.ts';
 import type { SqlParameters, Warehouse } from './port.ts';
 import { quoteName, quoteText } from './tables.ts';
 
@@ -162,7 +161,7 @@ async function countNumbers(
   add: (window: number, name: string, column: NumericSummary) => void,
 ): Promise<void> {
   const texts = source.numbers.map((name, i) => cellText(numberBinning(binnings, name), i + 1));
-  for (const { start, texts: cells } of chunks(texts)) {
+  for (const { start, texts: cells } of splitColumns(texts)) {
     const sql = fill('summary', {
       SOURCE: ranged(source.select, range),
       FROM: range.from,
@@ -241,14 +240,4 @@ async function countWords(
     };
     columns[name] = more;
   }
-}
-
-/** `learnBinnings`, then `summariseWindows` of the same range. */
-export async function summariseReference(
-  warehouse: Warehouse,
-  source: DriftSource,
-  range: Range & { readonly stepMs: number },
-): Promise<ReferenceSummary & { readonly binnings: Binnings }> {
-  const binnings = await learnBinnings(warehouse, source, range);
-  return { ...referenceOf(await summariseWindows(warehouse, source, binnings, range)), binnings };
 }

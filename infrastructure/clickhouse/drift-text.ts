@@ -11,14 +11,18 @@ const TEMPLATES = {
   learnWords: template('drift-learn-words'),
   summary: template('drift-summary'),
   summaryWords: template('drift-summary-words'),
-  exact: template('drift-exact'),
 } as const;
 
 export function fill(
   name: keyof typeof TEMPLATES,
   values: Readonly<Record<string, string | number>>,
 ): string {
-  return TEMPLATES[name]
+  return fillTemplate(TEMPLATES[name], values);
+}
+
+/** The template without its comments, with a value in each `@PLACE@`. */
+export function fillTemplate(text: string, values: Readonly<Record<string, string | number>>): string {
+  return text
     .replace(/^--.*\n/gm, '')
     .replace(/@([A-Z]+)@/g, (place, key: string) => String(values[key] ?? place));
 }
@@ -31,7 +35,7 @@ export function ranged(select: string, { from, to }: { readonly from: number; re
 export const integer = (value: number) => `toInt64(${Math.trunc(value)})`;
 
 /** A double as a literal that no parser takes for an integer. */
-function literal(value: number): string {
+export function literal(value: number): string {
   const text = String(value);
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
@@ -45,24 +49,11 @@ export function cellText(binning: Binning, place: number): string {
     : `roundDown(numbers[${place}], [-inf, ${binning.edges.map(literal).join(', ')}])`;
 }
 
-/** Number of the group of the number at `place`. */
-export function groupText(binning: Binning, place: number): string {
-  const { edges, groups } = binning;
-  const changes = edges.flatMap((edge, i) =>
-    groups[i + 1] === groups[i] ? [] : [[edge, groups[i + 1]] as const],
-  );
-  const first = groups[0] ?? 0;
-  if (changes.length === 0) return `toUInt16(${first})`;
-  const bounds = changes.map(([edge]) => literal(edge)).join(', ');
-  const own = changes.map(([, group]) => group).join(', ');
-  return `toUInt16(transform(roundDown(numbers[${place}], [-inf, ${bounds}]), [${bounds}], [${own}], ${first}))`;
-}
-
 /** ClickHouse refuses statements above 256 kB by default. */
 const MAX_TEXT = 100_000;
 
 /** Columns next to each other whose texts fit one statement. */
-export function chunks(
+export function splitColumns(
   texts: readonly string[],
 ): Array<{ readonly start: number; readonly texts: readonly string[] }> {
   const all: Array<{ start: number; texts: string[] }> = [];

@@ -35,10 +35,3 @@ function destinationOf(file: string | undefined): DestinationStream {
     file === undefined ? { fd: 2, sync: true } : { dest: file, sync: true, mkdir: true },
   );
 }
-
-export const silentLogger: Logger = {
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-};

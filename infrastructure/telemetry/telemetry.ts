@@ -9,7 +9,7 @@ import type { Logger } from './logger.ts';
  * this fits it.
  */
 export interface Telemetry {
-  /** One step (decode, work, send, read, fold, score, commit) of a batch took `ms` for `records`. */
+  /** One step (decode, work, send, read, fold, score, commit) of a batch took `ms` for `records`; streams/runtime/telemetry.ts says of what. */
   step(stream: string, step: string, ms: number, records: number): void;
   /** Events, contributions or requests refused, by reason. */
   refused(stream: string, code: string, count: number): void;
@@ -17,7 +17,7 @@ export interface Telemetry {
   watermark(source: string, partition: number, delayMs: number): void;
   /** Frontier of a view partition, epoch ms of event time. */
   frontier(view: string, partition: number, time: number): void;
-  /** Records between a stream's position and the end of the partition. */
+  /** Records of a partition that were not fetched yet, as of its last fetch. */
   lag(stream: string, topic: string, partition: number, records: number): void;
   /** Request time minus the young edge that was read. */
   featureAge(view: string, ms: number): void;
@@ -65,14 +65,18 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     new Histogram({ name: `millrace_${name}`, help, labelNames, buckets, registers });
 
   const stepMs = histogram('step_ms', 'Time of one step of a batch.', ['stream', 'step'], STEP_BUCKETS);
-  const stepRecords = counter('step_records_total', 'Records through a step.', ['stream', 'step']);
+  const stepRecords = counter(
+    'step_records_total',
+    'Records, contributions, requests or rows through a step.',
+    ['stream', 'step'],
+  );
   const refused = counter('refused_total', 'Refused, by reason.', ['stream', 'code']);
   const watermark = gauge('watermark_delay_ms', 'Wall time minus watermark.', ['source', 'partition']);
   const frontier = gauge('frontier_seconds', 'Event time of the frontier, epoch seconds.', [
     'view',
     'partition',
   ]);
-  const lag = gauge('lag_records', 'Records not yet read.', ['stream', 'topic', 'partition']);
+  const lag = gauge('lag_records', 'Records not fetched yet.', ['stream', 'topic', 'partition']);
   const age = new HotHistogram(registry, {
     name: 'millrace_feature_age_ms',
     help: 'Request time minus as-of of a read.',

@@ -12,17 +12,19 @@ import { isNew } from './marks.ts';
  */
 export async function addRecords(context: ArchiveContext, polled: readonly PartitionBatch[]): Promise<void> {
   const { owned, telemetry } = context;
-  const started = performance.now();
   const records = polled.reduce((count, one) => count + one.records.length, 0);
+  let decodeMs = 0;
   let left = polled;
   // After another assignment the rest is read again by its owner.
   while (left.length > 0 && context.owned === owned) {
+    const started = performance.now();
     const behindClock = left.flatMap((one) => addUntilFirstClock(context, one) ?? []);
+    decodeMs += performance.now() - started;
     if (behindClock.length === 0) break;
     const failed = await flushBatches(context, context.batches.filter(isPending));
     left = behindClock.filter(({ topic }) => !failed.some(({ table }) => table.topic === topic));
   }
-  if (records > 0) telemetry.step('archive', 'decode', performance.now() - started, records);
+  if (records > 0) telemetry.step('archive', 'decode', decodeMs, records);
 }
 
 /** Adds the records of one partition. Answers with those behind the first clock of a replay, if there is one. */

@@ -53,7 +53,7 @@ export async function answer(context: InferenceContext, ready: readonly Ready[])
     value: encode(prediction),
   }));
   telemetry.step(name, 'read', readMs, requests.length);
-  telemetry.step(name, 'score', scoreMs, answered.length + shadowed.length);
+  telemetry.step(name, 'score', scoreMs, requests.length);
   await context.sending;
   context.sending = deliver(context, [beside, records], ready, requests.length);
   context.sending.catch((error: unknown) => {

@@ -3,7 +3,10 @@
  * so that the number of time series is bounded.
  */
 export interface Telemetry {
-  /** One step of a batch took `ms` for `records`. */
+  /**
+   * One step of a batch took `ms` for `records`: raw records in ingest, contributions in features, requests in inference, rows in
+   * the archive, alerts in delivery and figures in monitoring.
+   */
   step(stream: string, step: string, ms: number, records: number): void;
   /** Events (or contributions) refused. */
   refused(stream: string, code: string, count: number): void;
@@ -11,7 +14,7 @@ export interface Telemetry {
   watermark(source: string, partition: number, delayMs: number): void;
   /** Frontier of a view partition, epoch ms of event time. */
   frontier(view: string, partition: number, time: number): void;
-  /** Records behind the end of a partition. */
+  /** Records of a partition that were not fetched yet, as of its last fetch. */
   lag(stream: string, topic: string, partition: number, records: number): void;
   /** Request time minus as-of, ms. */
   featureAge(view: string, ms: number): void;

@@ -4,13 +4,13 @@ import { loadProject } from '../../config/load.ts';
 import { ensureTables, removeTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createMemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
-import { poissonBound } from '../../models/drift/score-rule.ts';
 import { detailOf } from '../../monitoring/measures.ts';
 import { buildDataSets } from '../../pipelines/training/dataset.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
 import { importHistory } from '../../streams/history/import.ts';
+import { poissonBound } from '../models/drift/score-rule.ts';
 import { learn, type Plant, part, plantWorld, runTicks, type TickRun, writeWorld } from './drift-world.ts';
 
 const HELP = `Monitoring on real flights: a model of January and February, watched from 19 March to 30 June 2001.

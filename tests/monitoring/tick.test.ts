@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
-import { poissonBound } from '../../models/drift/score-rule.ts';
 import { withNewWords } from '../../monitoring/drift/drift.ts';
 import { detailOf, measure, readMeasures } from '../../monitoring/measures.ts';
 import { createTickMemory, measureTick } from '../../monitoring/tick.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { DAY } from '../../schemas/time.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
+import { poissonBound } from '../models/drift/score-rule.ts';
 import { createWorld, ordersProject, type Plant, START, type World } from './fixture.ts';
 
 let warehouse: MemoryWarehouse;

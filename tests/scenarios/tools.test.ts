@@ -7,7 +7,6 @@ import { quantileOf, startFeatureProbe } from '../../cli/probe.ts';
 import { loadProject } from '../../config/load.ts';
 import { createMemoryStore } from '../../infrastructure/memory/store.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
-import { silentTelemetry } from '../../infrastructure/telemetry/silent.ts';
 import { createRandom } from '../../models/random.ts';
 import { registerVersion } from '../../pipelines/rollout/moves.ts';
 import { fitModel } from '../../pipelines/training/fit.ts';
@@ -24,6 +23,7 @@ import { lookUp } from '../../streams/explain/look-up.ts';
 import { type ReplayItem, replay } from '../../streams/replay/replay.ts';
 import { runStreams } from '../../streams/runtime/supervise.ts';
 import { root } from '../architecture/sources.ts';
+import { silentTelemetry } from '../infrastructure/telemetry/silent.ts';
 
 /** The whole flights project in this process on the twins, and the tools a person uses on it. */
 

@@ -1,27 +1,50 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { driftInSql } from '../../../infrastructure/clickhouse/drift-exact.ts';
 import {
+  type Binnings,
   type DriftSource,
   learnBinnings,
   predictionSource,
-  summariseReference,
+  type Range,
   summariseWindows,
 } from '../../../infrastructure/clickhouse/drift-sql.ts';
 import { ensureTables, removeTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
+import type { Warehouse } from '../../../infrastructure/clickhouse/port.ts';
 import { predictionEncoder } from '../../../infrastructure/clickhouse/rows.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import { discreteBinning, isPresent, learnBinning, presentSorted } from '../../../models/drift/binning.ts';
 import { compareWindows, driftOf } from '../../../models/drift/compare.ts';
 import { ksOfSamples, wassersteinOfSamples } from '../../../models/drift/distances.ts';
-import { learnCategories, summariseNumbers, summariseWords } from '../../../models/drift/summary.ts';
-import type { ColumnSummary, Comparison, NumericSummary } from '../../../models/drift/types.ts';
+import {
+  learnCategories,
+  referenceOf,
+  summariseNumbers,
+  summariseWords,
+} from '../../../models/drift/summary.ts';
+import type {
+  ColumnSummary,
+  Comparison,
+  NumericSummary,
+  ReferenceSummary,
+} from '../../../models/drift/types.ts';
 import { createRandom } from '../../../models/random.ts';
 import { tables } from '../../../schemas/names.ts';
 import { scipy } from '../../models/drift/fixtures/scipy.ts';
 import { prediction } from './conformance.ts';
+import { driftInSql } from './drift-exact.ts';
 import { tripsProject } from './project.ts';
 
+/** `learnBinnings`, then `summariseWindows` of the same range. */
+async function summariseReference(
+  warehouse: Warehouse,
+  source: DriftSource,
+  range: Range & { readonly stepMs: number },
+): Promise<ReferenceSummary & { readonly binnings: Binnings }> {
+  const binnings = await learnBinnings(warehouse, source, range);
+  return { ...referenceOf(await summariseWindows(warehouse, source, binnings, range)), binnings };
+}
+
 const DAY = 86_400_000;
+
 const FROM = Date.UTC(2001, 0, 1);
 const REFERENCE_DAYS = 5;
 const A_DAY = 400;

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { run } from '../../../infrastructure/local/install.ts';
-import { silentLogger } from '../../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../../infrastructure/telemetry/telemetry.ts';
 import { root } from '../../architecture/sources.ts';
+import { silentLogger } from '../telemetry/silent.ts';
 import { debianProgram } from './debian.ts';
 
 const RULES = join(root, 'infrastructure/prometheus/millrace.rules.yaml');
@@ -36,6 +36,7 @@ describe('the rules for Prometheus', () => {
     telemetry.featureAge('origin', 1);
     telemetry.score('late', 0.5);
     telemetry.failure('ingest', new Error('x'));
+    telemetry.waiting('ingest', 'waking', 'p', 'It waits.');
     telemetry.note('ingest', 'assigned');
     const text = await telemetry.metrics();
     const exported = new Map<string, Set<string>>();
@@ -63,6 +64,18 @@ describe('the rules for Prometheus', () => {
       ].flatMap(([, list = '']) => list.split(',').map((one) => one.trim()));
       for (const label of named) expect([...known], `label ${label} of ${alert}`).toContain(label);
     }
+  });
+
+  it('name streams as these name themselves', () => {
+    const streams = ['ingest', 'features', 'inference late', 'archive', 'monitoring', 'delivery'];
+    const selectors = rules.flatMap(({ expr }) => [...expr.matchAll(/stream=(~?)"([^"]*)"/g)]);
+    expect(selectors.length).toBeGreaterThan(5);
+    for (const [, regexp, text = ''] of selectors)
+      for (const name of regexp === '~' ? text.split('|') : [text]) {
+        const pattern = regexp === '~' ? new RegExp(`^(?:${name})$`) : null;
+        const matched = streams.filter((stream) => pattern?.test(stream) ?? stream === name);
+        expect(matched, `stream ${name}`).not.toEqual([]);
+      }
   });
 
   it('are each tried', () => {

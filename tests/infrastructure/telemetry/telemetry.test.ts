@@ -1,9 +1,9 @@
 import { Histogram, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { labelBound } from '../../../infrastructure/telemetry/bound.ts';
-import { createLogger, silentLogger } from '../../../infrastructure/telemetry/logger.ts';
-import { silentTelemetry } from '../../../infrastructure/telemetry/silent.ts';
+import { createLogger } from '../../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../../infrastructure/telemetry/telemetry.ts';
+import { silentLogger, silentTelemetry } from './silent.ts';
 
 function memoryLogger() {
   const lines: Array<Record<string, unknown>> = [];

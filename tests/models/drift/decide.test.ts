@@ -4,7 +4,6 @@ import { MIN_QUIET, quietThresholds } from '../../../models/drift/calibrate.ts';
 import { driftOf, nothing } from '../../../models/drift/compare.ts';
 import { decideDrift } from '../../../models/drift/decide.ts';
 import { effectOf, quietOf } from '../../../models/drift/effect.ts';
-import { type JudgedTick, poissonBound, scoreDriftRule } from '../../../models/drift/score-rule.ts';
 import {
   learnCategories,
   referenceOf,
@@ -14,6 +13,7 @@ import {
 import type { DriftRule, ReferenceSummary, WindowSummary } from '../../../models/drift/types.ts';
 import { createRandom, type Random } from '../../../models/random.ts';
 import { DRIFT_STATISTICS, type DriftStatistic } from '../../../schemas/monitoring.ts';
+import { type JudgedTick, poissonBound, scoreDriftRule } from './score-rule.ts';
 
 /**
  * A made-up airport: days differ by themselves (`mood`), so that no two quiet days have the same distributions, and

@@ -1,10 +1,24 @@
-import { groupCount } from '../../models/drift/binning.ts';
-import { nothing, statusOf } from '../../models/drift/compare.ts';
-import { chiSquaredOf, ksP, twoProportions } from '../../models/drift/significance.ts';
-import type { Binning, Comparison } from '../../models/drift/types.ts';
-import { type Binnings, type DriftSource, numberBinning, type Range } from './drift-sql.ts';
-import { chunks, fill, groupText, integer, ranged } from './drift-text.ts';
-import type { Warehouse } from './port.ts';
+import { readFileSync } from 'node:fs';
+import {
+  type Binnings,
+  type DriftSource,
+  numberBinning,
+  type Range,
+} from '../../../infrastructure/clickhouse/drift-sql.ts';
+import {
+  fillTemplate,
+  integer,
+  literal,
+  ranged,
+  splitColumns,
+} from '../../../infrastructure/clickhouse/drift-text.ts';
+import type { Warehouse } from '../../../infrastructure/clickhouse/port.ts';
+import { groupCount } from '../../../models/drift/binning.ts';
+import { nothing, statusOf } from '../../../models/drift/compare.ts';
+import { chiSquaredOf, ksP, twoProportions } from '../../../models/drift/significance.ts';
+import type { Binning, Comparison } from '../../../models/drift/types.ts';
+
+const EXACT = readFileSync(new URL('./drift-exact.sql', import.meta.url), 'utf8');
 
 /** Above every group of a binning. */
 const MISSING = 1_000;
@@ -50,8 +64,8 @@ export async function driftInSql(
   const all: Record<string, Comparison> = Object.fromEntries(source.numbers.map((name) => [name, nothing]));
   const texts = source.numbers.map((name, i) => groupText(numberBinning(binnings, name), i + 1));
   const lasts = source.numbers.map((name) => groupCount(numberBinning(binnings, name)) - 1);
-  for (const { start, texts: groups } of chunks(texts)) {
-    const sql = fill('exact', {
+  for (const { start, texts: groups } of splitColumns(texts)) {
+    const sql = fillTemplate(EXACT, {
       REFERENCE: only(reference),
       CURRENT: only(current),
       START: start,
@@ -91,4 +105,17 @@ function comparisonOf(row: Figures, binning: Binning): Comparison {
     unseen,
     unseenShare: unseen?.current ?? null,
   };
+}
+
+/** Number of the group of the number at `place`. */
+function groupText(binning: Binning, place: number): string {
+  const { edges, groups } = binning;
+  const changes = edges.flatMap((edge, i) =>
+    groups[i + 1] === groups[i] ? [] : [[edge, groups[i + 1]] as const],
+  );
+  const first = groups[0] ?? 0;
+  if (changes.length === 0) return `toUInt16(${first})`;
+  const bounds = changes.map(([edge]) => literal(edge)).join(', ');
+  const own = changes.map(([, group]) => group).join(', ');
+  return `toUInt16(transform(roundDown(numbers[${place}], [-inf, ${bounds}]), [${bounds}], [${own}], ${first}))`;
 }

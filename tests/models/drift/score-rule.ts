@@ -1,4 +1,4 @@
-import { gammaQ } from './special.ts';
+import { gammaQ } from '../../../models/drift/special.ts';
 
 /** How good a rule was where the truth is known, beside two that anybody can have: alert on everything, on nothing. */
 
