@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type ArtefactStore, ArtefactStoreError } from './port.ts';
+import { ArtefactStoreError } from './errors.ts';
+import type { ArtefactStore } from './port.ts';
 
 export const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

@@ -1,5 +1,6 @@
 import { checkAddress, checkBytes, sha256Of } from '../artefacts/directory.ts';
-import { type ArtefactStore, ArtefactStoreError } from '../artefacts/port.ts';
+import { ArtefactStoreError } from '../artefacts/errors.ts';
+import type { ArtefactStore } from '../artefacts/port.ts';
 
 export interface MemoryArtefacts extends ArtefactStore {
   /** Flips one bit of what is stored. */

@@ -1,5 +1,6 @@
 import { describeConflict } from '../registry/conflict.ts';
-import { IncompatibleSchema, type SchemaRegistry } from '../registry/port.ts';
+import { IncompatibleSchema } from '../registry/errors.ts';
+import type { SchemaRegistry } from '../registry/port.ts';
 
 /** A schema registry in memory, with the same compatibility rule: a new schema must read what the newest wrote. */
 export function createMemoryRegistry(): SchemaRegistry {

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Schema } from 'avsc';
 import type { Connections } from '../../schemas/project.ts';
 import { describeConflict } from './conflict.ts';
-import { IncompatibleSchema, RegistryError, type SchemaRegistry } from './port.ts';
+import { IncompatibleSchema, RegistryError } from './errors.ts';
+import type { SchemaRegistry } from './port.ts';
 
 const TIMEOUT_MS = 5_000;
 const ATTEMPTS = 3;

@@ -1,5 +1,4 @@
 import type { Schema } from 'avsc';
-import { MillraceError } from '../../schemas/refusal.ts';
 
 /** How a schema stands to its subject, before anything is registered. */
 export type SchemaStanding =
@@ -25,31 +24,4 @@ export interface SchemaRegistry {
   /** Deletes a subject with all its versions; nothing where there is none. */
   remove(subject: string): Promise<void>;
   close(): Promise<void>;
-}
-
-export class RegistryError extends MillraceError {
-  readonly code: 'unreachable' | 'not_allowed' | 'refused';
-  readonly retriable: boolean;
-
-  constructor(
-    code: 'unreachable' | 'not_allowed' | 'refused',
-    message: string,
-    options: { retriable: boolean; cause?: unknown },
-  ) {
-    super(message, options);
-    this.code = code;
-    this.retriable = options.retriable;
-  }
-}
-
-/** Records written with the subject's newest schema could not be read with this one. */
-export class IncompatibleSchema extends MillraceError {
-  readonly code = 'incompatible_schema';
-  readonly retriable = false;
-  readonly subject: string;
-
-  constructor(subject: string, detail: string, options?: { cause?: unknown }) {
-    super(detail, options);
-    this.subject = subject;
-  }
 }

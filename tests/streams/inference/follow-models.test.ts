@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadProject } from '../../../config/load.ts';
-import { ArtefactStoreError } from '../../../infrastructure/artefacts/port.ts';
+import { ArtefactStoreError } from '../../../infrastructure/artefacts/errors.ts';
 import type { Kafka } from '../../../infrastructure/kafka/port.ts';
 import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../../infrastructure/memory/registry.ts';
