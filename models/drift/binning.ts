@@ -20,37 +20,10 @@ export function nextUp(value: number): number {
   return bits.getFloat64(0) + 0;
 }
 
-/** Element floor(level * n) of sorted values: what ClickHouse's quantilesExact answers. */
-function quantilesOf(sorted: Float64Array): number[] {
-  return sorted.length === 0
-    ? []
-    : LEVELS.map((level) => sorted[Math.min(sorted.length - 1, Math.floor(level * sorted.length))] as number);
-}
-
 /** Larger values count as missing, as infinite ones do: their squares could not be added up. */
 const MAX_MAGNITUDE = 1e100;
 
 export const isPresent = (value: number): boolean => Math.abs(value) <= MAX_MAGNITUDE;
-
-/** Values that are present, sorted; -0 is 0. */
-export function presentSorted(values: Iterable<number>): Float64Array {
-  const kept: number[] = [];
-  for (const value of values) if (isPresent(value)) kept.push(value + 0);
-  return Float64Array.from(kept).sort();
-}
-
-/** The cells for values like these. */
-export function learnBinning(values: Iterable<number>): Binning {
-  const sorted = presentSorted(values);
-  const distinct: number[] = [];
-  for (const value of sorted) {
-    if (distinct.length > DISCRETE_VALUES) break;
-    if (value !== distinct.at(-1)) distinct.push(value);
-  }
-  return distinct.length <= DISCRETE_VALUES
-    ? discreteBinning(distinct)
-    : quantileBinning(quantilesOf(sorted));
-}
 
 /** A cell for each value, and one between every two. */
 export function discreteBinning(values: readonly number[]): Binning {

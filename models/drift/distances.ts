@@ -1,4 +1,4 @@
-/** Distances between two distributions given as counts, or as samples. All counts are of rows, >= 0. */
+/** Distances between two distributions given as counts. All counts are of rows, >= 0. */
 
 /**
  * A share below this counts as this in the PSI, which would be infinite for an empty group: so that one group that
@@ -88,42 +88,4 @@ export function wassersteinOfPoints(reference: readonly Weighted[], current: rea
     previous = point.at;
   }
   return area;
-}
-
-/** Exact, from samples sorted in rising order. */
-export function ksOfSamples(reference: Float64Array, current: Float64Array): number {
-  let largest = 0;
-  walk(reference, current, (left, right) => {
-    largest = Math.max(largest, Math.abs(left - right));
-  });
-  return largest;
-}
-
-/** Exact, from samples sorted in rising order. */
-export function wassersteinOfSamples(reference: Float64Array, current: Float64Array): number {
-  let area = 0;
-  walk(reference, current, (left, right, width) => {
-    area += Math.abs(left - right) * width;
-  });
-  return area;
-}
-
-/** Calls back with both cumulative shares from each distinct value up to the next, and how far that is. */
-function walk(
-  reference: Float64Array,
-  current: Float64Array,
-  each: (left: number, right: number, width: number) => void,
-): void {
-  const [n, m] = [reference.length, current.length];
-  if (n === 0 || m === 0) throw new RangeError('A distance needs at least one row on each side.');
-  let [i, j] = [0, 0];
-  const next = () =>
-    Math.min(reference[i] ?? Number.POSITIVE_INFINITY, current[j] ?? Number.POSITIVE_INFINITY);
-  for (let value = next(); i < n || j < m; ) {
-    while (i < n && reference[i] === value) i++;
-    while (j < m && current[j] === value) j++;
-    const following = next();
-    each(i / n, j / m, i < n || j < m ? following - value : 0);
-    value = following;
-  }
 }

@@ -37,16 +37,6 @@ export function summariseNumbers(values: Iterable<number>, binning: Binning): Nu
 
 export const emptyNumbers = (binning: Binning): NumericSummary => summariseNumbers([], binning);
 
-/** The categories that a reference keeps: the most frequent, by name where equal. */
-export function learnCategories(words: Iterable<string | null>): string[] {
-  const counts = new Map<string, number>();
-  for (const word of words) if (word !== null && word !== '') counts.set(word, (counts.get(word) ?? 0) + 1);
-  return [...counts]
-    .sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))
-    .slice(0, MAX_CATEGORIES)
-    .map(([word]) => word);
-}
-
 /** Counts a window's words; null and '' are missing. */
 export function summariseWords(
   words: Iterable<string | null>,

@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  calendarCell,
-  cellsOfColumns,
-  fitBaseRate,
-  fitCalendar,
-  scoreBaseline,
-} from '../../models/baseline.ts';
+import { calendarCell, fitBaseRate, fitCalendar, scoreBaseline } from '../../models/baseline.ts';
+import { cellsOfColumns } from './cells.ts';
 
 describe('baselines', () => {
   it('the base rate is the share of positives, for everybody', () => {

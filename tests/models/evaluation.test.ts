@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { addressOf, parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
 import { initialiseBackend } from '../../models/backend.ts';
-import { cellsOfColumns, fitBaseRate, fitCalendar } from '../../models/baseline.ts';
+import { fitBaseRate, fitCalendar } from '../../models/baseline.ts';
 import { evaluate } from '../../models/evaluation.ts';
 import { metricsOf } from '../../models/metrics.ts';
 import { createScorer } from '../../models/scorer.ts';
 import { train } from '../../models/train.ts';
 import { trainSpecOf } from '../../models/train-spec.ts';
+import { cellsOfColumns } from './cells.ts';
 import { manifestOf, NAMES, syntheticDataset } from './fixtures.ts';
 
 describe('evaluation', () => {

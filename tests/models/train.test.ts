@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initialiseBackend, type TrainingBackend } from '../../models/backend.ts';
-import { cellsOfColumns, fitCalendar, scoreBaseline } from '../../models/baseline.ts';
+import { fitCalendar, scoreBaseline } from '../../models/baseline.ts';
 import { createRaw } from '../../models/body.ts';
 import { createCalibrator } from '../../models/calibration.ts';
 import { createDense, sigmoid } from '../../models/dense.ts';
@@ -9,6 +9,7 @@ import { auc, metricsOf } from '../../models/metrics.ts';
 import { tensorflowScores, train } from '../../models/train.ts';
 import { defaultTrainSpec, type TrainSpec, trainSpecOf } from '../../models/train-spec.ts';
 import { splitByTime, type Trained } from '../../models/trainer.ts';
+import { cellsOfColumns } from './cells.ts';
 import { NAMES, syntheticDataset } from './fixtures.ts';
 
 const spec: TrainSpec = {

@@ -11,15 +11,9 @@ import { ensureTables, removeTables } from '../../../infrastructure/clickhouse/e
 import type { Warehouse } from '../../../infrastructure/clickhouse/port.ts';
 import { predictionEncoder } from '../../../infrastructure/clickhouse/rows.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
-import { discreteBinning, isPresent, learnBinning, presentSorted } from '../../../models/drift/binning.ts';
+import { discreteBinning, isPresent } from '../../../models/drift/binning.ts';
 import { compareWindows, driftOf } from '../../../models/drift/compare.ts';
-import { ksOfSamples, wassersteinOfSamples } from '../../../models/drift/distances.ts';
-import {
-  learnCategories,
-  referenceOf,
-  summariseNumbers,
-  summariseWords,
-} from '../../../models/drift/summary.ts';
+import { referenceOf, summariseNumbers, summariseWords } from '../../../models/drift/summary.ts';
 import type {
   ColumnSummary,
   Comparison,
@@ -29,6 +23,13 @@ import type {
 import { createRandom } from '../../../models/random.ts';
 import { tables } from '../../../schemas/names.ts';
 import { scipy } from '../../models/drift/fixtures/scipy.ts';
+import {
+  ksOfSamples,
+  learnBinning,
+  learnCategories,
+  presentSorted,
+  wassersteinOfSamples,
+} from '../../models/drift/samples.ts';
 import { prediction } from './conformance.ts';
 import { driftInSql } from './drift-exact.ts';
 import { tripsProject } from './project.ts';

@@ -1,17 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  cellOf,
-  discreteBinning,
-  groupCounts,
-  learnBinning,
-  nextUp,
-  presentSorted,
-} from '../../../models/drift/binning.ts';
+import { cellOf, discreteBinning, groupCounts, nextUp } from '../../../models/drift/binning.ts';
 import { compareWindows, driftOf } from '../../../models/drift/compare.ts';
-import { ksOfSamples, wassersteinOfSamples } from '../../../models/drift/distances.ts';
 import {
-  learnCategories,
   mergeColumns,
   referenceOf,
   summariseNumbers,
@@ -20,6 +11,13 @@ import {
 import type { ColumnSummary, Comparison } from '../../../models/drift/types.ts';
 import { createRandom } from '../../../models/random.ts';
 import { scipy } from './fixtures/scipy.ts';
+import {
+  ksOfSamples,
+  learnBinning,
+  learnCategories,
+  presentSorted,
+  wassersteinOfSamples,
+} from './samples.ts';
 
 const number = fc.oneof(
   fc.double({ min: -1e6, max: 1e6, noNaN: true }),

@@ -1,18 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { learnBinning } from '../../../models/drift/binning.ts';
 import { MIN_QUIET, quietThresholds } from '../../../models/drift/calibrate.ts';
 import { driftOf, nothing } from '../../../models/drift/compare.ts';
 import { decideDrift } from '../../../models/drift/decide.ts';
 import { effectOf, quietOf } from '../../../models/drift/effect.ts';
-import {
-  learnCategories,
-  referenceOf,
-  summariseNumbers,
-  summariseWords,
-} from '../../../models/drift/summary.ts';
+import { referenceOf, summariseNumbers, summariseWords } from '../../../models/drift/summary.ts';
 import type { DriftRule, ReferenceSummary, WindowSummary } from '../../../models/drift/types.ts';
 import { createRandom, type Random } from '../../../models/random.ts';
 import { DRIFT_STATISTICS, type DriftStatistic } from '../../../schemas/monitoring.ts';
+import { learnBinning, learnCategories } from './samples.ts';
 import { type JudgedTick, poissonBound, scoreDriftRule } from './score-rule.ts';
 
 /**

@@ -3,14 +3,13 @@ import { describe, expect, it } from 'vitest';
 import {
   jensenShannon,
   ksOfCounts,
-  ksOfSamples,
   psi,
   type Weighted,
   wassersteinOfPoints,
-  wassersteinOfSamples,
 } from '../../../models/drift/distances.ts';
 import { benjaminiHochberg, chiSquared, ksP, twoProportions } from '../../../models/drift/significance.ts';
 import { scipy } from './fixtures/scipy.ts';
+import { ksOfSamples, wassersteinOfSamples } from './samples.ts';
 
 const sorted = (values: readonly number[]) => Float64Array.from(values).sort();
 
