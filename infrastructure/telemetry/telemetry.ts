@@ -24,6 +24,8 @@ export interface Telemetry {
   score(model: string, score: number): void;
   /** A stream has waited for longer than ten seconds; `sentence` says for whom, null once it goes on. */
   waiting(stream: string, what: string, where: string, sentence: string | null): void;
+  /** A rule of the data plane held something back. */
+  guarded(rule: string): void;
   /** The sentences of all that wait now, by `stream what where`. */
   waits(): Readonly<Record<string, string>>;
   /** A failure of the world that the stream recovers from by itself. */
@@ -100,6 +102,9 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     'what',
     'where',
   ]);
+  const guarded = counter('guarded_total', 'Times that a rule of the data plane held something back.', [
+    'rule',
+  ]);
   const waits = new Map<string, string>();
 
   // Names come from the project, reasons from closed lists; these bounds hold if either is ever wrong.
@@ -144,6 +149,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       if (sentence === null) logger.info(fields, 'the wait is over');
       else logger.warn(fields, sentence);
     },
+    guarded: (rule) => guarded.labels(reason(rule)).inc(),
     waits: () => Object.fromEntries(waits),
     metrics: () => registry.metrics(),
   };

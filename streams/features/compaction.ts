@@ -56,19 +56,22 @@ function rewritten(
   bytes: ReadonlyArray<Uint8Array | null>,
 ): Array<readonly [string, Uint8Array]> {
   const sets: Array<readonly [string, Uint8Array]> = [];
+  const { meta, view } = state;
+  const keep = keepHead(context, state);
+  if (meta.frontier !== null && keep < meta.frontier - view.slack) context.telemetry.guarded('hold');
   for (const [i, key] of logs.entries()) {
     const log = bytes[i] ?? null;
     const suffix = key.slice(state.key.length + 1, state.key.length + 2);
-    const set = state.view.sets.find((candidate) => candidate.suffix === suffix);
+    const set = view.sets.find((candidate) => candidate.suffix === suffix);
     if (log === null || set === undefined) continue;
     const known = logInfo(log).compactedBytes;
     if (!wantsCompaction(log.byteLength, known)) {
       state.compactions.set(key, known);
       continue;
     }
-    const exactHead = exactHeadOf(state.view, state.meta, set.resolution, keepHead(context, state));
+    const exactHead = exactHeadOf(view, meta, set.resolution, keep);
     if (exactHead === null) continue;
-    const compacted = compactLog(state.view, set, log, exactHead);
+    const compacted = compactLog(view, set, log, exactHead);
     if (compacted === null) continue;
     state.compactions.set(key, compacted.byteLength);
     sets.push([key, compacted]);

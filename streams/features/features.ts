@@ -14,7 +14,7 @@ import { compactGrown, type Grown } from './compaction.ts';
 import type { FeaturesContext } from './context.ts';
 import { deadLetterOf, type Folded, foldRecords } from './fold.ts';
 import { KeptBytes } from './kept-bytes.ts';
-import { isAhead, tellOverHold } from './pace.ts';
+import { backlogOf, isAhead, tellOverHold } from './pace.ts';
 import { Readers } from './readers.ts';
 import { type OwnedView, ownView } from './view-partition.ts';
 
@@ -227,7 +227,8 @@ async function workRound(context: FeaturesContext, queues: readonly Queued[]): P
 }
 
 /** A commit went through. */
-function settle({ telemetry }: FeaturesContext, { state, commit, meta, refused }: Folded): void {
+function settle({ clock, telemetry }: FeaturesContext, { state, commit, meta, refused }: Folded): void {
+  state.backlog = backlogOf(state.meta, meta, clock.now()) ?? state.backlog;
   state.expected = commit.next;
   state.meta = meta;
   state.kept.note(meta);
@@ -240,6 +241,7 @@ async function pauseAhead(context: FeaturesContext, folded: readonly Folded[]): 
   for (const { state } of folded) {
     if (state.paused || state.building || !isAhead(context, state)) continue;
     state.paused = true;
+    context.telemetry.guarded('pace');
     context.consumer.pause([state]);
     await context.consumer.seek(state, state.meta.next);
   }

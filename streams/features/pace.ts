@@ -41,18 +41,22 @@ export function tellOverHold(context: FeaturesContext, state: OwnedView): void {
 }
 
 /** Whether a view partition is so far ahead of its readers in backlog that it should wait for them; only while they move. */
-export function isAhead({ clock, guards, readers }: FeaturesContext, { view, meta }: OwnedView): boolean {
-  if (!guards.pace || meta.frontier === null || !isBacklog(meta, clock.now())) return false;
+export function isAhead({ guards, readers }: FeaturesContext, { backlog, view, meta }: OwnedView): boolean {
+  if (!guards.pace || meta.frontier === null || !backlog) return false;
   const head = readers.movingHead(view);
   return head !== null && meta.frontier > head + view.slack / 2;
 }
 
-/** Everything that came last was appended to its raw topic long ago. A replay has a pace of its own. */
-function isBacklog({ sources }: ViewMeta, now: number): boolean {
-  let newest = Number.NEGATIVE_INFINITY;
-  for (const { appendTime, clockOpen } of Object.values(sources)) {
+/**
+ * Whether a view partition works off backlog: the newest raw record that sections told of just now was appended long ago. Markers tell of
+ * no new record; a replay has a pace of its own. Null where nothing new was told.
+ */
+export function backlogOf(before: ViewMeta, after: ViewMeta, now: number): boolean | null {
+  let newest: number | null = null;
+  for (const [key, { mark, appendTime, clockOpen }] of Object.entries(after.sources)) {
     if (clockOpen) return false;
-    newest = Math.max(newest, appendTime ?? Number.NEGATIVE_INFINITY);
+    if (appendTime === null || mark <= (before.sources[key]?.mark ?? -1)) continue;
+    newest = Math.max(newest ?? appendTime, appendTime);
   }
-  return Number.isFinite(newest) && now - newest > BACKLOG_AFTER_MS;
+  return newest === null ? null : now - newest > BACKLOG_AFTER_MS;
 }

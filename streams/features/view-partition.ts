@@ -24,6 +24,8 @@ export interface OwnedView extends TopicPartition {
   readonly folder: Folder;
   /** A backfill is writing it: nothing is folded until its meta says ready. */
   building: boolean;
+  /** The newest raw record that it was told of had been appended long before. */
+  backlog: boolean;
   /** It waits for readers: nothing is fetched. */
   paused: boolean;
 }
@@ -43,6 +45,7 @@ export function ownView(project: Project, view: View, { topic, partition }: Topi
     kept: new KeptBytes(meta),
     folder: new Folder(view),
     building: false,
+    backlog: false,
     paused: false,
   };
 }

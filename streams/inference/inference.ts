@@ -198,7 +198,7 @@ async function takeNext(context: InferenceContext, held: readonly RequestQueue[]
  * its features are there; in backlog as long as a frontier that it needs moves.
  */
 function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolean {
-  const { frontiers, guards, model, name, replayGateLimitMs, waits } = context;
+  const { frontiers, guards, model, name, replayGateLimitMs, telemetry, waits } = context;
   const { backlog, replayed, request } = waiting;
   if (request === null || request.targets === null || frontiers.reached(request.targets)) {
     if (waiting.blockedAt !== 0) waits.endAll('features');
@@ -213,6 +213,7 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
     if (waited > replayGateLimitMs) throw new GateTimeout(sentence());
   } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, waiting.blockedAt)))
     return waited >= model.gate.maxWait;
+  else telemetry.guarded('backlogWaits');
   waits.note('features', name, sentence);
   return false;
 }

@@ -8,8 +8,8 @@ import type { Target } from './vector.ts';
 
 /** A request whose raw record was appended longer ago than this when it was first seen is backlog, ms. */
 const BACKLOG_AFTER_MS = 2_000;
-/** A reader at the end of its partition may be told of events that were appended a little before it looked, ms. */
-const END_MARGIN_MS = 60_000;
+/** A reader that found the end of its partition may have looked so long ago, ms; the slack covers longer pauses. */
+const END_MARGIN_MS = 1_000;
 
 /** A record of the validated topic, waiting for its turn. `request` is null for a clock, and for an event that asks for nothing. */
 export interface Waiting {

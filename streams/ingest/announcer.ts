@@ -7,6 +7,7 @@ import type { Section } from '../../schemas/records/block.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
 import type { RawPartition } from './raw-partition.ts';
 import { MAX_CONTRIBUTIONS, NOTHING, type Share, sectionsOf, sharesOf } from './sections.ts';
 
@@ -45,10 +46,16 @@ export class Announcer {
   readonly #viewPartitions: readonly ViewPartition[];
   readonly #heard = new WeakMap<RawPartition, Map<ViewPartition, Heard>>();
   readonly #listening = new Map<string, readonly ViewPartition[]>();
+  readonly #turns: boolean;
   #pending = false;
 
-  constructor(project: Project, codecs: Pick<Codecs, 'blocks'>) {
+  constructor(
+    project: Project,
+    codecs: Pick<Codecs, 'blocks'>,
+    { turns }: Pick<Guards, 'turns'> = ALL_GUARDS,
+  ) {
     this.#codecs = codecs;
+    this.#turns = turns;
     this.#viewPartitions = project.views.flatMap((view) =>
       Array.from({ length: view.partitions }, (_, partition) => ({
         view,
@@ -131,7 +138,8 @@ export class Announcer {
       let pack: Section[] = [];
       let packed = 0;
       const flush = (): void => {
-        const value = this.#codecs.blocks.encode({ format: 1, sections: pack });
+        const told = this.#turns ? pack : pack.map((section) => ({ ...section, turn: 0 }));
+        const value = this.#codecs.blocks.encode({ format: 1, sections: told });
         records.push({ topic, partition, key: null, value });
         pack = [];
         packed = 0;

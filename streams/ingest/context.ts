@@ -27,6 +27,8 @@ export interface IngestContext {
   owned: ReadonlyMap<string, RawPartition>;
   /** The newest append time that the broker stamped on anything sent from here, epoch ms. */
   brokerTime: number;
+  /** When that was learnt, by this process' clock. */
+  brokerTimeAt: number;
   /** Begins partitions anew from what the store has: somebody else set it. */
   restart(partitions: readonly RawPartition[]): Promise<void>;
 }

@@ -90,7 +90,10 @@ export async function commit(
     })),
   });
   announcer.sent(sections, clock.now());
-  if (appendTime !== null) context.brokerTime = Math.max(context.brokerTime, appendTime);
+  if (appendTime !== null && appendTime > context.brokerTime) {
+    context.brokerTime = appendTime;
+    context.brokerTimeAt = clock.now();
+  }
   const set: RawPartition[] = [];
   const lost: RawPartition[] = [];
   for (const [i, partition] of partitions.entries()) {

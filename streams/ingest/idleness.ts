@@ -6,7 +6,7 @@ import type { RawPartition } from './raw-partition.ts';
 
 /** How often an idle neighbour with unread records is looked at again, ms. */
 const LOOK_EVERY_MS = 20;
-/** How often the broker's clock is asked for while the newest event cannot be read yet, and otherwise, ms. */
+/** How often the broker's clock is asked for at most while somebody may read, and while nothing happens at all, ms. */
 const ASK_CLOCK_MS = 250;
 const ASK_CLOCK_QUIET_MS = 10_000;
 
@@ -23,6 +23,7 @@ export async function wake(context: IngestContext, partitions: readonly RawParti
     one.progress = progress;
   }
   if (!context.guards.wakeFirst) return;
+  context.telemetry.guarded('wakeFirst');
   const sections = context.announcer.markers(partitions);
   await commit(context, sections, [context.announcer.blocks(sections)], next);
 }
@@ -33,14 +34,14 @@ export async function wake(context: IngestContext, partitions: readonly RawParti
  * that nobody passes over what comes from now on, and the broker is asked again; only then the views hear of it.
  */
 export async function fallIdle(context: IngestContext, quiet: readonly RawPartition[]): Promise<void> {
-  const { clock, consumer, guards } = context;
+  const { clock, consumer } = context;
   const now = clock.now();
   const due = quiet.filter(
     ({ progress, lastRecordAt, idleAfterMs }) =>
       !progress.idle && !progress.clockOpen && now - lastRecordAt >= idleAfterMs,
   );
   if (due.length > 0) {
-    const ends = guards.askEnd ? await consumer.atEnd(due) : due.map(({ progress }) => progress.next);
+    const ends = await consumer.atEnd(due);
     const next = new Map(
       due.flatMap((one, i) => {
         const end = ends[i] ?? null;
@@ -58,10 +59,11 @@ export async function fallIdle(context: IngestContext, quiet: readonly RawPartit
 
 async function tellIdle(context: IngestContext, partitions: readonly RawPartition[]): Promise<void> {
   if (partitions.length === 0) return;
-  const { consumer, guards } = context;
+  const { consumer, guards, telemetry } = context;
   const ends = guards.askAgain
     ? await consumer.atEnd(partitions)
     : partitions.map(({ progress }) => progress.next);
+  if (ends.includes(null)) telemetry.guarded('askAgain');
   const silent = partitions.filter(
     ({ queue, progress }, i) => (ends[i] ?? null) !== null && queue.size === 0 && progress.idle,
   );
@@ -92,19 +94,30 @@ export async function moveOn(context: IngestContext, quiet: readonly RawPartitio
   const ends = await consumer.atEnd(due);
   const silent = due.filter((one, i) => (ends[i] ?? null) !== null && one.queue.size === 0);
   if (silent.length === 0) return;
-  if (guards.moveOnAsks && (await unreadBeside(context, silent)).length > 0) return;
+  if (guards.moveOnAsks && (await unreadBeside(context, silent)).length > 0) {
+    context.telemetry.guarded('moveOnAsks');
+    return;
+  }
+  context.telemetry.guarded('moveOn');
   for (const one of silent) one.settled = Math.max(one.settled ?? Number.NEGATIVE_INFINITY, reached(one));
   await flushMarkers(context);
 }
 
-/** Sends a marker to learn the broker's clock, where quiet partitions have need of it. */
+/**
+ * Sends a marker to learn the broker's clock, where it has probably passed an edge that the views of quiet partitions have not heard
+ * of: others ask for features that those hold back.
+ */
 export async function askClock(context: IngestContext, quiet: readonly RawPartition[]): Promise<void> {
-  const { announcer, clock, guards } = context;
+  const { announcer, clock, guards, neighbours } = context;
   if (!guards.moveOn) return;
   const now = clock.now();
+  const about = context.brokerTime + (now - context.brokerTimeAt);
   const due = quiet.filter((one) => {
-    const every = announcer.hidesNewest(one) ? ASK_CLOCK_MS : ASK_CLOCK_QUIET_MS;
-    return isPrompt(one.progress) && now - one.askedClockAt >= every;
+    const wanted = announcer.hidesNewest(one) || neighbours.active(one.source.name);
+    const every = wanted ? ASK_CLOCK_MS : ASK_CLOCK_QUIET_MS;
+    if (!isPrompt(one.progress) || now - one.askedClockAt < every) return false;
+    // Before anything was sent nothing is known of the broker's clock.
+    return Number.isNaN(about) || announcer.passesEdge(one, about - one.source.outOfOrderness);
   });
   const [first] = due;
   if (first === undefined) return;
@@ -124,6 +137,7 @@ export async function untilAwake(context: IngestContext, sources: ReadonlySet<st
   for (;;) {
     const others = await unreadOf(context, sources);
     if (others.length === 0) break;
+    context.telemetry.guarded('neighbours');
     if (consumer.moved() || signal.aborted) return false;
     for (const other of others) waits.note('waking', other.key, () => sentenceOf(other));
     await clock.sleep(LOOK_EVERY_MS);

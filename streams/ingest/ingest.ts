@@ -101,25 +101,27 @@ async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<Inges
     },
     maxPollRecords: MAX_FLUSH_RECORDS,
   });
+  const guards = deps.guards ?? ALL_GUARDS;
   const context: IngestContext = {
     project,
     codecs,
     clock,
     telemetry,
-    guards: deps.guards ?? ALL_GUARDS,
+    guards,
     signal,
     consumer,
     checkpoint: new Checkpoint({ kafka, store, consumer, now: () => clock.now() }),
-    announcer: new Announcer(project, codecs),
+    announcer: new Announcer(project, codecs, guards),
     neighbours: new Neighbours(project, { store, clock }),
     waits: new Waits('ingest', clock, telemetry),
     owned: new Map(),
     brokerTime: Number.NEGATIVE_INFINITY,
+    brokerTimeAt: Number.NEGATIVE_INFINITY,
     async restart(partitions) {
       const known = await takeProgress(deps, partitions);
       for (const [i, one] of partitions.entries()) {
         const { progress, bytes } = known[i] as (typeof known)[number];
-        one.restart({ progress: feeding(progress, viewsOf(one.plan)), bytes });
+        one.restart({ progress: feeding(progress, viewsOf(one.plan)), bytes }, clock.now());
         await consumer.seek(one, one.progress.next);
       }
     },
@@ -219,6 +221,7 @@ async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, n
   const queues = limitsOf(context, spreadOf);
   if (queues.length === 0 || consumer.moved() || signal.aborted) return false;
   const chosen = chooseRecords(queues, MAX_FLUSH_RECORDS);
+  if (chosen.size < queues.length) telemetry.guarded('align');
   if (chosen.size === 0) {
     // All wait for partitions of other processes.
     await neighbours.look(new Set(queues.map(({ of }) => of.source.name)));

@@ -9,6 +9,9 @@ import { decodeProgress, isLost } from './progress.ts';
 /** A partition in backlog whose progress has not moved for this long holds nobody, ms. */
 const STUCK_AFTER_MS = 10_000;
 
+/** So long after its last event a source counts as active, ms. */
+const ACTIVE_MS = 60_000;
+
 /** A source partition that shares a view or a model with ours, ours among them, as the online store last told of it. */
 export interface Neighbour extends TopicPartition {
   readonly source: string;
@@ -87,6 +90,12 @@ export class Neighbours {
       neighbour.changedAt = now;
     }
     return all;
+  }
+
+  /** Whether anything came lately for a source or for one tied to it. */
+  active(source: string): boolean {
+    const now = this.#clock.now();
+    return this.of(source).some(({ changedAt }) => now - changedAt < ACTIVE_MS);
   }
 
   /** The event time that a neighbour in backlog has come to; null where it holds nobody. */

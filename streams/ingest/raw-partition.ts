@@ -76,7 +76,9 @@ export class RawPartition {
   }
 
   /** Takes what the store has, and forgets what was fetched. */
-  restart(known: { readonly progress: Progress; readonly bytes: Uint8Array }): void {
+  restart(known: { readonly progress: Progress; readonly bytes: Uint8Array }, now: number): void {
+    // Another owner may have read records since the last that came here: its silence begins anew.
+    this.lastRecordAt = now;
     this.progress = known.progress;
     this.expected = known.bytes;
     this.toldIdle = false;

@@ -9,9 +9,7 @@ export interface Guards {
   readonly wakeFirst: boolean;
   /** Waking: nobody works a record while a partition of the same views is idle and has unread records. */
   readonly neighbours: boolean;
-  /** Idleness: the end is asked for after the silence; what an older fetch said proves nothing. */
-  readonly askEnd: boolean;
-  /** Idleness: the end is asked for again once the store knows. */
+  /** Idleness: the end is asked for once the store knows; what an older fetch said proves nothing. */
   readonly askAgain: boolean;
   /** Idleness: a header of an older turn changes nothing. */
   readonly turns: boolean;
@@ -33,7 +31,6 @@ export const ALL_GUARDS: Guards = {
   cap: true,
   wakeFirst: true,
   neighbours: true,
-  askEnd: true,
   askAgain: true,
   turns: true,
   align: true,

@@ -24,6 +24,8 @@ export interface Telemetry {
    * list, `where` names the partition or the view.
    */
   waiting(stream: string, what: string, where: string, sentence: string | null): void;
+  /** A rule of the data plane (guards.ts) held something back. */
+  guarded(rule: string): void;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
   /** Something that happens seldom and that an operator wants to read: assignment, rebuild, new model. */
@@ -39,6 +41,7 @@ export const SILENT: Telemetry = {
   featureAge: () => {},
   score: () => {},
   waiting: () => {},
+  guarded: () => {},
   failure: () => {},
   note: () => {},
 };

@@ -6,6 +6,7 @@ import { VirtualClock } from '../../infrastructure/memory/clock.ts';
 import { createMemoryStore, type MemoryStore } from '../../infrastructure/memory/store.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { partitionOf } from '../../processors/partition.ts';
+import type { Clock } from '../../schemas/clock.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { DeadLetter } from '../../schemas/records/dead-letter.ts';
@@ -21,9 +22,11 @@ import { type ReplayItem, type ReplayResult, replay } from '../../streams/replay
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
 import { readClock } from '../../streams/runtime/clock-record.ts';
 import { type Codecs, openCodecs } from '../../streams/runtime/codecs.ts';
+import { ALL_GUARDS, type Guards } from '../../streams/runtime/guards.ts';
 import type { Stream } from '../../streams/runtime/stream.ts';
 import { readTails } from '../../streams/runtime/tail.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
+import { Pause, pausableKafka } from './pausable.ts';
 import type { Accepted } from './truth.ts';
 
 /** One process: a connection of its own to everything, and the streams it runs. */
@@ -31,6 +34,8 @@ export interface Process {
   readonly kafka: Kafka;
   readonly consumers: Consumer[];
   readonly done: Promise<void>;
+  /** SIGSTOP and SIGCONT. */
+  readonly pause: Pause;
   /** kill -9: nothing of it takes effect any more. */
   kill(): void;
   stop(): Promise<void>;
@@ -54,6 +59,12 @@ export interface WorldOptions {
   readonly partitions?: number;
   /** Before each operation takes effect and before it is answered. */
   readonly step?: (operation: Operation, clock: VirtualClock) => Promise<void>;
+  /** Rules of the data plane that are on; default: all. */
+  readonly guards?: Guards;
+  /** Hears what rules of the data plane held back, in all processes. */
+  readonly onGuard?: (rule: keyof Guards) => void;
+  /** What the project is to be instead of what its files say. */
+  readonly edit?: (project: Project) => Project;
   /** Most records of the next poll of anybody, at most what the stream asked for. */
   readonly pollRecords?: (asked: number) => number;
   /** Versions of the model as the registry has them, with their artefacts by address; default: one fixed champion. */
@@ -75,6 +86,8 @@ export class World {
   readonly #pollRecords: (asked: number) => number;
   readonly #artefacts: ReadonlyMap<string, Uint8Array> | null;
   readonly #hearingMs: () => number;
+  readonly #guards: Guards;
+  readonly #onGuard: (rule: keyof Guards) => void;
 
   private constructor(
     options: WorldOptions,
@@ -88,6 +101,8 @@ export class World {
     const [source] = project.sources;
     if (model === undefined || source === undefined)
       throw new Error('a simulated project has a source and a model');
+    this.#guards = options.guards ?? ALL_GUARDS;
+    this.#onGuard = options.onGuard ?? (() => {});
     this.#hearingMs = options.hearingMs ?? (() => 0);
     this.#artefacts = options.artefacts ?? null;
     this.#pollRecords = options.pollRecords ?? ((asked) => asked);
@@ -103,7 +118,8 @@ export class World {
   static async create(options: WorldOptions = {}): Promise<World> {
     const { step, partitions = 3 } = options;
     const directory = options.directory ?? fileURLToPath(new URL('./project', import.meta.url));
-    const project = loadProject(directory, { environment: {}, partitions });
+    const { edit = (project: Project) => project } = options;
+    const project = edit(loadProject(directory, { environment: {}, partitions }));
     const clock = new VirtualClock(Date.UTC(2026, 0, 1));
     const broker = createMemoryBroker(
       clock,
@@ -133,9 +149,11 @@ export class World {
     definition: { readonly project: Project; readonly model: Model } = this,
   ): Process {
     const inner = this.broker.kafka();
+    const pause = new Pause();
+    const connection = pausableKafka(inner, pause);
     const consumers: Consumer[] = [];
     const kafka: Kafka = {
-      ...inner,
+      ...connection,
       consumer: async (asked) => {
         const limit = this.#pollRecords;
         const consumer = await inner.consumer({
@@ -145,16 +163,21 @@ export class World {
           },
         });
         consumers.push(consumer);
-        return consumer;
+        return pause.wrap(consumer);
       },
     };
     let dead = false;
-    const store = mortal(this.store, () => dead);
+    const store = pause.wrap(mortal(this.store, () => dead));
     const controller = new AbortController();
-    const telemetry = { ...SILENT, failure: (_: string, error: Error) => void this.failures.push(error) };
-    const { codecs, clock } = this;
+    const telemetry = {
+      ...SILENT,
+      failure: (_: string, error: Error) => void this.failures.push(error),
+      guarded: this.#onGuard,
+    };
+    const { codecs } = this;
+    const clock = pause.wrap<Clock>(this.clock);
     const { project, model } = definition;
-    const deps = { project, kafka, store, codecs, clock, telemetry };
+    const deps = { project, kafka, store, codecs, clock, telemetry, guards: this.#guards };
     const running = streams.map((name) => {
       if (name === 'ingest') return createIngest(deps);
       if (name === 'features') return createFeatures(deps);
@@ -171,8 +194,10 @@ export class World {
       kafka,
       consumers,
       done,
+      pause,
       kill: () => {
         dead = true;
+        pause.goOn();
         this.broker.kill(inner);
         controller.abort();
       },
