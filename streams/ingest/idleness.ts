@@ -57,17 +57,11 @@ export async function fallIdle(context: IngestContext, quiet: readonly RawPartit
   );
 }
 
+/** Idle partitions are told once the broker says, after the store knew, that none that share their views has anything unread. */
 async function tellIdle(context: IngestContext, partitions: readonly RawPartition[]): Promise<void> {
-  if (partitions.length === 0) return;
-  const { consumer, guards, telemetry } = context;
-  const ends = guards.askAgain
-    ? await consumer.atEnd(partitions)
-    : partitions.map(({ progress }) => progress.next);
-  if (ends.includes(null)) telemetry.guarded('askAgain');
-  const silent = partitions.filter(
-    ({ queue, progress }, i) => (ends[i] ?? null) !== null && queue.size === 0 && progress.idle,
-  );
-  if (silent.length === 0 || (await unreadBeside(context, silent)).length > 0) return;
+  if (partitions.length === 0 || (await unreadBeside(context, partitions)).length > 0) return;
+  const silent = partitions.filter(({ queue, progress }) => queue.size === 0 && progress.idle);
+  if (silent.length === 0) return;
   for (const one of silent) {
     one.toldIdle = true;
     one.announce = true;
@@ -151,7 +145,7 @@ function unreadBeside(context: IngestContext, partitions: readonly RawPartition[
   return unreadOf(context, new Set(partitions.map(({ source }) => source.name)));
 }
 
-/** Idle neighbours with unread records, once our own among them are awake. */
+/** Idle neighbours with unread records; our own among them are woken first, and are not idle then. */
 async function unreadOf(context: IngestContext, sources: ReadonlySet<string>): Promise<Neighbour[]> {
   const { consumer, neighbours, owned } = context;
   const unread = await neighbours.unread(await neighbours.look(sources), consumer);

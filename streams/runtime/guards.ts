@@ -9,8 +9,6 @@ export interface Guards {
   readonly wakeFirst: boolean;
   /** Waking: nobody works a record while a partition of the same views is idle and has unread records. */
   readonly neighbours: boolean;
-  /** Idleness: the end is asked for once the store knows; what an older fetch said proves nothing. */
-  readonly askAgain: boolean;
   /** Idleness: a header of an older turn changes nothing. */
   readonly turns: boolean;
   /** Alignment: in backlog the least event time goes first, and none runs ahead. */
@@ -31,7 +29,6 @@ export const ALL_GUARDS: Guards = {
   cap: true,
   wakeFirst: true,
   neighbours: true,
-  askAgain: true,
   turns: true,
   align: true,
   hold: true,

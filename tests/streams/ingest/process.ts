@@ -116,11 +116,12 @@ export async function ingestProcess(
     waits: new Waits('ingest', clock, telemetry),
     owned: new Map(),
     brokerTime: Number.NEGATIVE_INFINITY,
+    brokerTimeAt: Number.NEGATIVE_INFINITY,
     async restart(partitions) {
       const known = await takeProgress(deps, partitions);
       for (const [i, one] of partitions.entries()) {
         const { progress, bytes } = known[i] as (typeof known)[number];
-        one.restart({ progress: feeding(progress, views), bytes });
+        one.restart({ progress: feeding(progress, views), bytes }, clock.now());
         await consumer.seek(one, one.progress.next);
       }
     },

@@ -188,21 +188,4 @@ describe('a pause between any two steps of falling idle loses nothing', () => {
   it('without waiting for idle neighbours a pause at some moment loses the record', async () => {
     expect(await outcomes({ neighbours: false })).toMatch(/: lost/);
   });
-
-  it.each([
-    ['askEnd', { askEnd: false }],
-    ['askAgain', { askAgain: false }],
-    ['askEnd, askAgain', { askEnd: false, askAgain: false }],
-  ] as const)(
-    'without %s nothing is lost yet: before it tells the views the owner asks for the ends of all neighbours, its own too',
-    async (_name, guards) => {
-      expect(await outcomes(guards)).not.toMatch(/: lost/);
-    },
-  );
-
-  it('without any question a pause before the store is told loses the record', async () => {
-    expect(await outcomes({ askEnd: false, askAgain: false, neighbours: false })).toMatch(
-      /before telling the store: lost/,
-    );
-  });
 });
