@@ -16,6 +16,7 @@ export const silentTelemetry: Telemetry = {
   featureAge: nothing,
   score: nothing,
   waiting: nothing,
+  guarded: nothing,
   waits: () => ({}),
   failure: nothing,
   note: nothing,
