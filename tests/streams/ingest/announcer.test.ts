@@ -45,6 +45,9 @@ describe('the announcer', () => {
   it('what was not acknowledged is still due', () => {
     announcer.sections([state], now);
     expect([due(), state.announce]).toEqual([true, true]);
+    const [first] = announcer.markers([state]);
+    if (first !== undefined) announcer.sent(new Map([first]), now);
+    expect([due(), state.announce]).toEqual([true, true]); // One of many view partitions has heard.
   });
 
   /*
