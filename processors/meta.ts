@@ -161,7 +161,7 @@ export interface ViewTopics {
  * clock set, its watermark), or the least of the watermarks where the broker's clock has moved all of them beyond it;
  * partitions that never had an event do not count then.
  */
-function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
+export function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
   let least: number | null = null;
   let allIdle = true;
   let largest: number | null = null;

@@ -4,8 +4,10 @@ import type { HeadAudit } from './heads.ts';
 import type { ModelAudit } from './models.ts';
 import type { RefusalAudit } from './refusals.ts';
 import type { RefusedAudit } from './requests.ts';
+import type { Misplaced } from './rewinds.ts';
 import type { SourceAudit } from './sources.ts';
 import type { ViewAudit } from './views.ts';
+import type { Wait } from './waits.ts';
 
 export interface Audits {
   readonly sources: readonly SourceAudit[];
@@ -14,6 +16,8 @@ export interface Audits {
   readonly refusals: readonly RefusalAudit[];
   readonly heads: readonly HeadAudit[];
   readonly refused: readonly RefusedAudit[];
+  readonly misplaced: readonly Misplaced[];
+  readonly waits: readonly Wait[];
 }
 
 /** First places of a finding, `partition:offset`, and since when. */
@@ -57,6 +61,8 @@ export function findingsOf(audits: Audits): {
   for (const one of audits.refusals) sayOfRefusals(one, { wrong, open, notes });
   for (const one of audits.heads) sayOfHeads(one, wrong, notes);
   for (const one of audits.refused) sayOfRefused(one, wrong, notes);
+  for (const one of audits.misplaced) wrong.list.push(sentenceOf(one));
+  for (const { sentence } of audits.waits) open.list.push(sentence);
   return { wrong: wrong.list, open: open.list, notes: notes.list };
 }
 
@@ -195,4 +201,11 @@ function sayOfRefused(one: RefusedAudit, wrong: Sentences, notes: Sentences): vo
   for (const [reason, count] of Object.entries(byReason).sort())
     if (reason !== 'behind' && reason !== 'no_frontier')
       notes.counted(count, `requests were refused by ${model} as ${reason}`);
+}
+
+function sentenceOf({ kind, who, topic, partition, at, other }: Misplaced): string {
+  const where = `${topic} partition ${partition}`;
+  return kind === 'cut'
+    ? `${other - at} offsets of ${where} were deleted before ${who} read them: it stands at ${at}, and the topic begins at ${other}. Keep the topic for longer than an outage may last; what is lost must be sent again.`
+    : `The place of ${who} in ${where} went back: it stands at ${at}, and had come to ${other}. The online store was rolled back or lost: start ${who}, which works the ${other - at} offsets again and repeats nothing.`;
 }

@@ -46,6 +46,8 @@ interface SourceBooks {
   /** Raw offsets that views refused, by writer. */
   readonly refusedBy: ReadonlyMap<string, ViewLetters>;
   readonly facts: ArrivalFacts;
+  /** Largest raw offset of a partition that ingest is known to have worked; -1 for none. */
+  readonly written: (partition: number) => number;
 }
 
 /** raw records = accepted + refused = rows, clocks apart. */
@@ -104,6 +106,7 @@ export async function auditSource(books: Books, source: Source): Promise<SourceB
     audit,
     accepted: events.byType,
     refusedBy: letters.views,
+    written: (partition) => Math.max(...known.map((tally) => tally.last(partition))),
     facts: { clocks: walk.clocks.list, archivedUntil: walk.archivedUntil, rawFrom: walk.rawFrom(bounds) },
   };
 }

@@ -169,7 +169,13 @@ export class Archived {
       );
     }
     if (one.kind === 'prediction') {
-      const value = { ...prediction, id: note, sourcePartition: partition, sourceOffset: offset };
+      const value = {
+        ...prediction,
+        id: note,
+        sourcePartition: partition,
+        sourceOffset: offset,
+        reads: prediction.reads.map((read) => ({ ...read, asOf: read.head })),
+      };
       return at(topics.predictions(prefix, 'late'), this.codecs.predictions.encode(value));
     }
     const letter = {

@@ -134,7 +134,16 @@ describe('answers that are not what their requests asked for', () => {
     const books = { project, kafka: broker.kafka(), warehouse, store, codecs, kept: [], tick: () => {} };
     const heads = await auditHeads(books, model);
     const refused = await auditRefused(books, model);
-    const found = findingsOf({ sources: [], models: [], views: [], refusals: [], heads, refused: [refused] });
+    const found = findingsOf({
+      sources: [],
+      models: [],
+      views: [],
+      refusals: [],
+      heads,
+      refused: [refused],
+      misplaced: [],
+      waits: [],
+    });
     return { zone: heads[0], refused, ...found };
   }
 

@@ -83,7 +83,19 @@ describe('contributions refused as late_for_view', () => {
     const books = { project, kafka: broker.kafka(), warehouse, codecs, kept: [], tick: () => {} };
     const refusals = await auditRefusals(books, new Map([['trips', facts]]));
     const audit = refusals.find((one) => one.view === view.id) ?? expect.fail('no audit');
-    return { audit, ...findingsOf({ sources: [], models: [], views: [], refusals, heads: [], refused: [] }) };
+    return {
+      audit,
+      ...findingsOf({
+        sources: [],
+        models: [],
+        views: [],
+        refusals,
+        heads: [],
+        refused: [],
+        misplaced: [],
+        waits: [],
+      }),
+    };
   }
 
   /** Each partition has an event a second, `delay` seconds old. */
