@@ -1,6 +1,6 @@
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
-import { boundsOf, readTopic } from '../runtime/topic.ts';
+import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Books, Finding, type Found, lagging, Tally, tallyRows } from './books.ts';
 import { type ShadowAudit, ShadowBooks } from './shadows.ts';
 
@@ -55,32 +55,10 @@ export async function auditModel(
     if (status === 'refused') refused += 1;
     shadows.see(prediction);
   };
-  await readTopic(kafka, topic, await boundsOf(kafka, topic), take, undefined, tick);
+  const bounds = await boundsOf(kafka, topic);
+  await readTopic(kafka, topic, bounds, take, undefined, tick);
   const stored = await tallyRows(warehouse, tables.predictions(prefix, model.name), '1');
-
-  let waiting = 0;
-  let unarchived = 0;
-  const [missing, missingRows, double] = [new Finding(), new Finding(), new Finding()];
-  for (let partition = 0; partition < partitions; partition++) {
-    const last = answered.last(partition);
-    const end = Math.max(asked.last(partition), last, stored.last(partition));
-    for (let offset = 0; offset <= end; offset++) {
-      const request = asked.of(partition, offset) > 0;
-      const answer = answered.of(partition, offset) > 0;
-      const kept = stored.of(partition, offset);
-      // An event that was accepted after its topic was read asks as well: only what lies behind is unasked.
-      const unasked = !request && (answer || kept > 0) && offset <= asked.last(partition);
-      if (unasked || kept > 1 || (request && kept === 1 && !answer && offset <= last)) {
-        double.add(partition, offset);
-      } else if (request && !answer && kept === 0) {
-        if (offset > last) waiting += 1;
-        else missing.add(partition, offset);
-      } else if (answer && kept === 0) {
-        if (behind.has(partition)) unarchived += 1;
-        else missingRows.add(partition, offset);
-      }
-    }
-  }
+  const found = compareAnswers({ asked, answered, stored, behind, bounds, partitions });
   return {
     model: model.name,
     requests: asked.size,
@@ -88,11 +66,49 @@ export async function auditModel(
     refused,
     repeats,
     rows: stored.size,
-    waiting,
-    unarchived,
-    missing,
-    missingRows,
-    double,
+    ...found,
     shadows: await shadows.close(asked, partitions),
   };
+}
+
+interface AnswerFacts {
+  readonly asked: Tally;
+  readonly answered: Tally;
+  readonly stored: Tally;
+  /** Partitions that the archive has not read to their end. */
+  readonly behind: ReadonlySet<number>;
+  /** Of the predictions topic. */
+  readonly bounds: Bounds;
+  readonly partitions: number;
+}
+
+/** Follows each request to its answer and its row. */
+function compareAnswers({ asked, answered, stored, behind, bounds, partitions }: AnswerFacts) {
+  let waiting = 0;
+  let unarchived = 0;
+  const [missing, missingRows, double] = [new Finding(), new Finding(), new Finding()];
+  for (let partition = 0; partition < partitions; partition++) {
+    const last = answered.last(partition);
+    const end = Math.max(asked.last(partition), last, stored.last(partition));
+    // A topic that was cut may have had the answer of a row.
+    const whole = (bounds[partition]?.start ?? 0) === 0;
+    for (let offset = 0; offset <= end; offset++) {
+      const request = asked.of(partition, offset) > 0;
+      const answer = answered.of(partition, offset) > 0;
+      const kept = stored.of(partition, offset);
+      // An event that was accepted after its topic was read asks as well: only what lies behind is unasked.
+      const unasked = !request && (answer || kept > 0) && offset <= asked.last(partition);
+      if (unasked || kept > 1 || (whole && request && kept === 1 && !answer && offset <= last)) {
+        double.add(partition, offset);
+      } else if (request && !answer && kept === 0) {
+        if (offset > last) waiting += 1;
+        else missing.add(partition, offset);
+      } else if (answer && kept === 0) {
+        // Rows are stored in the order of their offsets: what lies below the last one was passed over.
+        if (behind.has(partition) && offset > stored.last(partition)) unarchived += 1;
+        else missingRows.add(partition, offset);
+      }
+    }
+  }
+  return { waiting, unarchived, missing, missingRows, double };
 }

@@ -104,7 +104,7 @@ export class ShadowBooks {
           const request = asked.of(partition, offset) > 0 || offset > asked.last(partition);
           if (kept > 1 || ((answer || kept > 0) && !request)) double.add(partition, offset);
           else if (answer && kept === 0) {
-            if (this.#behind.has(partition)) unarchived += 1;
+            if (this.#behind.has(partition) && offset > stored.last(partition)) unarchived += 1;
             else missingRows.add(partition, offset);
           }
         }

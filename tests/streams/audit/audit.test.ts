@@ -130,6 +130,19 @@ describe('audit', () => {
     });
   });
 
+  it('names a row that is missing below others, though the archive has not come to the end', async () => {
+    const { archived, archive, check } = await world(records);
+    await archive();
+    const { prefix } = archived.project;
+    await warehouse.command(`DELETE FROM ${tables.predictions(prefix, 'late')} WHERE source_offset = 2`);
+    await warehouse.command(`DELETE FROM ${tables.events(prefix, 'trips')} WHERE source_offset IN (1, 5)`);
+    expect(await check()).toMatchObject({
+      status: 'broken',
+      sources: [{ missingRows: { count: 1, places: [{ offset: 1 }] }, unarchived: 1 }],
+      models: [{ missingRows: { count: 1, places: [{ offset: 2 }] } }],
+    });
+  });
+
   it('names what stands twice, and counts harmless repeats', async () => {
     const { archived, archive, check } = await world(records);
     await archived.send([
