@@ -21,6 +21,20 @@ const retentionSchema = z
   })
   .describe('How long things are kept, by arrival time.');
 
+const historySchema = z
+  .strictObject({
+    reader: z
+      .enum(READERS)
+      .describe("How files become events: `events` reads Parquet or JSON lines with the source's columns."),
+    source: name('Source that the files hold.'),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('File to read where a command names none, from the directory of the project.'),
+  })
+  .describe('How the files of one source are read.');
+
 export const projectSchema = z
   .strictObject({
     name: z
@@ -34,16 +48,9 @@ export const projectSchema = z
       .describe('First part of every topic, key and table. Default: the name.'),
     sources: z.array(sourceSchema).default([]).describe('Sources; those in `sources/*.yaml` join them.'),
     history: z
-      .strictObject({
-        reader: z
-          .enum(READERS)
-          .describe(
-            "How files become events: `events` reads Parquet or JSON lines with the source's columns.",
-          ),
-        source: name('Source that the files hold.'),
-      })
+      .union([historySchema, z.array(historySchema).min(1)])
       .optional()
-      .describe('How `import` and `replay` read files.'),
+      .describe('How `import` and `replay` read files: one reader, or a list with one for each source.'),
     retention: retentionSchema.prefault({}),
   })
   .describe('A project.');

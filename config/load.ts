@@ -145,6 +145,29 @@ function reportTwins(
   }
 }
 
+/** The declared readers of history; each source has one at most. */
+function historiesOf(
+  { declaration, place }: Loaded<ProjectDeclaration>,
+  root: string,
+  sourceNames: ReadonlySet<string>,
+  reporter: Reporter,
+): History[] {
+  const declared = declaration?.history ?? [];
+  const list = Array.isArray(declared) ? declared : [declared];
+  for (const [i, { source }] of list.entries()) {
+    const at = inside(inside(place, 'history'), ...(Array.isArray(declared) ? [i, 'source'] : ['source']));
+    if (!sourceNames.has(source))
+      reporter.report(at, `There is no source '${source}'.`, mendOfUnknown(source, sourceNames));
+    else if (list.findIndex((one) => one.source === source) < i)
+      reporter.report(at, `The source '${source}' has two readers of history.`, 'Remove one of them.');
+  }
+  return list.map(({ reader, source, file }) => ({
+    reader,
+    source,
+    file: file === undefined ? null : resolve(root, file),
+  }));
+}
+
 function retentionOf(declared: ProjectDeclaration['retention']): Retention {
   const ms = (text: string) => parseDuration(text) ?? 0;
   return {
@@ -247,13 +270,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     return model === null ? [] : [model];
   });
 
-  const history = project.declaration?.history;
-  if (history !== undefined && !sourceNames.has(history.source))
-    reporter.report(
-      placeOf(projectDocument, ['history', 'source']),
-      `There is no source '${history.source}'.`,
-      mendOfUnknown(history.source, sourceNames),
-    );
+  const history = historiesOf(project, root, sourceNames, reporter);
 
   const connectionsDocument =
     documents.get('connections.yaml') ?? parseConfig('connections.yaml', DEFAULT_CONNECTIONS).document;
@@ -320,8 +337,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     sources: [...sources.values()],
     views: [...views.values()],
     models,
-    history:
-      history === undefined ? null : ({ reader: history.reader, source: history.source } satisfies History),
+    history,
     alerting,
     pipelines,
     connections,

@@ -166,6 +166,8 @@ export const READERS = ['flights', 'events'] as const;
 export interface History {
   readonly reader: (typeof READERS)[number];
   readonly source: string;
+  /** Absolute path; null where a command names the file, or the reader has one of its own. */
+  readonly file: string | null;
 }
 
 /** A whole project: checked, cross-referenced, compiled, frozen. */
@@ -177,7 +179,8 @@ export interface Project {
   readonly sources: readonly Source[];
   readonly views: readonly View[];
   readonly models: readonly Model[];
-  readonly history: History | null;
+  /** At most one a source. */
+  readonly history: readonly History[];
   readonly alerting: Alerting;
   readonly pipelines: readonly Pipeline[];
   readonly connections: Connections;

@@ -1,14 +1,16 @@
 import { openHistory } from '../../infrastructure/readers/open.ts';
+import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { evaluateModel } from '../../pipelines/training/evaluate.ts';
+import type { Source } from '../../schemas/project.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count, day, duration } from '../format.ts';
+import { historiesOf } from '../histories.ts';
 import { metricTable } from '../metric-table.ts';
 import { instantOption, wholeOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { trainingSteps } from '../training-progress.ts';
 import { codeVersion } from '../version.ts';
-import { historyOf } from './import.ts';
 import { modelOf } from './predictions.ts';
 
 interface Options {
@@ -51,14 +53,19 @@ async function evaluateCommand(
   const { output, signal } = context;
   const project = openProject(context, { prefix: `evaluate-${Date.now().toString(36)}` });
   const model = modelOf(project, options.model);
-  const { history, source } = historyOf(project, path, 'evaluate');
+  const chosen = historiesOf(project, { file: path, command: 'evaluate' });
   const from = options.trainFrom ?? model.training.from;
   const to = options.trainTo ?? model.training.to;
   if (from === null || to === null)
     throw new UsageError(`Model ${model.name} declares no training range: give --train-from and --train-to.`);
   const reading = output.progress('reading');
-  const file = await openHistory(history, source, path ?? null);
-  reading.done(`${count(file.events)} events, ${count(file.duplicates)} exact duplicate rows left out`);
+  const histories: Array<{ source: Source; file: HistoryFile }> = [];
+  for (const one of chosen)
+    histories.push({ source: one.source, file: await openHistory(one.history, one.source, one.path) });
+  const sum = (of: (file: HistoryFile) => number) => histories.reduce((all, { file }) => all + of(file), 0);
+  reading.done(
+    `${count(sum(({ events }) => events))} events, ${count(sum(({ duplicates }) => duplicates))} exact duplicate rows left out`,
+  );
   const importing = output.progress('import', { unit: 'events' });
   let steps: ReturnType<typeof trainingSteps> | undefined;
   const platform = openPlatform(context, project);
@@ -67,7 +74,7 @@ async function evaluateCommand(
       project,
       model,
       warehouse: platform.warehouse,
-      file,
+      histories,
       training: { from, to },
       test: { from: options.testFrom ?? to, to: options.testTo ?? Date.UTC(2100, 0) },
       testRows: options.testRows ?? null,

@@ -34,6 +34,8 @@ export interface ReadEventsOptions {
    * named gives none); all where absent. Imported events are not touched by it.
    */
   readonly upTo?: ReadonlyArray<{ readonly partition: number; readonly offset: number }>;
+  /** Only events from Kafka of one raw partition: from <= offset < to. */
+  readonly offsets?: { readonly partition: number; readonly from: number; readonly to: number };
   /** Leaves imported events out. */
   readonly withoutImports?: boolean;
   /** Events a query fetches; memory is two such pages. */
@@ -86,6 +88,12 @@ function pageSql(
   }
   if (options.types !== undefined) where.push(`type IN (${options.types.map(quoteText).join(', ') || "''"})`);
   if (options.withoutImports === true) where.push(`import_id = ''`);
+  if (options.offsets !== undefined) {
+    const { partition, from, to } = options.offsets;
+    where.push(
+      `import_id = '' AND source_partition = ${partition} AND source_offset >= ${from} AND source_offset < ${to}`,
+    );
+  }
   if (options.upTo !== undefined) {
     const marks = options.upTo.map(
       ({ partition, offset }) => `(source_partition = ${partition} AND source_offset <= ${offset})`,

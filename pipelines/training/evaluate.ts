@@ -3,7 +3,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { fitBaseRate, fitCalendar } from '../../models/baseline.ts';
 import { type Evaluation, evaluate } from '../../models/evaluation.ts';
-import type { Model, Project } from '../../schemas/project.ts';
+import type { Model, Project, Source } from '../../schemas/project.ts';
 import { type ImportProgress, type ImportReport, importHistory } from '../../streams/history/import.ts';
 import { buildDataSets, type DataSet } from './dataset.ts';
 import { type Fitted, fitModel } from './fit.ts';
@@ -14,7 +14,8 @@ export interface EvaluateOptions {
   readonly project: Project;
   readonly model: Model;
   readonly warehouse: Warehouse;
-  readonly file: HistoryFile;
+  /** Imported one after another. */
+  readonly histories: ReadonlyArray<{ readonly source: Source; readonly file: HistoryFile }>;
   /** Request times, epoch ms: from <= time < to. */
   readonly training: { readonly from: number; readonly to: number };
   readonly test: { readonly from: number; readonly to: number };
@@ -32,7 +33,7 @@ export interface EvaluateOptions {
 export type EvaluateProgress = TrainProgress | ({ readonly step: 'import' } & ImportProgress);
 
 export interface EvaluateReport {
-  readonly imported: ImportReport;
+  readonly imported: readonly ImportReport[];
   readonly training: Pick<DataSet, 'from' | 'to' | 'hash'> & { readonly rows: number };
   readonly test: Pick<DataSet, 'from' | 'to' | 'hash'> & { readonly rows: number };
   readonly evaluation: Evaluation;
@@ -52,26 +53,25 @@ export interface EvaluateReport {
  * one, beside the base rate and the calendar alone, which were fitted on the same training rows.
  */
 export async function evaluateModel(options: EvaluateOptions): Promise<EvaluateReport> {
-  const { project, model, warehouse, file, training, test, now } = options;
-  const source = project.sources.find(
-    ({ name }) => name === (project.history?.source ?? model.request.source),
-  );
-  if (source === undefined) throw new Error(`project ${project.name} names no source for its history`);
+  const { project, model, warehouse, histories, training, test, now } = options;
   const passOn = options.signal === undefined ? {} : { signal: options.signal };
   const started = now();
   await ensureTables(warehouse, project);
   try {
-    const imported = await importHistory({
-      project,
-      warehouse,
-      source,
-      file,
-      from: null,
-      to: null,
-      now: started,
-      progress: (done) => options.progress?.({ step: 'import', ...done }),
-      ...passOn,
-    });
+    const imported: ImportReport[] = [];
+    for (const history of histories)
+      imported.push(
+        await importHistory({
+          project,
+          warehouse,
+          ...history,
+          from: null,
+          to: null,
+          now: started,
+          progress: (done) => options.progress?.({ step: 'import', ...done }),
+          ...passOn,
+        }),
+      );
     const importedAt = now();
     const [train, tested] = await buildDataSets({
       project,
@@ -82,7 +82,7 @@ export async function evaluateModel(options: EvaluateOptions): Promise<EvaluateR
         { ...training, asOf: training.to, sample: model.sample },
         {
           ...test,
-          asOf: imported.to,
+          asOf: Math.max(...imported.map(({ to }) => to)),
           sample: options.testRows === null ? null : { maxRows: options.testRows, seed: model.sample.seed },
         },
       ],

@@ -82,7 +82,7 @@ export async function importHistory(options: ImportOptions): Promise<ImportRepor
       import_id: importId,
       source: source.name,
       file: file.path,
-      reader: project.history?.reader ?? 'events',
+      reader: project.history.find((one) => one.source === source.name)?.reader ?? 'events',
       from,
       to,
       rows,

@@ -95,9 +95,9 @@ async function main(): Promise<void> {
   const started = performance.now();
   const project = loadProject('config', { environment: {}, prefix: 'driftbench' });
   const [model] = project.models;
-  const { history } = project;
+  const [history] = project.history;
   const source = project.sources.find(({ name }) => name === history?.source);
-  if (model === undefined || history === null || source === undefined)
+  if (model === undefined || history === undefined || source === undefined)
     throw new Error('the flights have a model and a history');
   const warehouse = await createMemoryWarehouse();
   try {

@@ -98,8 +98,10 @@ async function main(): Promise<void> {
   const say = (message: string) => process.stderr.write(`${message}\n`);
   const project = loadProject('config', { environment: {}, prefix: 'weekly' });
   const [declared] = project.models;
-  const { history, sources } = project;
-  if (declared === undefined || history === null) throw new Error('the flights have a model and a history');
+  const { sources } = project;
+  const [history] = project.history;
+  if (declared === undefined || history === undefined)
+    throw new Error('the flights have a model and a history');
   const source = sources.find(({ name }) => name === history.source);
   if (source === undefined) throw new Error(`no source ${history.source}`);
   const model: Model =

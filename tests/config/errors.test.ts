@@ -556,6 +556,15 @@ const CASES: ReadonlyArray<
     ["project.yaml:2:35: There is no source 'order'. Did you mean 'orders'?"],
   ],
   [
+    'two readers of one source',
+    edited(
+      P,
+      'name: shop',
+      'name: shop\nhistory:\n  - {reader: events, source: orders}\n  - {reader: flights, source: orders}',
+    ),
+    ["project.yaml:4:31: The source 'orders' has two readers of history. Remove one of them."],
+  ],
+  [
     'a source without events',
     edited(
       P,

@@ -221,7 +221,7 @@ export function openFlightsFile(): Promise<HistoryFile> {
   const { sources } = loadProject(join(ROOT, 'config'), { environment: {} });
   const [source] = sources;
   if (source === undefined) throw new Error('the flights project has a source');
-  return openHistory({ reader: 'flights', source: source.name }, source, null);
+  return openHistory({ reader: 'flights' }, source, null);
 }
 
 /** One line a prediction, of everything that may not differ between two runs, in order of request. */

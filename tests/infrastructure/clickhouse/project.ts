@@ -71,7 +71,7 @@ export function tripsProject(source: Source = trips): Project {
     sources: [source],
     views: [],
     models: [late],
-    history: null,
+    history: [],
     alerting: NO_ALERTS,
     pipelines: [],
     connections: {

@@ -184,7 +184,7 @@ describe('an evaluation', () => {
       project,
       model: options.model,
       warehouse,
-      file,
+      histories: [{ source: archive.source, file }],
       training: { from: FROM + 2 * DAY, to: TO - DAY },
       test: { from: TO - DAY, to: TO },
       testRows: null,
