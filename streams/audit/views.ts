@@ -1,4 +1,4 @@
-import type { Kafka } from '../../infrastructure/kafka/port.ts';
+import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { isTooOld } from '../../processors/contribute.ts';
 import type { ViewMeta } from '../../processors/meta.ts';
@@ -6,7 +6,7 @@ import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { boundsOf, readTopic } from '../runtime/topic.ts';
+import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
 import { Finding, type Found, Tally, type ViewLetters } from './books.ts';
 import { readMetas } from './metas.ts';
 
@@ -47,51 +47,12 @@ interface ViewBooks {
 
 /** contributions = applied + refused, by partition of a view. */
 export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit> {
-  const { project, kafka, store, codecs, tick, letters } = books;
+  const { project, kafka, store, letters } = books;
   const partitions = Array.from({ length: view.partitions }, (_, partition) => partition);
   const metas = await readMetas({ project, store }, view);
   const topic = topics.view(project.prefix, view.id);
   const bounds = await boundsOf(kafka, topic);
-
-  const seen = partitions.map(() => new Map<string, Tally>());
-  const counted = partitions.map(() => 0);
-  let repeats = 0;
-  let backfilled = 0;
-  let waiting = 0;
-  const [tooOldWrong, tooOldTaken] = [new Finding(), new Finding()];
-  await readTopic(
-    kafka,
-    topic,
-    bounds,
-    ({ partition, offset: at, value }) => {
-      const meta = metas[partition] ?? null;
-      const tallies = seen[partition];
-      if (value === null || meta === null || tallies === undefined) return;
-      for (const section of codecs.blocks.decode(value).sections) {
-        const source = `${section.topic}:${section.partition}`;
-        const state = meta.sources[source];
-        const tally = tallies.get(source) ?? new Tally();
-        tallies.set(source, tally);
-        const told = letters.get(section.topic)?.get(`${view.id}:${partition}`);
-        for (const contribution of section.contributions) {
-          const { offset } = contribution;
-          if (offset <= (state?.begin ?? -1)) backfilled += 1;
-          else if (tally.add(0, offset) > 0) repeats += 1;
-          else if (at >= meta.next) waiting += 1;
-          else {
-            counted[partition] = (counted[partition] ?? 0) + 1;
-            const old = isTooOld(view, contribution);
-            if (old && (told?.all.of(section.partition, offset) ?? 0) === 0)
-              tooOldTaken.add(section.partition, offset);
-            if (!old && (told?.tooOld.of(section.partition, offset) ?? 0) > 0)
-              tooOldWrong.add(section.partition, offset);
-          }
-        }
-      }
-    },
-    undefined,
-    tick,
-  );
+  const { counted, ...found } = await readContributions(books, view, metas, bounds);
 
   const told = metas.map((meta, p) => (meta === null ? 0 : lettersOf(meta, `${view.id}:${p}`, letters)));
   const sum = (of: (meta: ViewMeta) => number) =>
@@ -103,18 +64,60 @@ export async function auditView(books: ViewBooks, view: View): Promise<ViewAudit
     applied: sum(({ applied }) => applied),
     refused: sum(({ refused }) => refused),
     letters: told.reduce((a, b) => a + b, 0),
-    repeats,
-    backfilled,
-    waiting,
+    ...found,
     without: partitions.filter((p) => metas[p]?.status !== 'ready'),
     off: partitions.filter((p) => {
       const meta = metas[p];
       if (meta?.status !== 'ready' || !whole(p)) return false;
       return counted[p] !== meta.applied + meta.refused || (told[p] ?? 0) < meta.refused;
     }),
-    tooOldWrong,
-    tooOldTaken,
   };
+}
+
+/** What stands on a view's topic, against where its states have come. */
+async function readContributions(
+  { project, kafka, codecs, tick, letters }: ViewBooks,
+  view: View,
+  metas: ReadonlyArray<ViewMeta | null>,
+  bounds: Bounds,
+) {
+  const seen = metas.map(() => new Map<string, Tally>());
+  const counted = metas.map(() => 0);
+  const found = {
+    repeats: 0,
+    backfilled: 0,
+    waiting: 0,
+    tooOldWrong: new Finding(),
+    tooOldTaken: new Finding(),
+  };
+  const see = ({ partition, offset: at, value }: KafkaRecord): void => {
+    const meta = metas[partition] ?? null;
+    const tallies = seen[partition];
+    if (value === null || meta === null || tallies === undefined) return;
+    for (const section of codecs.blocks.decode(value).sections) {
+      const source = `${section.topic}:${section.partition}`;
+      const begin = meta.sources[source]?.begin ?? -1;
+      const tally = tallies.get(source) ?? new Tally();
+      tallies.set(source, tally);
+      const told = letters.get(section.topic)?.get(`${view.id}:${partition}`);
+      for (const contribution of section.contributions) {
+        const { offset } = contribution;
+        if (offset <= begin) found.backfilled += 1;
+        else if (tally.add(0, offset) > 0) found.repeats += 1;
+        else if (at >= meta.next) found.waiting += 1;
+        else {
+          counted[partition] = (counted[partition] ?? 0) + 1;
+          const old = isTooOld(view, contribution);
+          if (old && (told?.all.of(section.partition, offset) ?? 0) === 0)
+            found.tooOldTaken.add(section.partition, offset);
+          if (!old && (told?.tooOld.of(section.partition, offset) ?? 0) > 0)
+            found.tooOldWrong.add(section.partition, offset);
+        }
+      }
+    }
+  };
+  await readTopic(kafka, topics.view(project.prefix, view.id), bounds, see, undefined, tick);
+  return { counted, ...found };
 }
 
 /** Refusals of this life of the state: those of an earlier one that a backfill went past are not in its counts. */
