@@ -10,8 +10,8 @@ export interface StartOptions {
   /** Working directory; artefacts and data sets lie there. */
   readonly data: string;
   readonly variables: Readonly<Record<string, string>>;
-  /** What becomes of its log. */
-  readonly log: 'ignore' | 'inherit';
+  /** What becomes of its log: a number is an open file's. */
+  readonly log: 'ignore' | 'inherit' | number;
 }
 
 /** `millrace run <streams>` as a process of its own; resolves once its streams are composed. */

@@ -57,6 +57,8 @@ export interface WorldOptions {
   /** The project's directory; default the simulated one. */
   readonly directory?: string;
   readonly partitions?: number;
+  /** What its clock says at first, epoch ms. */
+  readonly now?: number;
   /** Before each operation takes effect and before it is answered. */
   readonly step?: (operation: Operation, clock: VirtualClock) => Promise<void>;
   /** Rules of the data plane that are on; default: all. */
@@ -120,7 +122,7 @@ export class World {
     const directory = options.directory ?? fileURLToPath(new URL('./project', import.meta.url));
     const { edit = (project: Project) => project } = options;
     const project = edit(loadProject(directory, { environment: {}, partitions }));
-    const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+    const clock = new VirtualClock(options.now ?? Date.UTC(2026, 0, 1));
     const broker = createMemoryBroker(
       clock,
       step === undefined ? {} : { step: (operation) => step(operation, clock) },
