@@ -3,8 +3,8 @@ import { type Scenario, type Scheduled, UNLIMITED } from './harness/play.ts';
 import * as strikes from './harness/strikes.ts';
 import { idleAfterMs, type Silence } from './harness/traffic.ts';
 
-/** The traffic needs this long until every partition was heard once, ms. */
-const WARM_MS = 4_000;
+/** Undisturbed at first, ms. */
+const WARM_MS = 2_000;
 
 const DEFAULTS = {
   perSecond: 150,

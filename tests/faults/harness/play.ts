@@ -78,6 +78,9 @@ export async function play(
       merchants,
     });
     const scheduled = [...scenario.schedule(seeded(seed), traffic.silences)].sort((a, b) => a.atMs - b.atMs);
+    // Until every partition was heard once no view has a frontier, and no request an exact head.
+    await producer.send(traffic.ticks(Date.now()));
+    await stage.caughtUp(CATCH_UP_MS);
     const start = Date.now();
     const sending = producer.run(traffic, start);
     const { struck, problems: failed } = await strikeAll(stage, scheduled, start, say);
