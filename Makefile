@@ -5,13 +5,14 @@ NODE := node_modules/.bin/node
 WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 MILLRACE := ./millrace
 
-.PHONY: help install demo up down status test check bench clean
+.PHONY: help install demo up down status test test-faults check bench clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
 	@echo "make demo EMBEDDED=1   the same in one process, without Java and Docker"
 	@echo "make up | down | status   the local stack: Kafka, Valkey, schema registry, ClickHouse"
 	@echo "make test              every test"
+	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
 	@echo "make check             format, lint, types, then every test"
 	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
 	@echo "make clean             stops the stack and removes what was installed and stored here"
@@ -35,6 +36,10 @@ status: install
 
 test: install
 	@$(WITH_NODE) $(NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=./tests/reporter.ts $(ARGS)
+
+# The long form; the short one is a test. Prints a table of faults and what came of each.
+test-faults: install
+	@$(WITH_NODE) $(NODE) tests/faults/faults.ts $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only '$(ONLY)') $(if $(PAUSES),--pauses) $(ARGS)
 
 check: install
 	@$(WITH_NODE) biome ci --diagnostic-level=error .

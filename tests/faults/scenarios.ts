@@ -39,14 +39,14 @@ function inTurn(random: Random, everyMs: number, faults: readonly strikes.Fault[
 /** Processes killed and paused, pauses of ingest just before and just after a partition may fall idle. */
 function streamsStruck(random: Random, silences: readonly Silence[], outOfOrdernessMs: number): Scheduled[] {
   const first = fallsIdleAt(silences, WARM_MS, outOfOrdernessMs);
-  const second = fallsIdleAt(silences, first + 9_000, outOfOrdernessMs);
+  const second = fallsIdleAt(silences, first + 3_000, outOfOrdernessMs);
   return [
     { atMs: first - between(random, 20, 300), fault: strikes.pause('ingest', 2_000) },
     { atMs: first + 3_000 + between(random, 0, 1_000), fault: strikes.kill('inference') },
     { atMs: second + between(random, 20, 300), fault: strikes.pause('ingest', 10_000) },
     { atMs: second + 2_000, fault: strikes.kill('features') },
-    { atMs: second + 12_000 + between(random, 0, 1_000), fault: strikes.kill('ingest') },
-    { atMs: second + 13_000, fault: strikes.kill('archive') },
+    { atMs: second + 10_500 + between(random, 0, 1_000), fault: strikes.kill('ingest') },
+    { atMs: second + 11_000, fault: strikes.kill('archive') },
   ];
 }
 
@@ -61,7 +61,7 @@ export const SERVERS_STRUCK: Scenario = {
   name: 'servers',
   tolerates: REBUILDING,
   schedule: (random) =>
-    inTurn(random, 5_000, [
+    inTurn(random, 4_000, [
       strikes.killBroker(1_000),
       strikes.killClickHouse(1_000),
       strikes.cutRedis(0.02),
