@@ -40,6 +40,8 @@ export interface InferenceContext {
   failure: unknown;
   /** A replay's clock may have been passed on, here or before the loop began, and no request answered since. */
   clockWent: boolean;
+  /** Since when requests wait for features and none has found them; null while they do. This process' clock. */
+  waitingSince: number | null;
   /** Versions whose layout does not fit, told once. */
   readonly mismatched: Set<number>;
 }

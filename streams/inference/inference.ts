@@ -135,6 +135,7 @@ async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promis
     sending: Promise.resolve(),
     failure: null,
     clockWent: true,
+    waitingSince: null,
     mismatched,
   };
   return context;
@@ -201,17 +202,21 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
   const { frontiers, guards, model, name, replayGateLimitMs, telemetry, waits } = context;
   const { backlog, replayed, request } = waiting;
   if (request === null || request.targets === null || frontiers.reached(request.targets)) {
-    if (waiting.blockedAt !== 0) waits.endAll('features');
+    if (waiting.blockedAt !== 0) {
+      waits.endAll('features');
+      context.waitingSince = null;
+    }
     return true;
   }
   const { event, targets } = request;
   if (waiting.blockedAt === 0) waiting.blockedAt = now;
+  context.waitingSince ??= now;
   const waited = now - waiting.blockedAt;
   const sentence = () =>
     `Request ${event.id} has waited ${Math.round(waited)} ms for its features (${frontiers.missing(targets)}). Is the features stream running?`;
   if (replayed) {
     if (waited > replayGateLimitMs) throw new GateTimeout(sentence());
-  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, waiting.blockedAt)))
+  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, context.waitingSince)))
     return waited >= model.gate.maxWait;
   else telemetry.guarded('backlogWaits');
   waits.note('features', name, sentence);

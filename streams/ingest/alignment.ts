@@ -7,6 +7,8 @@ import type { Limited } from './record-queue.ts';
 
 /** How often a waiting partition tells the others how far it is, ms. */
 const TELL_EVERY_MS = 100;
+/** How often partitions of other processes are looked at in backlog, ms. */
+const LOOK_BESIDE_EVERY_MS = 20;
 
 /** How far apart in event time partitions of a source and of those tied to it may be worked in backlog: half of the least slack, ms. */
 export function spreads(project: Project): ReadonlyMap<string, number> {
@@ -24,14 +26,16 @@ export function spreads(project: Project): ReadonlyMap<string, number> {
  * The event time above which each partition's records wait: the slowest other partition that is in backlog, here or in another
  * process, plus the spread. The slowest of all never waits. One that has not moved for ten seconds holds nobody.
  */
-export function limitsOf(
+export async function limitsOf(
   context: IngestContext,
   spreadOf: ReadonlyMap<string, number>,
-): Array<Limited<RawPartition>> {
+): Promise<Array<Limited<RawPartition>>> {
   const { clock, guards, neighbours, owned } = context;
   const now = clock.now();
   const waiting = [...owned.values()].filter(({ queue }) => queue.size > 0);
   if (!guards.align) return waiting.map((of) => ({ of, queue: of.queue, limit: Number.POSITIVE_INFINITY }));
+  const backlog = waiting.filter((one) => one.backlogAt(now) !== null).map(({ source }) => source.name);
+  if (backlog.length > 0) await lookBeside(context, new Set(backlog));
   return waiting.map((of) => {
     let slowest = Number.POSITIVE_INFINITY;
     for (const neighbour of neighbours.of(of.source.name)) {
@@ -42,6 +46,17 @@ export function limitsOf(
     }
     return { of, queue: of.queue, limit: slowest + (spreadOf.get(of.source.name) ?? 0) };
   });
+}
+
+/** In backlog other processes' partitions are looked at before anything is worked: one that begins has told nothing yet. */
+async function lookBeside(context: IngestContext, sources: ReadonlySet<string>): Promise<void> {
+  const { clock, consumer, neighbours, owned } = context;
+  if (clock.now() - context.lookedBesideAt < LOOK_BESIDE_EVERY_MS) return;
+  context.lookedBesideAt = clock.now();
+  const others = (await neighbours.look(sources)).filter(
+    ({ topic, partition }) => !owned.has(`${topic}:${partition}`),
+  );
+  await neighbours.markUnread(others, consumer);
 }
 
 /** Tells the store where partitions are in backlog that have no work to set it with: those that wait, and those that caught up. */

@@ -29,6 +29,8 @@ export interface IngestContext {
   brokerTime: number;
   /** When that was learnt, by this process' clock. */
   brokerTimeAt: number;
+  /** When other processes' partitions were last looked at for alignment, by this process' clock. */
+  lookedBesideAt: number;
   /** Begins partitions anew from what the store has: somebody else set it. */
   restart(partitions: readonly RawPartition[]): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { clockRecord } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import type { Sections } from './announcer.ts';
 import type { IngestContext } from './context.ts';
+import type { Neighbour } from './neighbours.ts';
 import { encodeProgress, progressCommit, progressKey } from './progress.ts';
 import type { RawPartition } from './raw-partition.ts';
 
@@ -107,6 +108,19 @@ export async function commit(
   }
   if (lost.length > 0) await context.restart(lost);
   return { set, sendMs, commitMs };
+}
+
+/** Begins our partitions anew among neighbours just read that the store has otherwise than we believe. True where there were any. */
+export async function restartMoved(
+  { owned, restart }: IngestContext,
+  found: readonly Neighbour[],
+): Promise<boolean> {
+  const moved = found.flatMap(({ topic, partition, bytes }) => {
+    const own = owned.get(`${topic}:${partition}`);
+    return own !== undefined && (bytes === null || Buffer.compare(bytes, own.expected) !== 0) ? [own] : [];
+  });
+  if (moved.length > 0) await restart(moved);
+  return moved.length > 0;
 }
 
 function addEvents(

@@ -1,6 +1,6 @@
 import { fallenIdle, isPrompt, woken } from '../../processors/lateness.ts';
 import type { IngestContext } from './context.ts';
-import { commit, flushMarkers } from './flush.ts';
+import { commit, flushMarkers, restartMoved } from './flush.ts';
 import type { Neighbour } from './neighbours.ts';
 import type { RawPartition } from './raw-partition.ts';
 
@@ -59,7 +59,7 @@ export async function fallIdle(context: IngestContext, quiet: readonly RawPartit
 
 /** Idle partitions are told once the broker says, after the store knew, that none that share their views has anything unread. */
 async function tellIdle(context: IngestContext, partitions: readonly RawPartition[]): Promise<void> {
-  if (partitions.length === 0 || (await unreadBeside(context, partitions)).length > 0) return;
+  if (partitions.length === 0 || (await unreadBeside(context, partitions))) return;
   const silent = partitions.filter(({ queue, progress }) => queue.size === 0 && progress.idle);
   if (silent.length === 0) return;
   for (const one of silent) {
@@ -88,7 +88,7 @@ export async function moveOn(context: IngestContext, quiet: readonly RawPartitio
   const ends = await consumer.atEnd(due);
   const silent = due.filter((one, i) => (ends[i] ?? null) !== null && one.queue.size === 0);
   if (silent.length === 0) return;
-  if (guards.moveOnAsks && (await unreadBeside(context, silent)).length > 0) {
+  if (guards.moveOnAsks && (await unreadBeside(context, silent))) {
     context.telemetry.guarded('moveOnAsks');
     return;
   }
@@ -123,15 +123,16 @@ export async function askClock(context: IngestContext, quiet: readonly RawPartit
 /**
  * Waits until no partition that shares views with `sources` is idle with records that nobody has worked; wakes our own that
  * are. Without a time limit: such a partition has an owner who wakes it, or soon will have. False where an assignment or the stop
- * came first.
+ * came first, or where the store has one of ours otherwise than we believe: what was worked does not hold then.
  */
 export async function untilAwake(context: IngestContext, sources: ReadonlySet<string>): Promise<boolean> {
-  const { clock, consumer, guards, signal, waits } = context;
+  const { clock, consumer, guards, signal, telemetry, waits } = context;
   if (!guards.neighbours) return true;
   for (;;) {
     const others = await unreadOf(context, sources);
+    if (others === 'moved') return false;
     if (others.length === 0) break;
-    context.telemetry.guarded('neighbours');
+    telemetry.guarded('neighbours');
     if (consumer.moved() || signal.aborted) return false;
     for (const other of others) waits.note('waking', other.key, () => sentenceOf(other));
     await clock.sleep(LOOK_EVERY_MS);
@@ -140,15 +141,25 @@ export async function untilAwake(context: IngestContext, sources: ReadonlySet<st
   return true;
 }
 
-function unreadBeside(context: IngestContext, partitions: readonly RawPartition[]): Promise<Neighbour[]> {
-  if (!context.guards.neighbours) return Promise.resolve([]);
-  return unreadOf(context, new Set(partitions.map(({ source }) => source.name)));
+/** Whether some partition that shares views with these is idle with unread records, or one of ours has moved. */
+async function unreadBeside(context: IngestContext, partitions: readonly RawPartition[]): Promise<boolean> {
+  if (!context.guards.neighbours) return false;
+  const unread = await unreadOf(context, new Set(partitions.map(({ source }) => source.name)));
+  return unread === 'moved' || unread.length > 0;
 }
 
-/** Idle neighbours with unread records; our own among them are woken first, and are not idle then. */
-async function unreadOf(context: IngestContext, sources: ReadonlySet<string>): Promise<Neighbour[]> {
+/**
+ * Idle neighbours with unread records; our own among them are woken first, and are not idle then. `moved` where the store has one of
+ * ours otherwise than we believe: it is begun anew.
+ */
+async function unreadOf(
+  context: IngestContext,
+  sources: ReadonlySet<string>,
+): Promise<Neighbour[] | 'moved'> {
   const { consumer, neighbours, owned } = context;
-  const unread = await neighbours.unread(await neighbours.look(sources), consumer);
+  const found = await neighbours.look(sources);
+  if (await restartMoved(context, found)) return 'moved';
+  const unread = await neighbours.unread(found, consumer);
   const ours = unread.flatMap(({ topic, partition }) => owned.get(`${topic}:${partition}`) ?? []);
   await wake(
     context,

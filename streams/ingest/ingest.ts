@@ -22,7 +22,7 @@ import { Waits } from '../runtime/waits.ts';
 import { limitsOf, spreads, tellBacklog } from './alignment.ts';
 import { Announcer } from './announcer.ts';
 import type { IngestContext } from './context.ts';
-import { flushMarkers, flushWork, type Worked } from './flush.ts';
+import { flushMarkers, flushWork, restartMoved, type Worked } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
 import { takeProgress } from './progress.ts';
@@ -95,6 +95,7 @@ async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<Inges
     topics: [...plans.keys()],
     onAssigned: async (assigned) => {
       context.owned = await takeOver(deps, plans, assigned);
+      context.lookedBesideAt = Number.NEGATIVE_INFINITY;
       return [...context.owned.values()].map(
         ({ progress }): Position => (progress.next === 0 ? 'earliest' : progress.next),
       );
@@ -117,6 +118,7 @@ async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<Inges
     owned: new Map(),
     brokerTime: Number.NEGATIVE_INFINITY,
     brokerTimeAt: Number.NEGATIVE_INFINITY,
+    lookedBesideAt: Number.NEGATIVE_INFINITY,
     async restart(partitions) {
       const known = await takeProgress(deps, partitions);
       for (const [i, one] of partitions.entries()) {
@@ -217,16 +219,12 @@ function unreadIdle({ owned }: IngestContext): RawPartition[] {
 
 /** Works what may go next of all queues, in one flush. False where nothing may, or where the partitions have moved. */
 async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, number>): Promise<boolean> {
-  const { consumer, neighbours, signal, telemetry } = context;
-  const queues = limitsOf(context, spreadOf);
+  const { consumer, signal, telemetry } = context;
+  const queues = await limitsOf(context, spreadOf);
   if (queues.length === 0 || consumer.moved() || signal.aborted) return false;
   const chosen = chooseRecords(queues, MAX_FLUSH_RECORDS);
   if (chosen.size < queues.length) telemetry.guarded('align');
-  if (chosen.size === 0) {
-    // All wait for partitions of other processes.
-    await neighbours.look(new Set(queues.map(({ of }) => of.source.name)));
-    return false;
-  }
+  if (chosen.size === 0) return false;
   const started = performance.now();
   const work = new Map<RawPartition, Worked>();
   let records = 0;
@@ -254,10 +252,5 @@ function quietOf({ owned }: IngestContext, atEnd: readonly TopicPartition[]): Ra
 async function compare(context: IngestContext): Promise<void> {
   const { neighbours, owned } = context;
   const sources = new Set([...owned.values()].map(({ source }) => source.name));
-  const found = await neighbours.look(sources);
-  const moved = found.flatMap(({ topic, partition, bytes }) => {
-    const own = owned.get(`${topic}:${partition}`);
-    return own !== undefined && (bytes === null || Buffer.compare(bytes, own.expected) !== 0) ? [own] : [];
-  });
-  if (moved.length > 0) await context.restart(moved);
+  await restartMoved(context, await neighbours.look(sources));
 }

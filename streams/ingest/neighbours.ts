@@ -19,6 +19,8 @@ export interface Neighbour extends TopicPartition {
   /** Null where the store has none: never worked, or lost. */
   progress: Progress | null;
   bytes: Uint8Array | null;
+  /** It had records that nobody had worked, when that was last asked. */
+  unread: boolean;
   /** When `bytes` were last seen to change, by this process' clock. */
   changedAt: number;
 }
@@ -59,7 +61,16 @@ export class Neighbours {
         Array.from({ length: partitions }, (_, partition): Neighbour => {
           const key = keys.ingestProgress(project.prefix, name, partition);
           const topic = topics.raw(project.prefix, name);
-          return { source: name, topic, partition, key, progress: null, bytes: null, changedAt: clock.now() };
+          return {
+            source: name,
+            topic,
+            partition,
+            key,
+            progress: null,
+            bytes: null,
+            unread: false,
+            changedAt: clock.now(),
+          };
         }),
       ]),
     );
@@ -98,9 +109,21 @@ export class Neighbours {
     return this.of(source).some(({ changedAt }) => now - changedAt < ACTIVE_MS);
   }
 
-  /** The event time that a neighbour in backlog has come to; null where it holds nobody. */
-  holdsAt({ progress, changedAt }: Neighbour): number | null {
-    return progress === null || this.#clock.now() - changedAt > STUCK_AFTER_MS ? null : progress.backlogAt;
+  /**
+   * The event time that a neighbour in backlog has come to; null where it holds nobody. One that has unread records and has not
+   * said how far it is stands where its last record was.
+   */
+  holdsAt({ progress, changedAt, unread }: Neighbour): number | null {
+    if (progress === null || this.#clock.now() - changedAt > STUCK_AFTER_MS) return null;
+    return progress.backlogAt ?? (unread ? progress.runningMax : null);
+  }
+
+  /** Asks the broker which have records that nobody has worked. */
+  async markUnread(neighbours: readonly Neighbour[], consumer: Pick<Consumer, 'ends'>): Promise<void> {
+    if (neighbours.length === 0) return;
+    const ends = await consumer.ends(neighbours);
+    for (const [i, neighbour] of neighbours.entries())
+      neighbour.unread = (ends[i] ?? 0) > (neighbour.progress?.next ?? 0);
   }
 
   /** Those that are idle and have records that nobody has worked, as the broker says after this call began. */

@@ -17,8 +17,8 @@ export class RawPartition {
   expected: Uint8Array;
   /** When its last record came to this process, by this process' clock. */
   lastRecordAt: number;
-  /** The broker has more of it than came to this process, as of the last poll. */
-  more = false;
+  /** The broker may have more of it than came to this process, as of the last poll. */
+  more = true;
   /** Its views have been told that it is idle. */
   toldIdle = false;
   /** Every view partition must hear of it at once: a new owner, or a partition that fell idle. */

@@ -120,26 +120,16 @@ export class World {
   static async create(options: WorldOptions = {}): Promise<World> {
     const { step, partitions = 3 } = options;
     const directory = options.directory ?? fileURLToPath(new URL('./project', import.meta.url));
-    const { edit = (project: Project) => project } = options;
-    const project = edit(loadProject(directory, { environment: {}, partitions }));
+    const { project, codecs } =
+      options.edit === undefined
+        ? await open(directory, partitions)
+        : await openAnew(directory, partitions, options.edit);
     const clock = new VirtualClock(options.now ?? Date.UTC(2026, 0, 1));
     const broker = createMemoryBroker(
       clock,
       step === undefined ? {} : { step: (operation) => step(operation, clock) },
     );
     const store = createMemoryStore({ now: () => clock.now() });
-    const ids = new Map<string, number>();
-    const codecs = await openCodecs(project, {
-      async register(_subject, schema) {
-        const text = JSON.stringify(schema);
-        const id = ids.get(text) ?? ids.size + 1;
-        ids.set(text, id);
-        return id;
-      },
-      async schemaById(id) {
-        return [...ids].find(([, known]) => known === id)?.[0] ?? null;
-      },
-    });
     const admin = await broker.kafka().admin();
     await admin.createTopics(topicSpecs(project));
     return new World(options, project, store, broker, codecs, clock);
@@ -351,6 +341,45 @@ export class World {
       (letter) => `${letter.sourcePartition}:${letter.sourceOffset}:${letter.writer}`,
     );
   }
+}
+
+interface Opened {
+  readonly project: Project;
+  readonly codecs: Codecs;
+}
+
+const opened = new Map<string, Promise<Opened>>();
+
+/** A project and its codecs, which keep nothing of a world: opened once for all of them. */
+function open(directory: string, partitions: number): Promise<Opened> {
+  const key = `${directory} ${partitions}`;
+  let one = opened.get(key);
+  if (one === undefined) {
+    one = openAnew(directory, partitions);
+    opened.set(key, one);
+  }
+  return one;
+}
+
+async function openAnew(
+  directory: string,
+  partitions: number,
+  edit: (project: Project) => Project = (project) => project,
+): Promise<Opened> {
+  const project = edit(loadProject(directory, { environment: {}, partitions }));
+  const ids = new Map<string, number>();
+  const codecs = await openCodecs(project, {
+    async register(_subject, schema) {
+      const text = JSON.stringify(schema);
+      const id = ids.get(text) ?? ids.size + 1;
+      ids.set(text, id);
+      return id;
+    },
+    async schemaById(id) {
+      return [...ids].find(([, known]) => known === id)?.[0] ?? null;
+    },
+  });
+  return { project, codecs };
 }
 
 async function* pieces(items: readonly ReplayItem[]): AsyncGenerator<readonly ReplayItem[]> {

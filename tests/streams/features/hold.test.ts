@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DAY, MINUTE, SECOND } from '../../../schemas/time.ts';
 import { KeptBytes } from '../../../streams/features/kept-bytes.ts';
-import { isAhead, keepHead, tellOverHold } from '../../../streams/features/pace.ts';
+import { backlogOf, isAhead, keepHead, tellOverHold } from '../../../streams/features/pace.ts';
 import type { OwnedView } from '../../../streams/features/view-partition.ts';
 import { createPlane, type Plane } from '../plane.ts';
 import { featuresContext, owned, setHints } from './context.ts';
@@ -169,9 +169,10 @@ describe('the readers of a view', () => {
 });
 
 describe('waiting for readers in backlog', () => {
-  const source = (appendTime: number | null, clockOpen = false) => ({
+  /** A partition whose mark came to 1 with a record that was appended then; `mark` 0: a marker told nothing new. */
+  const source = (appendTime: number | null, clockOpen = false, mark = 1) => ({
     partitions: 2,
-    mark: 0,
+    mark,
     begin: -1,
     runningMax: 0,
     watermark: 0,
@@ -181,12 +182,13 @@ describe('waiting for readers in backlog', () => {
     appendTime,
     clockOpen,
   });
-  const told = (...all: ReturnType<typeof source>[]) => {
-    state.meta = { ...state.meta, sources: Object.fromEntries(all.map((one, i) => [`raw:${i}`, one])) };
-  };
+  const metaOf = (...all: ReturnType<typeof source>[]) => ({
+    ...state.meta,
+    sources: Object.fromEntries(all.map((one, i) => [`raw:${i}`, one])),
+  });
 
   it('a view partition is ahead when its frontier is half of the slack past the head of a reader that moves', async () => {
-    told(source(T - MINUTE));
+    state.backlog = true;
     await hints(T - 10 * MINUTE, T - 10 * MINUTE);
     const head = T - 10 * MINUTE - state.view.readDelay;
     frontierAt(head + SLACK / 2);
@@ -202,20 +204,25 @@ describe('waiting for readers in backlog', () => {
     ['with one partition live', [60_000, 1_000], false, false],
     ['in a replay', [60_000], true, false],
     ['in backlog', [60_000, 2_001], false, true],
-    ['before it knows any append time', [null], false, false],
-  ] as const)('%s', async (_when, ages, replayed, ahead) => {
-    await hints(T - DAY, T - DAY);
-    frontierAt(T);
-    told(...ages.map((age) => source(age === null ? null : T - age, replayed)));
-    expect(isAhead(context, state)).toBe(ahead);
+    ['before it knows any append time', [null], false, null],
+  ] as const)('%s', (_when, ages, replayed, backlog) => {
+    const before = metaOf(...ages.map(() => source(null, false, 0)));
+    const after = metaOf(...ages.map((age) => source(age === null ? null : T - age, replayed)));
+    expect(backlogOf(before, after, T)).toBe(backlog);
   });
 
-  it('without the guard, or before a frontier, nobody waits', async () => {
-    told(source(T - MINUTE));
+  it('a marker of a quiet partition tells nothing new, and makes no backlog', () => {
+    const meta = metaOf(source(T - MINUTE), source(T - MINUTE));
+    expect(backlogOf(meta, meta, T)).toBeNull();
+  });
+
+  it('without the guard, without backlog, or before a frontier, nobody waits', async () => {
+    state.backlog = true;
     await hints(T - DAY, T - DAY);
     expect(isAhead(context, state)).toBe(false);
     frontierAt(T);
     expect(isAhead(context, state)).toBe(true);
     expect(isAhead({ ...context, guards: { ...context.guards, pace: false } }, state)).toBe(false);
+    expect(isAhead(context, { ...state, backlog: false })).toBe(false);
   });
 });

@@ -28,6 +28,7 @@ function partitionAt(partition: number, time: number | null, ageMs = 60 * SECOND
   const known = { progress: FRESH_PROGRESS, bytes: encodeProgress(FRESH_PROGRESS) };
   const place = { topic: plane.raw, partition };
   const one = new RawPartition(process.own(0).plan, place, known, plane.clock.now());
+  one.more = false;
   if (time !== null) one.queue.add([decoded(0, time, { appendTime: plane.clock.now() - ageMs })]);
   return one;
 }
@@ -64,11 +65,11 @@ describe('alignment in backlog', () => {
   it('a partition waits above the slowest other in backlog and the spread, its own process or another', async () => {
     const [a, b] = [partitionAt(0, 1_000_000), partitionAt(1, 9_000_000)];
     const here = await owning([a, b], new Map());
-    const limits = (context: IngestContext) =>
-      limitsOf(context, spreads(plane.project)).map(({ limit }) => limit);
-    expect(limits(here)).toEqual([9_000_000 + SPREAD, 1_000_000 + SPREAD]);
+    const limits = async (context: IngestContext) =>
+      (await limitsOf(context, spreads(plane.project))).map(({ limit }) => limit);
+    expect(await limits(here)).toEqual([9_000_000 + SPREAD, 1_000_000 + SPREAD]);
     const there = await owning([b], new Map([[2, 500_000]]));
-    expect(limits(there)).toEqual([500_000 + SPREAD]);
+    expect(await limits(there)).toEqual([500_000 + SPREAD]);
   });
 
   it('live partitions, and those with nothing queued, hold nobody', async () => {
@@ -76,7 +77,7 @@ describe('alignment in backlog', () => {
       [partitionAt(0, 5), partitionAt(1, 1, 2_000), partitionAt(2, null)],
       new Map(),
     );
-    const [first, live] = limitsOf(context, spreads(plane.project));
+    const [first, live] = await limitsOf(context, spreads(plane.project));
     expect(first?.limit).toBe(Number.POSITIVE_INFINITY);
     expect(live?.limit).toBe(5 + SPREAD);
   });
@@ -84,7 +85,7 @@ describe('alignment in backlog', () => {
   it('without the guard nobody waits', async () => {
     const context = await owning([partitionAt(0, 5), partitionAt(1, 9e9)], new Map());
     const off = { ...context, guards: { ...context.guards, align: false } };
-    expect(limitsOf(off, spreads(plane.project)).map(({ limit }) => limit)).toEqual([
+    expect((await limitsOf(off, spreads(plane.project))).map(({ limit }) => limit)).toEqual([
       Number.POSITIVE_INFINITY,
       Number.POSITIVE_INFINITY,
     ]);
@@ -115,7 +116,7 @@ describe('alignment in backlog', () => {
               all.filter((_, i) => drawn[i]?.owner === owner),
               told,
             );
-            for (const { of, limit } of limitsOf(context, spreads(plane.project)))
+            for (const { of, limit } of await limitsOf(context, spreads(plane.project)))
               if ((heads[of.partition] ?? 0) <= limit) free.push(of.partition);
           }
           for (const [i, head] of heads.entries()) if (head === least) expect(free).toContain(i);

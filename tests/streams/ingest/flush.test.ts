@@ -95,6 +95,7 @@ describe('a flush of ingest', () => {
     const records = one.queue.first(2);
     one.queue.clear();
     one.queue.add(records.slice(0, 1));
+    one.more = false;
     await process.work();
     expect((await storedProgress(plane, 0)).backlogAt).toBeNull();
     one.more = true; // The second one is not fetched yet: the running maximum stands for it.

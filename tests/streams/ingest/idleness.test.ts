@@ -57,7 +57,7 @@ describe('falling idle', () => {
   });
 
   /*
-   *  ask: nothing    tell the store     ask again: unread -> the views are not told
+   *  ask: nothing    tell the store     ask again: unread -> it wakes, the views are not told
    *      |----------------|-----x------------|
    *                             record
    */
@@ -71,7 +71,7 @@ describe('falling idle', () => {
     plane.clock.time += IDLE_AFTER;
     told = true;
     await fallIdle(process.context, [process.own(0)]);
-    expect([(await storedProgress(plane, 0)).idle, process.own(0).toldIdle]).toEqual([true, false]);
+    expect([(await storedProgress(plane, 0)).idle, process.own(0).toldIdle]).toEqual([false, false]);
     expect(await toldIdle(plane, 0)).toBe(false);
   });
 

@@ -82,7 +82,7 @@ export async function ingestProcess(
     assignment: () => consumer.assignment(),
     moved: () => consumer.moved(),
     atEnd: (places) => around('asking whether anything is unread', () => consumer.atEnd(places)),
-    ends: (places) => consumer.ends(places),
+    ends: (places) => around('asking whether anything is unread', () => consumer.ends(places)),
     close: () => consumer.close(),
   };
   const telemetry = listening();
@@ -117,6 +117,7 @@ export async function ingestProcess(
     owned: new Map(),
     brokerTime: Number.NEGATIVE_INFINITY,
     brokerTimeAt: Number.NEGATIVE_INFINITY,
+    lookedBesideAt: Number.NEGATIVE_INFINITY,
     async restart(partitions) {
       const known = await takeProgress(deps, partitions);
       for (const [i, one] of partitions.entries()) {
