@@ -41,6 +41,8 @@ export interface ViewDescription {
   readonly worstTiles: number;
   /** Upper estimate for one entity in the online store, bytes. */
   readonly worstBytes: number;
+  /** How far behind a model may be and still find its features, and what is kept for it at most, bytes over all partitions. */
+  readonly hold: { readonly time: string; readonly bytes: number };
 }
 
 /** Bytes that a value of a column takes in a busy tile, as variable-length integers; an upper estimate. */
@@ -80,6 +82,7 @@ function describeView(view: View): ViewDescription {
         edgePercent: Math.round(((hop - set.resolution) / length) * 1000) / 10,
       })),
     ),
+    hold: { time: formatDuration(view.hold.time), bytes: view.hold.bytes * view.partitions },
     worstTiles: view.sets.reduce((total, set) => total + set.worstTiles, 0),
     worstBytes: view.sets.reduce((total, set) => total + bytesOf(set), 0),
   };

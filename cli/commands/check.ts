@@ -54,6 +54,7 @@ function print(project: ProjectDescription, output: Output): void {
       { title: 'features', align: 'right' },
       { title: 'an entity at worst', align: 'right' },
       { title: '', align: 'right' },
+      { title: 'kept for a model that is behind', align: 'right' },
     ],
     project.views.map((view) => [
       view.id,
@@ -62,6 +63,7 @@ function print(project: ProjectDescription, output: Output): void {
       count(view.features),
       `${count(view.worstTiles)} tiles`,
       bytes(view.worstBytes),
+      `${view.hold.time}, ${bytes(view.hold.bytes)} at most`,
     ]),
   );
   output.line();

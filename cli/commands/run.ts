@@ -63,6 +63,7 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
       health: () => ({
         healthy: [...states.values()].every((state) => state === 'running'),
         streams: Object.fromEntries(states),
+        waits: telemetry.waits(),
       }),
     });
     const composed = await untilReady('run', platform.clock, telemetry, signal, async () =>

@@ -8,6 +8,8 @@ export interface Health {
   readonly healthy: boolean;
   /** By stream. */
   readonly streams: Readonly<Record<string, StreamState>>;
+  /** What waits for longer than ten seconds, and for whom: a sentence by `stream what where`. */
+  readonly waits: Readonly<Record<string, string>>;
 }
 
 export interface OperationsOptions {

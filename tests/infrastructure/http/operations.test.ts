@@ -9,12 +9,16 @@ let server: OperationsServer | undefined;
 afterEach(() => server?.close());
 
 it('serves metrics and the health of the streams on a free port', async () => {
-  let health: Health = { healthy: true, streams: { ingest: 'running' } };
+  let health: Health = { healthy: true, streams: { ingest: 'running' }, waits: {} };
   server = await serveOperations({ metrics: async () => 'a 1\n', health: () => health });
   const { url } = server;
   expect(await (await fetch(`${url}/metrics`)).text()).toBe('a 1\n');
   expect((await fetch(`${url}/health`)).status).toBe(200);
-  health = { healthy: false, streams: { ingest: 'restarting' } };
+  health = {
+    healthy: false,
+    streams: { ingest: 'restarting' },
+    waits: { 'features readers k': 'View k waits for model m.' },
+  };
   const ill = await fetch(`${url}/health`);
   expect(ill.status).toBe(503);
   expect(await ill.json()).toEqual(health);
@@ -25,7 +29,7 @@ it('serves metrics and the health of the streams on a free port', async () => {
 it('answers 500 when the metrics cannot be made, and lives on', async () => {
   server = await serveOperations({
     metrics: () => Promise.reject(new Error('no metrics')),
-    health: () => ({ healthy: true, streams: {} }),
+    health: () => ({ healthy: true, streams: {}, waits: {} }),
   });
   expect((await fetch(`${server.url}/metrics`)).status).toBe(500);
   expect((await fetch(`${server.url}/health`)).status).toBe(200);
