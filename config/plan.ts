@@ -117,7 +117,7 @@ const ms = (text: string | undefined) => (text === undefined ? null : parseDurat
 
 function timesOf(view: ViewDeclaration, place: Place, sources: readonly Source[], reporter: Reporter): Times {
   const resolution = ms(view.resolution) ?? MINUTE;
-  const outOfOrderness = Math.max(...sources.map((source) => source.outOfOrderness));
+  const outOfOrderness = largestDisorder(sources);
   const readDelay = ms(view.read_delay) ?? outOfOrderness;
   if (readDelay < outOfOrderness)
     reporter.report(
@@ -157,6 +157,9 @@ function timesOf(view: ViewDeclaration, place: Place, sources: readonly Source[]
     );
   return { resolution, sketchResolution, readDelay, slack, maxDelay };
 }
+
+const largestDisorder = (sources: readonly Source[]) =>
+  Math.max(...sources.map(({ outOfOrderness }) => outOfOrderness));
 
 const usesSketch = (aggregation: string | readonly string[]) =>
   listOf(aggregation).some((one) => one === 'distinct' || one === 'quantile');
@@ -242,6 +245,7 @@ export function planView(
     ...definition,
     version,
     id: `${view.view}@${version}`,
+    outOfOrderness: largestDisorder(sources),
     hold: {
       time: ms(view.hold) ?? DEFAULT_HOLD,
       bytes: (view.hold_megabytes ?? DEFAULT_HOLD_MEGABYTES) * MEGABYTE,

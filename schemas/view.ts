@@ -139,6 +139,8 @@ export interface View {
   /** g, ms. */
   readonly resolution: number;
   readonly readDelay: number;
+  /** The largest of its sources, ms: its frontier stays that far behind each of them. */
+  readonly outOfOrderness: number;
   /** S, ms. */
   readonly slack: number;
   /** How far fine tiles are kept for readers that are further behind than the slack: event time, ms, and bytes a view partition. */

@@ -47,7 +47,7 @@ interface Letter extends LetterRow {
 /**
  * Judges every `late_for_view` of the archive's dead letters. Two laws:
  *
- * - An event that came within outOfOrderness of its time (the least of all sources of the view) is never refused: what others
+ * - An event that came within outOfOrderness of its time (the largest of all sources of the view) is never refused: what others
  *   bring before it arrived cannot have moved the frontier beyond its arrival less that. It supposes brokers whose clocks agree.
  * - Nor is one whose time is not below the highest frontier that an undisturbed ingest can have had: see FrontierBound.
  *
@@ -79,7 +79,7 @@ async function auditViewsOf(
   const facts = sources.map(({ name }) => factsOf.get(name));
   const until = Math.min(...facts.map((one) => one?.archivedUntil ?? Number.POSITIVE_INFINITY));
   const from = Math.max(...facts.map((one) => one?.rawFrom ?? Number.NEGATIVE_INFINITY));
-  const patience = Math.min(...sources.map(({ outOfOrderness }) => outOfOrderness));
+  const patience = largestDisorder(sources);
   const audits = new Map(
     views.flatMap(({ id }) => sources.map(({ name }) => [`${id} ${name}`, emptyAudit(id, name)] as const)),
   );
@@ -144,6 +144,10 @@ function clocksOf(sources: readonly Source[], factsOf: ReadonlyMap<string, Arriv
   return clocks.sort((a, b) => a.appendTime - b.appendTime);
 }
 
+/** Views hear of watermarks as if each source allowed the most that any of theirs does: see RawPartition.toldTo. */
+const largestDisorder = (sources: readonly Source[]) =>
+  Math.max(...sources.map(({ outOfOrderness }) => outOfOrderness));
+
 /** The letters whose events are at or above the bound of the frontier as of their arrival. */
 async function aboveBound(
   { project, warehouse, tick }: Books,
@@ -155,9 +159,7 @@ async function aboveBound(
   const ordered = [...letters].sort((a, b) => a.appended - b.appended);
   const until = ordered.at(-1)?.appended ?? 0;
   const bound = new FrontierBound(
-    sources.flatMap(({ partitions, outOfOrderness }) =>
-      Array.from({ length: partitions }, () => outOfOrderness),
-    ),
+    sources.flatMap(({ partitions }) => Array.from({ length: partitions }, () => largestDisorder(sources))),
   );
   const above: Letter[] = [];
   let at = 0;

@@ -87,7 +87,7 @@ export class Announcer {
   passesEdge(state: RawPartition, time: number): boolean {
     return this.#listeners(state.source).some((viewPartition) => {
       const floor = this.#heard.get(state)?.get(viewPartition)?.floor ?? Number.NEGATIVE_INFINITY;
-      return floorTo(time, viewPartition.view.resolution) > floor;
+      return floorTo(state.toldTo(viewPartition.view, time), viewPartition.view.resolution) > floor;
     });
   }
 
@@ -97,7 +97,8 @@ export class Announcer {
     const watermark = state.watermark();
     if (runningMax === null || watermark === null) return false;
     return this.#listeners(state.source).some(
-      ({ view: { resolution } }) => floorTo(watermark, resolution) <= floorTo(runningMax, resolution),
+      ({ view }) =>
+        floorTo(state.toldTo(view, watermark), view.resolution) <= floorTo(runningMax, view.resolution),
     );
   }
 
@@ -194,7 +195,9 @@ export class Announcer {
     if (heard === undefined) return 'now';
     if (now - heard.at >= REPEAT_EVERY_MS) return 'now';
     const watermark = state.watermark(progress);
-    if (watermark === null || floorTo(watermark, viewPartition.view.resolution) <= heard.floor) return 'no';
+    if (watermark === null) return 'no';
+    const told = state.toldTo(viewPartition.view, watermark);
+    if (floorTo(told, viewPartition.view.resolution) <= heard.floor) return 'no';
     return now - heard.at >= MARKER_EVERY_MS ? 'now' : 'soon';
   }
 }

@@ -1,6 +1,7 @@
 import { type Progress, watermarkOf } from '../../processors/lateness.ts';
 import type { SegmentPlan } from '../../processors/segment.ts';
 import type { Source } from '../../schemas/project.ts';
+import type { View } from '../../schemas/view.ts';
 import { RecordQueue, timeOf } from './record-queue.ts';
 
 /** A record that its broker appended longer ago than this is backlog, ms. */
@@ -51,15 +52,28 @@ export class RawPartition {
     return this.source.partitions;
   }
 
-  /** What views are told of it after `progress`: no event below is expected any more. */
+  /** No event below is expected any more after `progress`. */
   watermark(progress: Progress = this.progress): number | null {
     const own = watermarkOf(progress.runningMax, this.source.outOfOrderness);
     return own !== null && this.settled !== null ? Math.max(own, this.settled) : own;
   }
 
-  /** Silence after which it may fall idle, ms. */
+  /**
+   * What a view is told of a watermark of this partition. Another source of the view may take longer to bring its events, and while that
+   * one is idle, it is only the told watermarks that keep the frontier below them. A read loses nothing: `readDelay` is no shorter.
+   */
+  toldTo({ outOfOrderness }: Pick<View, 'outOfOrderness'>, watermark: number): number {
+    return watermark - (outOfOrderness - this.source.outOfOrderness);
+  }
+
+  /**
+   * Silence after which it may fall idle, ms. When all partitions of a view are idle, its frontier is the newest event: by then no
+   * source of the view may still bring older ones.
+   */
   get idleAfterMs(): number {
-    return Math.max(1_000, this.source.outOfOrderness);
+    const own = Math.max(1_000, this.source.outOfOrderness);
+    if (this.progress.runningMax === null) return own;
+    return this.plan.views.reduce((most, { outOfOrderness }) => Math.max(most, outOfOrderness), own);
   }
 
   /**

@@ -41,7 +41,7 @@ export function* sectionsOf(
   progress: Progress,
   segment: Pick<Segment<unknown>, 'from' | 'to'> | undefined,
   share: Share,
-  view: Pick<View, 'id'>,
+  view: Pick<View, 'id' | 'outOfOrderness'>,
 ): Generator<Section> {
   const { contributions, after } = share;
   const from = progress.fed[view.id] ?? segment?.from ?? progress.next;
@@ -49,27 +49,32 @@ export function* sectionsOf(
   for (; contributions.length - at > MAX_CONTRIBUTIONS; at += MAX_CONTRIBUTIONS) {
     const last = at + MAX_CONTRIBUTIONS - 1;
     yield {
-      ...headerOf(state, after[last] ?? progress),
+      ...headerOf(state, after[last] ?? progress, view),
       from,
       to: contributions[last]?.offset ?? from - 1,
       contributions: contributions.slice(at, last + 1),
     };
   }
   yield {
-    ...headerOf(state, progress),
+    ...headerOf(state, progress, view),
     from,
     to: segment?.to ?? progress.next - 1,
     contributions: contributions.slice(at),
   };
 }
 
-function headerOf(state: RawPartition, progress: Progress): Omit<Section, 'from' | 'to' | 'contributions'> {
+function headerOf(
+  state: RawPartition,
+  progress: Progress,
+  view: Pick<View, 'outOfOrderness'>,
+): Omit<Section, 'from' | 'to' | 'contributions'> {
+  const watermark = state.watermark(progress);
   return {
     topic: state.topic,
     partition: state.partition,
     partitions: state.partitions,
     runningMax: progress.runningMax,
-    watermark: state.watermark(progress),
+    watermark: watermark === null ? null : state.toldTo(view, watermark),
     byClock: progress.byClock,
     idle: progress.idle && state.toldIdle,
     turn: progress.turn,

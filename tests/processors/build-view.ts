@@ -189,6 +189,7 @@ export function buildView(spec: ViewSpec): View {
     entity: ['entity'],
     resolution,
     readDelay: spec.readDelay ?? resolution,
+    outOfOrderness: 0,
     slack: spec.slack ?? 15 * MINUTE,
     hold: { time: DAY, bytes: 1_000_000 },
     at: maxDelay === null ? null : { field: 'at', maxDelay },

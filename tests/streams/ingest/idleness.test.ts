@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { flushMarkers } from '../../../streams/ingest/flush.ts';
 import { fallIdle, wake } from '../../../streams/ingest/idleness.ts';
+import { RawPartition } from '../../../streams/ingest/raw-partition.ts';
 import { record } from '../../infrastructure/kafka/harness.ts';
 import { createPlane, type Plane, tripStart } from '../plane.ts';
 import { type IngestProcess, storedProgress } from './process.ts';
@@ -38,6 +39,17 @@ describe('falling idle', () => {
     expect([(await storedProgress(plane, 0)).idle, await toldIdle(plane, 0)]).toEqual([true, true]);
     await fallIdle(process.context, process.quiet());
     expect(moments).toHaveLength(4);
+  });
+
+  it('waits for the longest disorder of all sources of its views, once it has had an event', async () => {
+    const process = await afterAnEvent(plane);
+    const one = process.own(0);
+    const { plan, progress } = one;
+    const views = plan.views.map((view) => ({ ...view, outOfOrderness: 2 * IDLE_AFTER }));
+    const mixed = new RawPartition({ ...plan, views }, one, { progress, bytes: one.expected }, 0);
+    expect([one.idleAfterMs, mixed.idleAfterMs]).toEqual([IDLE_AFTER, 2 * IDLE_AFTER]);
+    mixed.progress = { ...progress, runningMax: null };
+    expect(mixed.idleAfterMs).toBe(IDLE_AFTER);
   });
 
   /*

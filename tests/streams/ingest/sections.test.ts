@@ -113,6 +113,15 @@ describe('the sections of a segment', () => {
     });
   });
 
+  it('a view whose other source allows more disorder hears of a lower watermark, and of the same running maximum', () => {
+    const view = plane.view('zone');
+    const mixed = { ...view, outOfOrderness: plane.source.outOfOrderness + 15_000 };
+    const progress = { ...FRESH_PROGRESS, next: 10, runningMax: T };
+    const [marker] = sectionsOf(partition, progress, undefined, NOTHING, mixed);
+    expect(marker?.watermark).toBe(T - plane.source.outOfOrderness - 15_000);
+    expect(marker?.runningMax).toBe(T);
+  });
+
   it('it says idle only where the store says so and the views may know', () => {
     const idle = { ...FRESH_PROGRESS, idle: true };
     const said = (progress: Progress) =>
