@@ -1,7 +1,8 @@
 import { declaredTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Project } from '../../schemas/project.ts';
-import { applyProject, type Change, planProject } from '../../streams/apply/apply.ts';
+import { applyProject, planProject } from '../../streams/apply/apply.ts';
+import type { Change } from '../../streams/apply/change.ts';
 import { declaredSchemas } from '../../streams/apply/declared-schemas.ts';
 import { declaredDefinition } from '../../streams/apply/definitions.ts';
 import { examples, type Register } from '../command.ts';
@@ -17,7 +18,9 @@ interface Options {
 export const registerApply: Register = (program, run) => {
   program
     .command('apply')
-    .description('make topics, schemas and tables of the project where they are missing')
+    .description(
+      'make topics, schemas and tables of the project where they are missing; topics that keep producer times get the broker’s',
+    )
     .option('--dry-run', 'only show what would change; exit code 1 where something stands in the way')
     .addHelpText(
       'after',
@@ -56,10 +59,12 @@ export const applyDeps = (project: Project, platform: Platform) => ({
   ],
 });
 
-/** `3 topics, 4 schemas` of the changes that are none of `keep`. */
+/** `3 topics, 4 schemas` of the changes that were made, or would be. */
 export function countChanges(changes: readonly Change[]): string {
   const parts = (['topic', 'schema', 'table', 'definition'] as const).flatMap((kind) => {
-    const made = changes.filter((change) => change.kind === kind && change.action !== 'keep').length;
+    const made = changes.filter(
+      (change) => change.kind === kind && change.action !== 'keep' && change.action !== 'unknown',
+    ).length;
     return made === 0 ? [] : [`${count(made)} ${kind}${made === 1 ? '' : 's'}`];
   });
   return parts.length === 0 ? 'nothing' : parts.join(', ');
@@ -72,6 +77,7 @@ function printChanges(changes: readonly Change[], output: Output, dryRun: boolea
     update: colours.yellow('~ update'),
     keep: colours.dim('= keep'),
     conflict: colours.red('! conflict'),
+    unknown: colours.yellow('? unknown'),
   };
   const told = changes.filter(({ action }) => action !== 'keep');
   output.table(

@@ -1,13 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka as KafkaJs, type Admin as KafkaJsAdmin } from 'kafkajs';
 import type { Connections } from '../../schemas/project.ts';
-import { type ClientOptions, clientConfig, kafkaError } from './cluster.ts';
+import {
+  type BrokerNode,
+  type ClientOptions,
+  clientConfig,
+  connect,
+  createCluster,
+  kafkaError,
+} from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import type { Admin, TopicSpec } from './port.ts';
+import { describeTimestamps, setAppendTime, TIMESTAMP_TYPE } from './topic-settings.ts';
 
 function settingsOf(spec: TopicSpec): Array<{ name: string; value: string }> {
   return [
-    { name: 'message.timestamp.type', value: 'LogAppendTime' },
+    { name: TIMESTAMP_TYPE, value: 'LogAppendTime' },
     { name: 'cleanup.policy', value: spec.compacted ? 'compact' : 'delete' },
     ...(spec.compacted ? [] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
   ];
@@ -39,6 +47,19 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
       return await work(admin);
     } catch (error) {
       throw kafkaError(error, what, 'request_failed');
+    }
+  }
+
+  /** Requests of our own, over a connection of their own: they are seldom, and kafkajs' admin hands out none. */
+  async function ask<T>(what: string, work: (broker: BrokerNode) => Promise<T>): Promise<T> {
+    const cluster = createCluster(kafka, options);
+    await connect(cluster, kafka, []);
+    try {
+      return await work(await cluster.findControllerBroker());
+    } catch (error) {
+      throw kafkaError(error, what, 'request_failed');
+    } finally {
+      await cluster.disconnect().catch(() => {});
     }
   }
 
@@ -83,6 +104,14 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
       await call(`the new topics ${names.join(', ')} got no leaders`, (admin) => untilLed(admin, names));
       return names;
     },
+    async timestampTypes(names) {
+      if (names.length === 0) return [];
+      return ask(`the settings of ${names.join(', ')} could not be read`, (broker) =>
+        describeTimestamps(broker, names),
+      );
+    },
+    stampByBroker: (topic) =>
+      ask(`${TIMESTAMP_TYPE} of ${topic} could not be set`, (broker) => setAppendTime(broker, topic)),
     async deleteTopics(names) {
       const there = new Set(await call('the topics could not be listed', (admin) => admin.listTopics()));
       const found = names.filter((name) => there.has(name));

@@ -10,9 +10,14 @@ export interface KafkaRecord extends TopicPartition {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly headers: Readonly<Record<string, Uint8Array>> | null;
-  /** Stamped by the broker (topics are LogAppendTime). */
+  /** Stamped by the broker (topics are LogAppendTime), except where `producerStamped`. */
   readonly appendTime: number;
+  /** The topic was CreateTime when the record came: `appendTime` is what its producer's clock said. */
+  readonly producerStamped?: boolean;
 }
+
+/** Whose clock stamps the records of a topic: the broker's (LogAppendTime) or their producers' (CreateTime, Kafka's default). */
+export type TimestampType = 'LogAppendTime' | 'CreateTime';
 
 export interface OutgoingRecord extends TopicPartition {
   readonly key: Uint8Array | null;
@@ -111,6 +116,10 @@ export interface Admin {
   topics(): Promise<ReadonlyArray<{ readonly name: string; readonly partitions: number }>>;
   /** Creates what is missing; answers with the names it created. Existing topics are left alone. */
   createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>;
+  /** By topic, in order of `names`; null where the broker does not let us read a topic's settings. Throws KafkaError. */
+  timestampTypes(names: readonly string[]): Promise<ReadonlyArray<TimestampType | null>>;
+  /** Lets the broker stamp what comes from now on (LogAppendTime); the topic's other settings stay. Throws KafkaError. */
+  stampByBroker(topic: string): Promise<void>;
   deleteTopics(names: readonly string[]): Promise<void>;
   deleteGroups(names: readonly string[]): Promise<void>;
   groups(): Promise<readonly string[]>;

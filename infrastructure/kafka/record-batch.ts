@@ -198,6 +198,7 @@ function readBatch(
       value,
       headers,
       appendTime: appended ? baseTime : baseTime + delta,
+      producerStamped: !appended,
     });
   }
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Clock } from '../../schemas/clock.ts';
 import { KafkaError } from '../kafka/errors.ts';
-import type { KafkaRecord, OutgoingRecord, Position, TopicSpec } from '../kafka/port.ts';
+import type { KafkaRecord, OutgoingRecord, Position, TimestampType, TopicSpec } from '../kafka/port.ts';
 
 /** A transaction of a producer: its records are delivered once it is committed, and never if it is aborted. */
 export interface Transaction {
@@ -36,7 +36,12 @@ export class PartitionLog {
     return this.#open.size === 0 ? this.end : Math.min(...this.#open.values());
   }
 
-  append(record: OutgoingRecord, appendTime: number, transaction: Transaction | null = null): void {
+  append(
+    record: OutgoingRecord,
+    appendTime: number,
+    transaction: Transaction | null = null,
+    producerStamped = false,
+  ): void {
     const headers = Object.entries(record.headers ?? {}).map(([name, value]) => [name, Buffer.from(value)]);
     if (transaction !== null) {
       this.#transactionOf.set(this.end, transaction);
@@ -50,6 +55,7 @@ export class PartitionLog {
       value: record.value,
       headers: headers.length === 0 ? null : Object.fromEntries(headers),
       appendTime,
+      producerStamped,
     });
   }
 
@@ -93,10 +99,18 @@ export class PartitionLog {
   }
 }
 
+/** What of a topic's settings the twin knows. */
+export interface TopicSettings {
+  timestampType: TimestampType;
+  /** What this broker's access rules let its clients do with the settings. */
+  access: 'change' | 'read' | 'none';
+}
+
 /** All topics of the broker, and who waits for records. Retention and compaction are left out. */
 export class Logs {
   readonly clock: Clock;
   readonly #topics = new Map<string, readonly PartitionLog[]>();
+  readonly #settings = new Map<string, TopicSettings>();
   #waiting: Array<() => void> = [];
 
   constructor(clock: Clock) {
@@ -113,11 +127,18 @@ export class Logs {
       spec.name,
       Array.from({ length: spec.partitions }, (_, partition) => new PartitionLog(spec.name, partition)),
     );
+    this.#settings.set(spec.name, { timestampType: 'LogAppendTime', access: 'change' });
     return true;
   }
 
   remove(name: string): void {
     this.#topics.delete(name);
+    this.#settings.delete(name);
+  }
+
+  settings(topic: string): TopicSettings {
+    this.topic(topic); // Throws for one that is not there.
+    return this.#settings.get(topic) as TopicSettings;
   }
 
   topic(name: string): readonly PartitionLog[] {
@@ -144,11 +165,25 @@ export class Logs {
     return log;
   }
 
-  append(records: readonly OutgoingRecord[], transaction: Transaction | null = null): void {
-    const appendTime = this.clock.now();
+  /**
+   * `producerTime` is what the producer's clock says, epoch ms. Answers with the time that the broker stamped; null where it
+   * stamped no record.
+   */
+  append(
+    records: readonly OutgoingRecord[],
+    transaction: Transaction | null = null,
+    producerTime = this.clock.now(),
+  ): number | null {
+    const now = this.clock.now();
     const logs = records.map((record) => this.partition(record.topic, record.partition));
-    for (const [i, record] of records.entries()) logs[i]?.append(record, appendTime, transaction);
+    let stamped: number | null = null;
+    for (const [i, record] of records.entries()) {
+      const byProducer = this.settings(record.topic).timestampType === 'CreateTime';
+      logs[i]?.append(record, byProducer ? producerTime : now, transaction, byProducer);
+      if (!byProducer) stamped = now;
+    }
     this.wake();
+    return stamped;
   }
 
   /** Ends a transaction: its marker goes to every partition that has records of it. */

@@ -10,7 +10,7 @@ import type {
   Reader,
 } from '../kafka/port.ts';
 import { Group, GroupMember } from './broker-group.ts';
-import { Logs, type Transaction } from './broker-log.ts';
+import { Logs, type TopicSettings, type Transaction } from './broker-log.ts';
 
 /**
  * Kafka in memory, for any number of clients, groups and members in one process, in whatever time the clock tells.
@@ -24,6 +24,13 @@ export interface MemoryBroker {
    * outcome that the first half of its partitions is. The caller cannot tell which.
    */
   failNextSend(kind: 'before' | 'after' | 'partial'): void;
+  /**
+   * Makes a topic as somebody else may have made it before us: CreateTime, Kafka's default. `access` is what the broker lets its
+   * clients do with the topic's settings.
+   */
+  createTimeTopic(name: string, partitions: number, access?: TopicSettings['access']): void;
+  /** Appends as a producer does whose clock says `producerTime`, epoch ms. */
+  appendAt(records: readonly OutgoingRecord[], producerTime: number): void;
   /** Begins a transaction, as a transactional producer does; without faults, steps or a time limit. */
   transaction(): MemoryTransaction;
   /** The log begins at `start` from now on, as after retention. */
@@ -83,8 +90,8 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
             await step('send');
             check();
             const failure = failures.shift();
-            const appendTime = logs.clock.now();
-            if (failure === undefined || failure === 'after') logs.append(records);
+            let appendTime: number | null = null;
+            if (failure === undefined || failure === 'after') appendTime = logs.append(records);
             else if (failure === 'partial') logs.append(firstHalf(records));
             if (failure !== undefined) {
               throw new KafkaError('send_failed', `the send failed (simulated, ${failure})`, {
@@ -93,7 +100,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
             }
             await step('send');
             check();
-            return records.length === 0 ? null : appendTime;
+            return appendTime;
           } catch (error) {
             dead = true;
             throw error;
@@ -142,10 +149,15 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
   return {
     kafka: connect,
     failNextSend: (kind) => void failures.push(kind),
+    createTimeTopic(name, partitions, access = 'change') {
+      logs.create({ name, partitions, retentionMs: -1, compacted: false });
+      Object.assign(logs.settings(name), { timestampType: 'CreateTime', access });
+    },
+    appendAt: (records, producerTime) => void logs.append(records, null, producerTime),
     transaction() {
       const transaction: Transaction = { state: 'open' };
       return {
-        append: (records) => logs.append(records, transaction),
+        append: (records) => void logs.append(records, transaction),
         commit: () => logs.finish(transaction, 'committed'),
         abort: () => logs.finish(transaction, 'aborted'),
       };
@@ -219,6 +231,21 @@ function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
   return {
     topics: async () => logs.topics(),
     createTopics: async (specs) => specs.filter((spec) => logs.create(spec)).map((spec) => spec.name),
+    timestampTypes: async (names) =>
+      names.map((name) => {
+        const { timestampType, access } = logs.settings(name);
+        return access === 'none' ? null : timestampType;
+      }),
+    async stampByBroker(topic) {
+      const settings = logs.settings(topic);
+      if (settings.access !== 'change')
+        throw new KafkaError(
+          'not_allowed',
+          `message.timestamp.type of ${topic} could not be set: ${topic}: TOPIC_AUTHORIZATION_FAILED; mend kafka.sasl, or the broker's access rules`,
+          { retriable: false },
+        );
+      settings.timestampType = 'LogAppendTime';
+    },
     async deleteTopics(names) {
       for (const name of names) logs.remove(name);
     },

@@ -26,6 +26,8 @@ export interface Telemetry {
   waiting(stream: string, what: string, where: string, sentence: string | null): void;
   /** A rule of the data plane held something back. */
   guarded(rule: string): void;
+  /** Records came with their producers' own times: their topic is CreateTime, or was when they came. */
+  producerTimes(topic: string, partition: number, records: number): void;
   /** The sentences of all that wait now, by `stream what where`. */
   waits(): Readonly<Record<string, string>>;
   /** A failure of the world that the stream recovers from by itself. */
@@ -51,6 +53,8 @@ const SCORE_BUCKETS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 
 
 /** A line for each repeated event at most this often; the counters count them all. */
 const LOG_EVERY_MS = 1_000;
+/** The same for what stays wrong until a person mends it. */
+const WARN_EVERY_MS = 600_000;
 
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { logger } = options;
@@ -105,6 +109,11 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const guarded = counter('guarded_total', 'Times that a rule of the data plane held something back.', [
     'rule',
   ]);
+  const producerTimes = counter(
+    'producer_times_total',
+    "Raw records with their producers' own times: nothing bounds the time of their events.",
+    ['topic', 'partition'],
+  );
   const waits = new Map<string, string>();
 
   // Names come from the project, reasons from closed lists; these bounds hold if either is ever wrong.
@@ -112,6 +121,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const reason = labelBound(100);
   const partition = labelBound(2_000);
   const mayLog = everyMs(LOG_EVERY_MS);
+  const mayWarn = everyMs(WARN_EVERY_MS);
 
   return {
     step(stream, step, ms, records) {
@@ -150,6 +160,14 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       else logger.warn(fields, sentence);
     },
     guarded: (rule) => guarded.labels(reason(rule)).inc(),
+    producerTimes(topic, number, records) {
+      producerTimes.labels(name(topic), partition(String(number))).inc(records);
+      if (mayWarn(`producer times ${topic} ${number}`))
+        logger.warn(
+          { event: 'producer_times', topic, partition: number, records },
+          `${topic} partition ${number} has records with their producers' own times (CreateTime): one fast clock among them makes later events late. If its newest records are among them, 'millrace apply' sets message.timestamp.type=LogAppendTime`,
+        );
+    },
     waits: () => Object.fromEntries(waits),
     metrics: () => registry.metrics(),
   };

@@ -4,24 +4,8 @@ import { reachOf } from '../../processors/window.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
-
-/** What of a project is missing outside, or stands there and cannot become what the project says. */
-export interface Change {
-  readonly kind: 'topic' | 'schema' | 'table' | 'definition';
-  readonly name: string;
-  readonly action: 'create' | 'update' | 'keep' | 'conflict';
-  /** One sentence for a person. */
-  readonly detail: string;
-}
-
-/** The schema registry, the tables and what was applied before, as far as `apply` needs them. */
-export interface Declared {
-  readonly kind: 'schema' | 'table' | 'definition';
-  /** What there is and what would change; changes nothing. */
-  plan(): Promise<readonly Change[]>;
-  /** Makes it so. */
-  apply(): Promise<void>;
-}
+import type { Change, Declared } from './change.ts';
+import { mendTimestamps, planTimestamps } from './timestamps.ts';
 
 export class ApplyConflict extends MillraceError {
   readonly code = 'apply_conflict';
@@ -60,14 +44,19 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
   ];
 }
 
-async function planTopics(specs: readonly TopicSpec[], admin: Admin): Promise<readonly Change[]> {
+async function planTopics(project: Project, admin: Admin): Promise<readonly Change[]> {
+  const specs = topicSpecs(project);
   const existing = new Map((await admin.topics()).map(({ name, partitions }) => [name, partitions]));
+  const standing = specs.map(({ name }) => name).filter((name) => existing.has(name));
+  const timestamps = await planTimestamps(project, standing, admin);
   return specs.map(({ name, partitions }): Change => {
     const found = existing.get(name);
     if (found === undefined)
       return { kind: 'topic', name, action: 'create', detail: partitionsText(partitions) };
     if (found === partitions)
-      return { kind: 'topic', name, action: 'keep', detail: partitionsText(partitions) };
+      return (
+        timestamps.get(name) ?? { kind: 'topic', name, action: 'keep', detail: partitionsText(partitions) }
+      );
     return {
       kind: 'topic',
       name,
@@ -87,7 +76,7 @@ export interface ApplyDeps {
 export async function planProject({ project, kafka, declared }: ApplyDeps): Promise<readonly Change[]> {
   const admin = await kafka.admin();
   try {
-    const changes = [...(await planTopics(topicSpecs(project), admin))];
+    const changes = [...(await planTopics(project, admin))];
     for (const part of declared) changes.push(...(await part.plan()));
     return changes;
   } finally {
@@ -95,7 +84,10 @@ export async function planProject({ project, kafka, declared }: ApplyDeps): Prom
   }
 }
 
-/** Makes topics, schemas and tables of a project where they are missing; what is there already is left alone. */
+/**
+ * Makes topics, schemas and tables of a project where they are missing. What is there already is left alone, but for topics
+ * with their producers' times: the broker stamps what comes to them from now on. Throws ApplyConflict, TimestampsRefused.
+ */
 export async function applyProject(deps: ApplyDeps): Promise<readonly Change[]> {
   const changes = await planProject(deps);
   const conflicts = changes.filter(({ action }) => action === 'conflict');
@@ -105,6 +97,12 @@ export async function applyProject(deps: ApplyDeps): Promise<readonly Change[]> 
     );
   const admin = await deps.kafka.admin();
   try {
+    const unstamped = changes.filter(({ kind, action }) => kind === 'topic' && action === 'update');
+    await mendTimestamps(
+      deps.project,
+      unstamped.map(({ name }) => name),
+      admin,
+    );
     await admin.createTopics(topicSpecs(deps.project));
   } finally {
     await admin.close();

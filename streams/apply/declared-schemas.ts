@@ -1,7 +1,7 @@
 import type { SchemaRegistry } from '../../infrastructure/registry/port.ts';
 import type { Project } from '../../schemas/project.ts';
 import { subjectsOf } from '../runtime/codecs.ts';
-import type { Change, Declared } from './apply.ts';
+import type { Change, Declared } from './change.ts';
 
 /** The subjects of a project in the registry, as `apply` takes them. */
 export function declaredSchemas(registry: SchemaRegistry, project: Project): Declared {

@@ -16,7 +16,7 @@ import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import { readTails } from '../runtime/tail.ts';
-import type { Change, Declared } from './apply.ts';
+import type { Change, Declared } from './change.ts';
 
 /*
  * What was applied under a prefix, in order: `apply` appends the project's sources, views and models where the

@@ -55,7 +55,10 @@ export function findingsOf(audits: Audits): {
   const wrong = new Sentences();
   const open = new Sentences();
   const notes = new Sentences();
-  for (const one of audits.sources) sayOfSource(one, wrong, open);
+  for (const one of audits.sources) {
+    sayOfSource(one, wrong, open);
+    sayOfStamps(one, wrong, notes);
+  }
   for (const one of audits.models) sayOfModel(one, wrong, open);
   for (const one of audits.views) sayOfView(one, wrong, open);
   for (const one of audits.refusals) sayOfRefusals(one, { wrong, open, notes });
@@ -80,6 +83,17 @@ function sayOfSource(one: SourceAudit, wrong: Sentences, open: Sentences): void 
   open.counted(waiting, `raw records of ${source} wait for ingest`);
   open.counted(unarchived, `records of ${source} wait for the archive`);
   open.counted(letters.unarchived, `dead letters of views about ${source} wait for the archive`);
+}
+
+function sayOfStamps({ source, stamps }: SourceAudit, wrong: Sentences, notes: Sentences): void {
+  if (stamps.still)
+    wrong.list.push(
+      `The raw topic of ${source} keeps its producers' times (message.timestamp.type CreateTime): an event's arrival is what its producer says, and one fast clock makes everybody else's events late. Run 'millrace apply', which sets LogAppendTime or says who must.`,
+    );
+  notes.found(
+    stamps.byProducers,
+    `raw records of ${source} have their producers' own times: nothing bounded the times of their events`,
+  );
 }
 
 function sayOfModel(one: ModelAudit, wrong: Sentences, open: Sentences): void {

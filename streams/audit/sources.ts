@@ -8,6 +8,7 @@ import { type Holes, holesOf } from './holes.ts';
 import { type LettersKept, lettersKept } from './letters.ts';
 import { readProgress } from './progress.ts';
 import { type ArrivalFacts, ClockBook } from './refusals.ts';
+import { StampBook, type Stamps } from './stamps.ts';
 
 export interface SourceAudit {
   readonly source: string;
@@ -37,6 +38,7 @@ export interface SourceAudit {
   /** Refused contributions that are in no table. */
   readonly letters: LettersKept;
   readonly holes: Holes;
+  readonly stamps: Stamps;
 }
 
 interface SourceBooks {
@@ -81,11 +83,10 @@ export async function auditSource(books: Books, source: Source): Promise<SourceB
   );
   const walk = new RawWalk({ events, letters, rows, behind, next });
   await readTopic(kafka, names.raw, bounds, (record) => walk.see(record), undefined, books.tick);
-  const { found } = walk;
   const known = [events.accepted, letters.refused, rows.accepted, rows.refused, events.clocks];
   const audit: SourceAudit = {
     source: source.name,
-    ...found,
+    ...walk.found,
     accepted: events.accepted.size,
     refused: letters.refused.size,
     late: letters.byCode.late ?? 0,
@@ -101,6 +102,7 @@ export async function auditSource(books: Books, source: Source): Promise<SourceB
       known,
       transactional: walk.transactional,
     }),
+    stamps: await walk.stamps.close(kafka, names.raw),
   };
   return {
     audit,
@@ -202,6 +204,7 @@ interface RawFacts {
 class RawWalk {
   readonly #facts: RawFacts;
   readonly clocks = new ClockBook();
+  readonly stamps = new StampBook();
   readonly found = {
     raw: 0,
     clocks: 0,
@@ -235,6 +238,7 @@ class RawWalk {
     const { events, letters, rows, behind, next } = this.#facts;
     const { found } = this;
     this.#place(partition, offset, appendTime);
+    this.stamps.see(record);
     const taken = events.accepted.of(partition, offset) > 0;
     const left = letters.refused.of(partition, offset) > 0;
     const kept = rows.accepted.of(partition, offset) + rows.refused.of(partition, offset);

@@ -206,6 +206,8 @@ async function queueBatch(
   telemetry.lag('ingest', topic, partition, left);
   const fresh = records.filter(({ offset }) => offset >= one.progress.next);
   if (fresh.length === 0) return;
+  const byProducers = fresh.filter(({ producerStamped }) => producerStamped).length;
+  if (byProducers > 0) telemetry.producerTimes(topic, partition, byProducers);
   const decoder = codecs.raw(one.source.name);
   await decoder.prepare(fresh);
   const decoded = fresh.map((record) => decoder.decode(record));

@@ -26,6 +26,8 @@ export interface Telemetry {
   waiting(stream: string, what: string, where: string, sentence: string | null): void;
   /** A rule of the data plane (guards.ts) held something back. */
   guarded(rule: string): void;
+  /** Records came to ingest with their producers' own times: the topic is CreateTime, or was when they came. */
+  producerTimes(topic: string, partition: number, records: number): void;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
   /** Something that happens seldom and that an operator wants to read: assignment, rebuild, new model. */
@@ -42,6 +44,7 @@ export const SILENT: Telemetry = {
   score: () => {},
   waiting: () => {},
   guarded: () => {},
+  producerTimes: () => {},
   failure: () => {},
   note: () => {},
 };

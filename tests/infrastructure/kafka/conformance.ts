@@ -12,17 +12,14 @@ import type {
 } from '../../../infrastructure/kafka/port.ts';
 import { consumerConformance } from './conformance-consumer.ts';
 import { endConformance } from './conformance-ends.ts';
-import { type Bench, readAll, record, text } from './harness.ts';
+import { timestampConformance } from './conformance-timestamps.ts';
+import { type Bench, type Foreign, readAll, record, text } from './harness.ts';
 
 /**
- * What every driver of the Kafka port must do. `connect` gives a fresh connection to the same broker each time, `transaction`
- * begins one beside the port, which has none.
+ * What every driver of the Kafka port must do. `connect` gives a fresh connection to the same broker each time, `foreign` does
+ * what the port has no words for.
  */
-export function kafkaConformance(
-  name: string,
-  connect: () => Promise<Kafka>,
-  transaction: Bench['transaction'],
-): void {
+export function kafkaConformance(name: string, connect: () => Promise<Kafka>, foreign: Foreign): void {
   describe(`Kafka: ${name}`, () => {
     let kafka: Kafka;
     let admin: Admin;
@@ -51,7 +48,7 @@ export function kafkaConformance(
       topic,
       send,
       consumer,
-      transaction,
+      transaction: () => foreign.transaction(),
     };
 
     async function topic(partitions = 1): Promise<string> {
@@ -190,6 +187,7 @@ export function kafkaConformance(
 
     consumerConformance(bench);
     endConformance(bench);
+    timestampConformance(bench, foreign);
 
     describe('a reader', () => {
       it('reads from where it is told to, without a group', async () => {

@@ -17,6 +17,15 @@ export interface TestTransaction {
   abort(): Promise<void>;
 }
 
+/** Another client of the same broker, which does what our port cannot. */
+export interface Foreign {
+  transaction(): Promise<TestTransaction>;
+  /** Makes a topic of one partition with Kafka's default for timestamps and a retention of 11 hours. */
+  createTimeTopic(name: string): Promise<void>;
+  /** Sends by a clock that says `producerTime`, epoch ms. */
+  sendAt(topic: string, value: string, producerTime: number): Promise<void>;
+}
+
 /** What the conformance suites of one driver share. */
 export interface Bench {
   readonly kafka: Kafka;

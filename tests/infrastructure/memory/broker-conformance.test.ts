@@ -5,10 +5,8 @@ import { record } from '../kafka/harness.ts';
 
 const broker = createMemoryBroker({ now: Date.now, sleep: (ms) => sleep(ms) });
 
-kafkaConformance(
-  'memory',
-  async () => broker.kafka(),
-  async () => {
+kafkaConformance('memory', async () => broker.kafka(), {
+  async transaction() {
     const transaction = broker.transaction();
     return {
       append: async (topic, records) =>
@@ -17,4 +15,6 @@ kafkaConformance(
       abort: async () => transaction.abort(),
     };
   },
-);
+  createTimeTopic: async (name) => broker.createTimeTopic(name, 1),
+  sendAt: async (topic, value, producerTime) => broker.appendAt([record(topic, 0, value)], producerTime),
+});

@@ -17,6 +17,7 @@ export const silentTelemetry: Telemetry = {
   score: nothing,
   waiting: nothing,
   guarded: nothing,
+  producerTimes: nothing,
   waits: () => ({}),
   failure: nothing,
   note: nothing,

@@ -4,16 +4,13 @@ import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import { keys, topics } from '../../../schemas/names.ts';
 import type { Project } from '../../../schemas/project.ts';
 import { DAY, HOUR } from '../../../schemas/time.ts';
-import {
-  ApplyConflict,
-  applyProject,
-  type Declared,
-  planProject,
-  removeProject,
-} from '../../../streams/apply/apply.ts';
+import { ApplyConflict, applyProject, planProject, removeProject } from '../../../streams/apply/apply.ts';
+import type { Declared } from '../../../streams/apply/change.ts';
+import { TimestampsRefused } from '../../../streams/apply/timestamps.ts';
 
 const project = {
   prefix: 'demo-test-1',
+  connections: { kafka: { brokers: ['a:9092', 'b:9092'] } },
   sources: [{ name: 'flights', partitions: 3 }],
   views: [
     { id: 'origin@1a2b3c4d', partitions: 3, slack: 4 * HOUR, at: null, sets: [{ reach: 8 * DAY }] },
@@ -30,12 +27,14 @@ const project = {
   },
 } as unknown as Project;
 
+let broker: ReturnType<typeof createMemoryBroker>;
 let kafka: ReturnType<ReturnType<typeof createMemoryBroker>['kafka']>;
 let store: ReturnType<typeof createMemoryStore>;
 
 beforeEach(() => {
   const clock = { now: Date.now, sleep: async () => {} };
-  kafka = createMemoryBroker(clock).kafka();
+  broker = createMemoryBroker(clock);
+  kafka = broker.kafka();
   store = createMemoryStore();
 });
 
@@ -97,6 +96,57 @@ describe('apply', () => {
     await expect(applyProject({ project, kafka, declared: [part] })).rejects.toThrow(ApplyConflict);
     expect(await partitionsByTopic()).toEqual({ [raw]: 8 });
     expect(part.applied).toBe(0);
+  });
+});
+
+describe('a topic that somebody made before, with CreateTime', () => {
+  const raw = topics.raw(project.prefix, 'flights');
+  const planned = async () =>
+    (await planProject({ project, kafka, declared: [] })).find(({ name }) => name === raw);
+  const typeOf = async () => (await (await kafka.admin()).timestampTypes([raw]))[0];
+
+  it('is shown by a dry run, and set right by apply', async () => {
+    broker.createTimeTopic(raw, 3);
+    expect(await planned()).toEqual({
+      kind: 'topic',
+      name: raw,
+      action: 'update',
+      detail:
+        "message.timestamp.type CreateTime becomes LogAppendTime: an event's time counts no further than its arrival, which only the broker's clock can tell",
+    });
+    expect(await typeOf()).toBe('CreateTime');
+    const changes = await applyProject({ project, kafka, declared: [] });
+    expect(changes.find(({ name }) => name === raw)).toMatchObject({ action: 'update' });
+    expect(await typeOf()).toBe('LogAppendTime');
+    expect(await planned()).toMatchObject({ action: 'keep' });
+  });
+
+  it('says that the records it holds already keep their times', async () => {
+    broker.createTimeTopic(raw, 3);
+    broker.appendAt([{ topic: raw, partition: 1, key: null, value: new Uint8Array([1]) }], 1);
+    expect((await planned())?.detail).toMatch(/the 1 offsets it holds already keep their producers' times/);
+  });
+
+  it('that may not be changed ends apply with the command, and nothing is made', async () => {
+    broker.createTimeTopic(raw, 3, 'read');
+    const part = oneSchema();
+    const error = await applyProject({ project, kafka, declared: [part] }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(TimestampsRefused);
+    expect(error).toMatchObject({ code: 'timestamps_refused', retriable: false });
+    expect((error as Error).message).toContain(
+      `\nkafka-configs.sh --bootstrap-server a:9092,b:9092 --alter --entity-type topics --entity-name ${raw} --add-config message.timestamp.type=LogAppendTime`,
+    );
+    expect(await partitionsByTopic()).toEqual({ [raw]: 3 });
+    expect(part.applied).toBe(0);
+  });
+
+  it('whose settings may not be read is named with the command, and stands in nobody’s way', async () => {
+    broker.createTimeTopic(raw, 3, 'none');
+    const changes = await applyProject({ project, kafka, declared: [] });
+    const change = changes.find(({ name }) => name === raw);
+    expect(change).toMatchObject({ action: 'unknown' });
+    expect(change?.detail).toContain(`--entity-name ${raw} --add-config`);
+    expect(Object.keys(await partitionsByTopic())).toHaveLength(10);
   });
 });
 

@@ -1,0 +1,102 @@
+import type { Buffer } from 'node:buffer';
+import { type BrokerNode, protocolError, request } from './cluster.ts';
+import type { TimestampType } from './port.ts';
+import { Cursor, Writer } from './wire.ts';
+
+/**
+ * A topic's `message.timestamp.type`, read with Kafka's DescribeConfigs, version 1, and set with IncrementalAlterConfigs, version 0
+ * (Kafka 2.3 and later). kafkajs knows AlterConfigs alone, which resets every other setting of the topic.
+ */
+
+const DESCRIBE = { key: 32, version: 1, name: 'DescribeConfigs' } as const;
+const ALTER = { key: 44, version: 0, name: 'IncrementalAlterConfigs' } as const;
+const TOPIC = 2;
+const SET = 0;
+export const TIMESTAMP_TYPE = 'message.timestamp.type';
+
+/** What the broker answered about one topic. */
+interface Answer {
+  readonly topic: string;
+  readonly code: number;
+  readonly message: string;
+}
+
+interface Described extends Answer {
+  /** Null where the broker did not answer with the setting. */
+  readonly timestampType: string | null;
+}
+
+/** A broker's refusal to tell or change the settings of a topic; `type` and `retriable` are read by `kafkaError`. */
+class SettingsRefused extends Error {
+  readonly type: string;
+  readonly retriable = false;
+
+  constructor({ topic, code, message }: Answer) {
+    const type = protocolError(code);
+    super(`${topic}: ${type}${message === '' ? '' : ` (${message})`}`);
+    this.type = type;
+  }
+}
+
+const TOPIC_AUTHORIZATION_FAILED = 29;
+
+/** By topic, in order of `topics`; null where the broker does not let us read the settings. */
+export async function describeTimestamps(
+  broker: BrokerNode,
+  topics: readonly string[],
+): Promise<ReadonlyArray<TimestampType | null>> {
+  const writer = new Writer().int32(topics.length);
+  for (const topic of topics) writer.int8(TOPIC).text(topic).int32(1).text(TIMESTAMP_TYPE);
+  writer.int8(0); // Without synonyms.
+  const answers = await request(broker, DESCRIBE, writer.done(), decodeDescribed);
+  const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
+  return topics.map((topic) => {
+    const answer = byTopic.get(topic);
+    if (answer === undefined || answer.code === TOPIC_AUTHORIZATION_FAILED) return null;
+    if (answer.code !== 0) throw new SettingsRefused(answer);
+    const { timestampType } = answer;
+    return timestampType === 'LogAppendTime' || timestampType === 'CreateTime' ? timestampType : null;
+  });
+}
+
+/** Sets LogAppendTime on one topic; its other settings stay. */
+export async function setAppendTime(broker: BrokerNode, topic: string): Promise<void> {
+  const writer = new Writer().int32(1).int8(TOPIC).text(topic);
+  writer.int32(1).text(TIMESTAMP_TYPE).int8(SET).text('LogAppendTime').int8(0); // Not only validated.
+  const answers = await request(broker, ALTER, writer.done(), decodeAltered);
+  for (const answer of answers) if (answer.code !== 0) throw new SettingsRefused(answer);
+}
+
+function readAnswer(cursor: Cursor): Answer {
+  const code = cursor.int16();
+  const message = cursor.text();
+  cursor.pos += 1; // Type of resource.
+  return { code, message, topic: cursor.text() };
+}
+
+function decodeDescribed(bytes: Buffer): Described[] {
+  const cursor = new Cursor(bytes, 4); // After throttle time.
+  const described: Described[] = [];
+  for (let results = cursor.int32(); results > 0; results--) {
+    const answer = readAnswer(cursor);
+    let timestampType: string | null = null;
+    for (let settings = cursor.int32(); settings > 0; settings--) {
+      const name = cursor.text();
+      const value = cursor.text();
+      if (name === TIMESTAMP_TYPE) timestampType = value;
+      cursor.pos += 3; // Read only, source, sensitive.
+      for (let synonyms = cursor.int32(); synonyms > 0; synonyms--) {
+        cursor.text();
+        cursor.text();
+        cursor.pos += 1; // Source.
+      }
+    }
+    described.push({ ...answer, timestampType });
+  }
+  return described;
+}
+
+function decodeAltered(bytes: Buffer): Answer[] {
+  const cursor = new Cursor(bytes, 4); // After throttle time.
+  return Array.from({ length: cursor.int32() }, () => readAnswer(cursor));
+}
