@@ -25,8 +25,8 @@ export interface MemoryBroker {
    */
   failNextSend(kind: 'before' | 'after' | 'partial'): void;
   /**
-   * Makes a topic as somebody else may have made it before us: CreateTime, Kafka's default. `access` is what the broker lets its
-   * clients do with the topic's settings.
+   * Makes a topic CreateTime, Kafka's default, as somebody else may have made it before us, or turns one that is there into that.
+   * `access` is what the broker lets its clients do with the topic's settings.
    */
   createTimeTopic(name: string, partitions: number, access?: TopicSettings['access']): void;
   /** Appends as a producer does whose clock says `producerTime`, epoch ms. */

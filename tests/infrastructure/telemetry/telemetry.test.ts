@@ -26,6 +26,21 @@ describe('telemetry', () => {
     expect(lines[0]).toMatchObject({ event: 'refused', code: 'late', level: 'debug' });
   });
 
+  it('counts records with producer times, and warns once a partition with the command', async () => {
+    const { lines, logger } = memoryLogger();
+    const telemetry = createTelemetry({ process: 'ingest', logger, processMetrics: false });
+    for (let i = 0; i < 5; i++) telemetry.producerTimes('t', 3, 2);
+    telemetry.producerTimes('t', 4, 1);
+    expect(await telemetry.metrics()).toContain(
+      'millrace_producer_times_total{topic="t",partition="3",process="ingest"} 10',
+    );
+    expect(lines.map(({ level, partition }) => [level, partition])).toEqual([
+      ['warn', 3],
+      ['warn', 4],
+    ]);
+    expect(lines[0]?.msg).toContain("'millrace apply' sets message.timestamp.type=LogAppendTime");
+  });
+
   it('keeps the series bounded whatever reasons arrive', async () => {
     const telemetry = createTelemetry({ process: 'x', logger: silentLogger, processMetrics: false });
     for (let i = 0; i < 1_000; i++) telemetry.refused('m', `reason ${i}`, 1);

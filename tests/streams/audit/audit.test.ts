@@ -20,8 +20,12 @@ describe('audit', () => {
   });
   afterAll(() => warehouse.close());
 
-  async function world(records: readonly Raw[], drop: (sent: Sent) => boolean = () => false) {
-    const archived = await Archived.create(createMemoryBroker(wall).kafka(), warehouse);
+  async function world(
+    records: readonly Raw[],
+    drop: (sent: Sent) => boolean = () => false,
+    broker = createMemoryBroker(wall),
+  ) {
+    const archived = await Archived.create(broker.kafka(), warehouse);
     const { project, kafka, codecs } = archived;
     const { prefix } = project;
     const producer = await kafka.producer();
@@ -94,6 +98,34 @@ describe('audit', () => {
       findings: [],
       sources: [{ raw: 5, clocks: 3, accepted: 3, refused: 2, acceptedRows: 3, refusedRows: 2, late: 1 }],
       models: [{ requests: 3, predictions: 3, repeats: 0, refused: 0, rows: 3 }],
+    });
+  });
+
+  it('fails while a raw topic keeps its producers’ times, and notes those it has', async () => {
+    const broker = createMemoryBroker(wall);
+    const { archived, archive, check } = await world(records, undefined, broker);
+    await archive();
+    const raw = topics.raw(archived.project.prefix, 'trips');
+    const admin = await archived.kafka.admin();
+    const clock = { topic: raw, partition: 0, key: null, value: null, headers: { [headers.clock]: '1' } };
+
+    broker.createTimeTopic(raw, 1);
+    expect(await check()).toMatchObject({
+      status: 'broken',
+      findings: [expect.stringMatching(/^The raw topic of trips keeps its producers' times/)],
+      sources: [{ stamps: { still: true, byProducers: { count: 0 } } }],
+    });
+    broker.createTimeTopic(raw, 1, 'none'); // Now its newest records decide.
+    expect(await check()).toMatchObject({ status: 'holds' });
+    broker.appendAt([clock], 1);
+    expect(await check()).toMatchObject({ status: 'broken' });
+
+    broker.createTimeTopic(raw, 1);
+    await admin.stampByBroker(raw);
+    expect(await check()).toMatchObject({
+      status: 'holds',
+      sources: [{ stamps: { still: false, byProducers: { count: 1, places: [{ offset: 8 }] } } }],
+      notes: expect.arrayContaining([expect.stringMatching(/^1 raw records of trips have their producers'/)]),
     });
   });
 
