@@ -158,14 +158,14 @@ class History {
     return broken;
   }
 
-  /** Each payment at its moment; in a burst those of the outage all at once at its end. */
+  /** Each payment at its moment; in a burst those of the outage all at once shortly before its end. */
   async #produce(): Promise<void> {
     const { broker, clock, codecs, project, source } = this.#world;
     const producer = await broker.kafka().producer();
     const topic = topics.raw(project.prefix, source.name);
     for (const { at, time, card, country, partition, id, amount } of this.#payments) {
       const late = this.#trouble === 'burst' && at > this.#begin && at < this.#end;
-      await clock.sleep((late ? this.#end : at) - clock.now());
+      await clock.sleep((late ? this.#end - SECOND : at) - clock.now());
       const value = codecs.encodeRaw(source.name, { id, type: 'paid', time, card, country, amount });
       await this.#send(producer, { topic, partition, key: Buffer.from(card), value });
     }
