@@ -105,7 +105,7 @@ async function judgeAccepted(
 }
 
 /** Backlog is told with every flush: what others worked meanwhile may be ahead of it. */
-const SPREAD_MARGIN_MS = 60_000;
+const SPREAD_MARGIN_MS = 80_000;
 const BACKLOG_AFTER_MS = 3_000;
 /** A partition that stands for so long holds nobody. */
 const STANDS_AFTER_MS = 9_000;
