@@ -8,36 +8,51 @@ import { archiveTables } from '../../../streams/archive/tables.ts';
 import { decodeProgress, isLost } from '../../../streams/ingest/progress.ts';
 import { isTorn } from '../../../streams/runtime/state.ts';
 import { readTails } from '../../../streams/runtime/tail.ts';
-import { boundsOf } from '../../../streams/runtime/topic.ts';
 import { SOURCE } from './project.ts';
 import type { StreamName, Streams } from './streams.ts';
 
-/** Next offset of each partition of a stream's input: as its topic has it, and as the stream's own state says. */
+/** Offsets of each partition of a stream's input: how far its topic goes, and how far the stream's own state says it came. */
 interface Positions {
-  ends(): Promise<readonly number[]>;
+  /** Of what was appended up to a moment, epoch ms. */
+  ends(until: number): Promise<readonly number[]>;
   committed(): Promise<readonly number[]>;
 }
 
-const LAST_RECORDS = 200;
+/** More than what comes while these questions are asked. */
+const LAST_RECORDS = 2_000;
 
 /** What each stream has to do, asked of its topics and of its state, not of the stream. */
 export function positionsOf(project: Project, platform: Platform): Readonly<Record<StreamName, Positions>> {
   const { kafka, store, warehouse } = platform;
   const { prefix } = project;
-  const endsOf = async (topic: string) => (await boundsOf(kafka, topic)).map(({ end }) => end);
+  /** After the last record with a value, for each partition: a clock gives no state and no row. */
+  const endsOf = async (topic: string, until: number) =>
+    (await readTails(kafka, topic, LAST_RECORDS)).map(
+      (tail) =>
+        (tail.findLast(({ appendTime, value }) => value !== null && appendTime <= until)?.offset ?? -1) + 1,
+    );
   const partitions = (count: number) => Array.from({ length: count }, (_, partition) => partition);
   const [source] = project.sources;
   const [model] = project.models;
   if (source === undefined || model === undefined) throw new Error('the project has a source and a model');
   const validated = topics.validated(prefix, SOURCE);
   /** Raw offsets of the last records of a topic, by partition. */
-  const lastOf = async (topic: string, offsetOf: (value: Uint8Array) => number | null) =>
+  const lastOf = async (
+    topic: string,
+    offsetOf: (value: Uint8Array) => number | null,
+    until = Number.POSITIVE_INFINITY,
+  ) =>
     (await readTails(kafka, topic, LAST_RECORDS)).map(
-      (tail) => tail.flatMap(({ value }) => (value === null ? [] : (offsetOf(value) ?? []))).at(-1) ?? -1,
+      (tail) =>
+        tail
+          .flatMap(({ appendTime, value }) =>
+            value === null || appendTime > until ? [] : (offsetOf(value) ?? []),
+          )
+          .at(-1) ?? -1,
     );
   return {
     ingest: {
-      ends: () => endsOf(topics.raw(prefix, SOURCE)),
+      ends: (until) => endsOf(topics.raw(prefix, SOURCE), until),
       committed: async () => {
         const found = await store.read(
           partitions(source.partitions).map((p) => [keys.ingestProgress(prefix, SOURCE, p)]),
@@ -46,8 +61,8 @@ export function positionsOf(project: Project, platform: Platform): Readonly<Reco
       },
     },
     features: {
-      ends: async () =>
-        (await Promise.all(project.views.map(({ id }) => endsOf(topics.view(prefix, id))))).flat(),
+      ends: async (until) =>
+        (await Promise.all(project.views.map(({ id }) => endsOf(topics.view(prefix, id), until)))).flat(),
       committed: async () => {
         const found = await store.read(
           project.views.flatMap(({ id, partitions: count }) =>
@@ -58,12 +73,13 @@ export function positionsOf(project: Project, platform: Platform): Readonly<Reco
       },
     },
     inference: {
-      ends: async () => {
+      ends: async (until) => {
         const codec = (await platform.codecs()).validated(SOURCE);
-        return lastOf(validated, (value) => {
+        const requestOf = (value: Uint8Array) => {
           const { event, offset } = codec.decode(value);
           return event.type === model.request.eventType ? offset : null;
-        });
+        };
+        return lastOf(validated, requestOf, until);
       },
       committed: async () => {
         const { predictions } = await platform.codecs();
@@ -74,11 +90,7 @@ export function positionsOf(project: Project, platform: Platform): Readonly<Reco
       },
     },
     archive: {
-      // A clock at the end of a replay is no row.
-      ends: async () =>
-        (await readTails(kafka, validated, LAST_RECORDS)).map(
-          (tail) => (tail.findLast(({ value }) => value !== null)?.offset ?? -1) + 1,
-        ),
+      ends: (until) => endsOf(validated, until),
       committed: async () => {
         const table = archiveTables(project, await platform.codecs()).find(
           ({ topic }) => topic === validated,
@@ -91,9 +103,12 @@ export function positionsOf(project: Project, platform: Platform): Readonly<Reco
   };
 }
 
-/** How many records of its input a stream has not committed. */
-export async function lagOf({ ends, committed }: Positions): Promise<number> {
-  const want = await ends();
+/** How many records of its input, appended up to a moment, a stream has not committed. */
+export async function lagOf(
+  { ends, committed }: Positions,
+  until = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const want = await ends(until);
   const have = await committed();
   return want.reduce((sum, end, i) => sum + Math.max(0, end - (have[i] ?? 0)), 0);
 }
@@ -101,26 +116,17 @@ export async function lagOf({ ends, committed }: Positions): Promise<number> {
 const WITHIN_MS = 120_000;
 
 /**
- * Stops a stream's process with work in hand and leaves it stopped: its input held records before the stop that its state does not
- * have afterwards. Where that is not so it goes on, and is stopped again a little later. Answers with how many.
+ * Stops a stream's process with work in hand and leaves it stopped: its input held records when it was stopped that its state does
+ * not have. Where that is not so it goes on, and is stopped again a little later. Answers with how many.
  */
 export async function stopInHand(streams: Streams, name: StreamName, positions: Positions): Promise<number> {
   for (const end = Date.now() + WITHIN_MS; Date.now() < end; ) {
-    let lag = 0;
-    try {
-      lag = await lagOf({ ...positions, ends: () => stopAfter(positions.ends(), streams, name) });
-    } catch {
-      // A server that the question needs was struck too: ask again.
-    }
+    streams.pause(name);
+    // A server that the question needs may be struck too: ask again.
+    const lag = await lagOf(positions, Date.now()).catch(() => 0);
     if (lag > 0) return lag;
     streams.goOn(name);
-    await sleep(25 + Math.random() * 50);
+    await sleep(50 + Math.random() * 100);
   }
   throw new Error(`${name} had no work in hand for ${WITHIN_MS / 1_000} s, so it could not be struck`);
-}
-
-async function stopAfter<T>(asked: Promise<T>, streams: Streams, name: StreamName): Promise<T> {
-  const answer = await asked;
-  streams.pause(name);
-  return answer;
 }
