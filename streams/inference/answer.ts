@@ -9,7 +9,7 @@ import { type Asked, answerOf, draftOf, predictionId, type ScoringModel, shadowI
 import type { Ready, Waiting } from './requests.ts';
 import type { Vector } from './vector.ts';
 
-/** The state went back or was lost between the gate and the read; a replay waits until it is there again. */
+/** The state went back or was lost between the gate and the read; whoever can wait does so until it is there again. */
 export class StateWentBack extends MillraceError {
   readonly code = 'state_went_back';
   readonly retriable = true;
@@ -23,6 +23,9 @@ interface Answer {
   readonly item: Asking;
   readonly prediction: Prediction;
 }
+
+/** A live request that may wait for so long is worth beginning again for, ms. */
+const LONG_WAIT_MS = 1_000;
 
 const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
 
@@ -74,20 +77,33 @@ async function deliver(
 }
 
 async function readVectors(
-  { vectors }: InferenceContext,
+  context: InferenceContext,
   requests: readonly Asking[],
 ): Promise<ReadonlyMap<Ready, Vector>> {
+  const { vectors } = context;
   const readable = requests.filter(({ request }) => request.targets !== null);
   if (readable.length === 0) return new Map();
   const read = await vectors.read(
     readable.map(({ time, request }) => ({ event: request.event, time, targets: request.targets ?? [] })),
   );
-  for (const [i, { replayed, request }] of readable.entries())
-    if (replayed) mustBeExact(request.event.id, read[i] ?? NO_KEY);
+  for (const [i, item] of readable.entries())
+    if (couldWait(context, item)) mustBeExact(item.request.event.id, read[i] ?? NO_KEY);
   return new Map(readable.map((item, i) => [item, read[i] ?? NO_KEY]));
 }
 
-/** A replay never answers from an older head: whoever finds one waits. */
+/**
+ * Whether a request need not be answered from an older head: in a replay never, and in backlog or with a long patience not where it
+ * passed the gate because its features were there. One that passed for want of time is answered from what there is.
+ */
+function couldWait(
+  { frontiers, guards, model }: InferenceContext,
+  { backlog, replayed, request }: Asking,
+): boolean {
+  if (replayed) return true;
+  const patient = (backlog && guards.backlogWaits) || model.gate.maxWait >= LONG_WAIT_MS;
+  return patient && request.targets !== null && frontiers.reached(request.targets);
+}
+
 function mustBeExact(request: string, vector: Vector): void {
   const lost = vector.status === 'refused' && vector.reason !== 'behind' && vector.reason !== 'missing_key';
   if (lost || vector.reads.some(({ asOf, head }) => asOf < head))

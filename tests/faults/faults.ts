@@ -118,7 +118,7 @@ async function main(): Promise<number> {
 
 function open(registry: string, brokers: number): Promise<Bench> {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-faults-'));
-  const disks = brokers === 1 ? { diskMb: { redis: 256, kafka: 2_048 } } : {};
+  const disks = brokers === 1 ? { diskMb: { redis: 256, kafka: 1_024 } } : {};
   return openBench({ directory, registry, brokers, ...disks });
 }
 

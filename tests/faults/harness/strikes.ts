@@ -7,6 +7,7 @@ import type { Stage } from './stage.ts';
 import type { StreamName } from './streams.ts';
 
 const WITHIN_MS = 120_000;
+const DIES_WITHIN_MS = 10_000;
 
 /** A fault. `subject` is what it strikes: two of the same subject are never at once. */
 export interface Fault {
@@ -195,8 +196,10 @@ export const diskFull = (of: 'redis' | 'kafka', forMs: number): Fault => ({
     if (disk === null) return null;
     disk.fill();
     await sleep(forMs);
-    const died = !server.alive;
     disk.empty();
+    // A broker that lost its log directory ends by itself, some time later.
+    for (const end = Date.now() + DIES_WITHIN_MS; server.alive && Date.now() < end; ) await sleep(100);
+    const died = !server.alive;
     if (died) await server.start();
     return died ? `${of} died of it` : '';
   },
