@@ -95,15 +95,11 @@ async function readVectors(
  * Whether a request need not be answered from an older head: in a replay never, and in backlog or with a long patience not where it
  * passed the gate because its features were there. One that passed for want of time is answered from what there is.
  */
-function couldWait(
-  { frontiers, guards, model }: InferenceContext,
-  { backlog, replayed, request }: Asking,
-): boolean {
-  if (replayed) return true;
-  const patient = (backlog && guards.backlogWaits) || model.gate.maxWait >= LONG_WAIT_MS;
-  return patient && request.targets !== null && frontiers.reached(request.targets);
+function couldWait({ guards, model }: InferenceContext, { backlog, promised, replayed }: Asking): boolean {
+  return replayed || (promised && ((backlog && guards.backlogWaits) || model.gate.maxWait >= LONG_WAIT_MS));
 }
 
+/** Throws where a vector is not that of its full head. */
 function mustBeExact(request: string, vector: Vector): void {
   const lost = vector.status === 'refused' && vector.reason !== 'behind' && vector.reason !== 'missing_key';
   if (lost || vector.reads.some(({ asOf, head }) => asOf < head))

@@ -202,6 +202,7 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
   const { frontiers, guards, model, name, replayGateLimitMs, telemetry, waits } = context;
   const { backlog, replayed, request } = waiting;
   if (request === null || request.targets === null || frontiers.reached(request.targets)) {
+    waiting.promised = true;
     if (waiting.blockedAt !== 0) {
       waits.endAll('features');
       context.waitingSince = null;

@@ -25,6 +25,8 @@ export interface Waiting {
   readonly backlog: boolean;
   /** When it came to the head of its queue and found the gate shut; 0 before. */
   blockedAt: number;
+  /** It passed the gate because its features were there, not for want of time. */
+  promised: boolean;
 }
 
 export interface RequestCodec {
@@ -123,7 +125,16 @@ export class RequestQueue {
     request: Waiting['request'],
     backlog: boolean,
   ): void {
-    this.#items.push({ offset, time, clock, request, replayed: this.#replayed, backlog, blockedAt: 0 });
+    this.#items.push({
+      offset,
+      time,
+      clock,
+      request,
+      replayed: this.#replayed,
+      backlog,
+      blockedAt: 0,
+      promised: false,
+    });
   }
 }
 

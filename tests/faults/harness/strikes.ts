@@ -170,9 +170,10 @@ export const registryAway = (stream: StreamName, forMs: number): Fault => ({
   name: 'registry away',
   subject: stream,
   async strike({ bench, streams, positions }) {
+    // First: without the registry a process that is new reads no events, and the streams after it have no work.
+    const lag = await stopInHand(streams, stream, positions[stream]);
     bench.registry.proxy.turn({ kind: 'refused' });
     try {
-      const lag = await stopInHand(streams, stream, positions[stream]);
       await streams.kill(stream);
       const starting = streams.start(stream);
       await sleep(forMs);

@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { encodeMeta, freshMeta } from '../../../processors/meta.ts';
 import { groups, keys, topics } from '../../../schemas/names.ts';
 import { answer } from '../../../streams/inference/answer.ts';
 import type { InferenceContext } from '../../../streams/inference/context.ts';
@@ -146,28 +145,8 @@ describe('the answer to a batch', () => {
     expect([one?.status, one?.reason, one?.score]).toEqual(['refused', 'no_frontier', null]);
   });
 
-  /** Views whose frontiers have come to `time`, seen by the gate. */
-  async function frontiersAt(time: number) {
-    const { project, store } = plane;
-    await store.commit(
-      context.vectors.partitions.map(({ key }) => ({
-        metaKey: keys.meta(key),
-        expected: null,
-        next: encodeMeta({ ...freshMeta('life', 0, false), frontier: time }),
-        sets: [],
-        appends: [],
-        deletes: [],
-        logTtlMs: project.retention.stateExtra,
-        metaTtlMs: project.retention.stateExtra,
-      })),
-    );
-    await context.frontiers.look();
-  }
-
   it('a request in backlog that passed a gate whose state is gone since is not answered from an older head', async () => {
-    await frontiersAt(plane.clock.now());
-    plane.store.clear();
-    const inBacklog = ready(false, 0).map((item) => ({ ...item, backlog: true }));
+    const inBacklog = ready(false, 0).map((item) => ({ ...item, backlog: true, promised: true }));
     await expect(answer(context, inBacklog)).rejects.toMatchObject({
       code: 'state_went_back',
       retriable: true,
@@ -177,9 +156,8 @@ describe('the answer to a batch', () => {
 
   it('nor is one of a model whose gate waits for long', async () => {
     context = { ...context, model: { ...context.model, gate: { maxWait: 60_000 } } };
-    await frontiersAt(plane.clock.now());
-    plane.store.clear();
-    await expect(answer(context, ready(false, 0))).rejects.toMatchObject({ code: 'state_went_back' });
+    const patient = ready(false, 0).map((item) => ({ ...item, promised: true }));
+    await expect(answer(context, patient)).rejects.toMatchObject({ code: 'state_went_back' });
   });
 
   it('a request in backlog that passed for want of time is answered', async () => {
