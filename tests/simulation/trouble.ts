@@ -165,7 +165,7 @@ class History {
     const topic = topics.raw(project.prefix, source.name);
     for (const { at, time, card, country, partition, id, amount } of this.#payments) {
       const late = this.#trouble === 'burst' && at > this.#begin && at < this.#end;
-      await clock.sleep((late ? this.#end - SECOND : at) - clock.now());
+      await clock.sleep((late ? this.#end - 5 * SECOND : at) - clock.now());
       const value = codecs.encodeRaw(source.name, { id, type: 'paid', time, card, country, amount });
       await this.#send(producer, { topic, partition, key: Buffer.from(card), value });
     }
