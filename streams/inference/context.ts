@@ -40,8 +40,8 @@ export interface InferenceContext {
   failure: unknown;
   /** A replay's clock may have been passed on, here or before the loop began, and no request answered since. */
   clockWent: boolean;
-  /** Since when requests wait for features and none has found them; null while they do. This process' clock. */
-  waitingSince: number | null;
+  /** Backlog waits for its features: since when without finding any, and when that was last seen; this process' clock. */
+  waiting: { readonly since: number; readonly seenAt: number } | null;
   /** Versions whose layout does not fit, told once. */
   readonly mismatched: Set<number>;
 }

@@ -135,7 +135,7 @@ async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promis
     sending: Promise.resolve(),
     failure: null,
     clockWent: true,
-    waitingSince: null,
+    waiting: null,
     mismatched,
   };
   return context;
@@ -205,23 +205,33 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
     waiting.promised = true;
     if (waiting.blockedAt !== 0) {
       waits.endAll('features');
-      context.waitingSince = null;
+      context.waiting = null;
     }
     return true;
   }
   const { event, targets } = request;
   if (waiting.blockedAt === 0) waiting.blockedAt = now;
-  context.waitingSince ??= now;
   const waited = now - waiting.blockedAt;
   const sentence = () =>
     `Request ${event.id} has waited ${Math.round(waited)} ms for its features (${frontiers.missing(targets)}). Is the features stream running?`;
   if (replayed) {
     if (waited > replayGateLimitMs) throw new GateTimeout(sentence());
-  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, context.waitingSince)))
+  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, waitingSince(context, now))))
     return waited >= model.gate.maxWait;
   else telemetry.guarded('backlogWaits');
   waits.note('features', name, sentence);
   return false;
+}
+
+/** So long after the last of it a wait of backlog is a new one, ms. */
+const NEW_WAIT_AFTER_MS = 10_000;
+
+/** Since when backlog waits without finding its features: one wait for all of it, so that a dead features stream costs it once. */
+function waitingSince(context: InferenceContext, now: number): number {
+  const { waiting } = context;
+  const goesOn = waiting !== null && now - waiting.seenAt < NEW_WAIT_AFTER_MS;
+  context.waiting = { since: goesOn ? waiting.since : now, seenAt: now };
+  return context.waiting.since;
 }
 
 /** Records wait here only up to a bound; past it, fetching waits too. */

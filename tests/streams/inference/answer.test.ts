@@ -75,7 +75,7 @@ describe('the answer to a batch', () => {
       sending: Promise.resolve(),
       failure: null,
       clockWent: false,
-      waitingSince: null,
+      waiting: null,
       mismatched: new Set(),
     };
     hold = () => {
