@@ -8,8 +8,8 @@ import { play, report, type Scenario } from './harness/play.ts';
 import { playReplay } from './harness/replayed.ts';
 import { SERVERS_STRUCK, STREAMS_STRUCK } from './scenarios.ts';
 
-/** A seed of its own for each run: what fails names it. */
-const SEED = Number(process.env.SEED ?? Math.floor(Date.now() % 1_000_000));
+/** The same schedule in each run of the tests; `make test-faults` draws others, and what fails names its seed. */
+const SEED = Number(process.env.SEED ?? 1);
 
 /** The short form of `make test-faults`: real processes and servers, struck while good traffic flows. */
 describe(`faults, seed ${SEED}`, () => {
