@@ -135,6 +135,10 @@ export async function history(
   if (failed !== null || bugs.length > 0) throw failed ?? bugs[0];
   if (!finished || result === null)
     throw new Error(`seed ${options.seed}: stuck after ${struck.join(', ') || 'no fault'}`);
+  // A store that was rolled back at the very end shows to who looks, once a second.
+  const settled = world.clock.now() + 3_000;
+  void world.clock.sleep(3_000);
+  await world.clock.runUntil(() => world.clock.now() >= settled, 10_000);
   let stopped = false;
   void Promise.all(processes.map((process) => process.stop())).then(() => {
     stopped = true;
