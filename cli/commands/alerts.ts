@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { subscribeAlerts } from '../../api/alerts.ts';
+import { subscribeAlerts } from '../../client/alerts.ts';
 import { AlertLog } from '../../monitoring/alerts/log.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { ALERT_STATES, type Alert } from '../../schemas/records/alert.ts';

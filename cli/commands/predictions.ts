@@ -1,4 +1,4 @@
-import { subscribe } from '../../api/subscribe.ts';
+import { subscribe } from '../../client/subscribe.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';

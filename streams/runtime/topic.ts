@@ -1,15 +1,10 @@
+import { type Bounds, boundsOf } from '../../infrastructure/kafka/bounds.ts';
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
+
+export { type Bounds, boundsOf };
 
 /** Longest wait for more records before the position is looked at, ms. */
 const POLL_MS = 100;
-
-/** Start and end (next) offset of each partition. */
-export type Bounds = ReadonlyArray<{ readonly start: number; readonly end: number }>;
-
-export async function boundsOf(kafka: Kafka, topic: string): Promise<Bounds> {
-  const admin = await kafka.admin();
-  return admin.offsets(topic).finally(() => admin.close());
-}
 
 /** The first offset that a partition still has. */
 export async function startOf(kafka: Kafka, topic: string, partition: number): Promise<number> {

@@ -19,9 +19,10 @@ const ORDER: Readonly<Record<string, readonly string[]>> = {
   monitoring: [...BASE, 'streams'],
   pipelines: [...BASE, 'streams', 'monitoring'],
   platform: [...BASE, 'streams', 'monitoring', 'pipelines'],
-  api: [...ROOMS, 'cli', 'console'],
-  cli: [...ROOMS, 'api', 'console'],
-  console: [...ROOMS, 'api', 'cli'],
+  client: ['schemas', 'config', 'processors', 'infrastructure'],
+  api: [...ROOMS, 'client'],
+  console: [...ROOMS, 'client', 'api'],
+  cli: [...ROOMS, 'client', 'api', 'console'],
 };
 
 const PURE = ['processors', 'models'];

@@ -10,7 +10,7 @@ import {
   type Project,
   produce,
   subscribe,
-} from '../../api/index.ts';
+} from '../../client/index.ts';
 import { createKafka } from '../../infrastructure/kafka/driver.ts';
 import type { Producer } from '../../infrastructure/kafka/port.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';

@@ -1,11 +1,11 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
+import { boundsOf } from '../infrastructure/kafka/bounds.ts';
 import type { KafkaRecord } from '../infrastructure/kafka/port.ts';
 import { type Codec, createCodec, DecodeFailure } from '../schemas/codec.ts';
 import { topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
-import { boundsOf } from '../streams/runtime/topic.ts';
 import { type Following, follow } from './follow.ts';
 import { openPorts, type Ports } from './ports.ts';
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type AlertSubscription, subscribeAlerts } from '../../api/alerts.ts';
+import { type AlertSubscription, subscribeAlerts } from '../../client/alerts.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
 import { AlertLog } from '../../monitoring/alerts/log.ts';
