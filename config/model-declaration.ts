@@ -16,6 +16,25 @@ const readSchema = z
     zone: fieldName
       .optional()
       .describe('Field of the request with a time zone, for periodic features. Default: UTC.'),
+    defaults: z
+      .record(fieldName, z.union([z.string().min(1), z.number(), z.boolean()]))
+      .default({})
+      .describe('What stands for a field of the key where it is null: `merchant: none`.'),
+    optional: z
+      .boolean()
+      .default(false)
+      .describe(
+        'A request without a key is answered, with null for the features of this read. Otherwise it is refused as `missing_key`.',
+      ),
+    max_age: duration(
+      'A state that is further behind the request than this is not read. At least the read delay and the resolution of the view. Default: however old.',
+    ).optional(),
+    when_older: z
+      .enum(['refuse', 'nulls'])
+      .optional()
+      .describe(
+        'With `max_age`: `refuse` refuses the request as `stale`, `nulls` gives null for the features of this read. Default: refuse.',
+      ),
   })
   .nullable()
   .describe('A read of a view.');

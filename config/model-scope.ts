@@ -1,11 +1,14 @@
+import type { FieldType } from '../schemas/event.ts';
 import type { Source, ViewRead } from '../schemas/project.ts';
 import { HOUR } from '../schemas/time.ts';
 import type { View } from '../schemas/view.ts';
 import type { Place } from './document.ts';
+import { formatDuration, parseDuration } from './durations.ts';
 import type { ExpressionType } from './expression.ts';
 import type { ModelDeclaration } from './model-declaration.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { inside, type Reporter } from './reporter.ts';
+
 import { scopeOf } from './source.ts';
 
 export interface DeclaredViews {
@@ -135,7 +138,84 @@ export function readsOf(
           'Choose a resolution of 5m or finer, or leave the zone out.',
         );
     }
-    reads.push({ read: { name, view: viewName, key, zone }, view });
+    const defaults = defaultsOf(declaration?.defaults ?? {}, key, at, request, reporter);
+    const maxAge = maxAgeOf(declaration, at, view, reporter);
+    const optional = declaration?.optional ?? false;
+    reads.push({ read: { name, view: viewName, key, zone, defaults, optional, maxAge }, view });
   }
   return broken || reporter.problems.length > before ? null : reads;
+}
+
+type ReadDeclaration = ModelDeclaration['reads'][string];
+
+/** How a value of each type of field is written, for a person. */
+const WRITTEN: Readonly<Record<FieldType, string>> = {
+  string: 'a text',
+  int: 'a whole number',
+  timestamp: 'a whole number of milliseconds',
+  double: 'a number',
+  bool: 'true or false',
+};
+
+function fits(type: FieldType, value: string | number | boolean): boolean {
+  if (type === 'int' || type === 'timestamp') return Number.isSafeInteger(value);
+  return typeof value === (type === 'string' ? 'string' : type === 'bool' ? 'boolean' : 'number');
+}
+
+/** What stands for null fields of a key, as the text that a field of that value makes. */
+function defaultsOf(
+  declared: NonNullable<ReadDeclaration>['defaults'],
+  key: readonly string[],
+  place: Place,
+  request: Source,
+  reporter: Reporter,
+): ViewRead['defaults'] {
+  const defaults: Record<string, string> = {};
+  for (const [field, value] of Object.entries(declared)) {
+    const at = inside(place, 'defaults', field);
+    if (!key.includes(field)) {
+      reporter.report(at, `'${field}' is no field of this read's key.`, mendOfUnknown(field, key), {
+        key: true,
+      });
+      continue;
+    }
+    const type =
+      request.fields.find(({ name }) => name === field)?.type ?? (field === 'time' ? 'timestamp' : 'string');
+    if (fits(type, value)) defaults[field] = String(value);
+    else
+      reporter.report(
+        at,
+        `The field '${field}' is ${WRITTEN[type]}, and its default ${JSON.stringify(value)} is not.`,
+        `Write ${WRITTEN[type]}${type === 'string' ? ', in quotes' : ''}.`,
+      );
+  }
+  return defaults;
+}
+
+function maxAgeOf(
+  declaration: ReadDeclaration,
+  place: Place,
+  view: View,
+  reporter: Reporter,
+): ViewRead['maxAge'] {
+  const ms = parseDuration(declaration?.max_age ?? '');
+  if (ms === null) {
+    if (declaration?.when_older !== undefined)
+      reporter.report(
+        inside(place, 'when_older'),
+        "'when_older' says nothing without 'max_age'.",
+        "Add 'max_age:', or remove it.",
+        { key: true },
+      );
+    return null;
+  }
+  // At its full head a read is younger than this, so that a training row is never stale.
+  const least = view.readDelay + view.resolution;
+  if (ms < least)
+    reporter.report(
+      inside(place, 'max_age'),
+      `Features of '${view.name}' can be ${formatDuration(least)} old when nothing is late: its read delay and its resolution.`,
+      `Declare at least ${formatDuration(least)}.`,
+    );
+  return { ms, older: declaration?.when_older ?? 'refuse' };
 }

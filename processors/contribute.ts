@@ -1,22 +1,7 @@
 import type { EventRecord } from '../schemas/event.ts';
 import type { Contribution } from '../schemas/records/block.ts';
-import { KEY_SEPARATOR, type View } from '../schemas/view.ts';
-
-/**
- * The entity key of an event for the named fields, or null where one of them is null or empty.
- * A part that holds the separator would make two entities one, so it makes no key.
- */
-export function entityKey(event: EventRecord, fields: readonly string[]): string | null {
-  let key = '';
-  for (let i = 0; i < fields.length; i += 1) {
-    const value = event[fields[i] as string];
-    if (value === null || value === undefined || value === '') return null;
-    const part = String(value);
-    if (part.includes(KEY_SEPARATOR)) return null;
-    key = i === 0 ? part : key + KEY_SEPARATOR + part;
-  }
-  return key;
-}
+import type { View } from '../schemas/view.ts';
+import { entityKey } from './entity-key.ts';
 
 /**
  * What an accepted event of `source` gives to a view: one integer per input (null where it has none).

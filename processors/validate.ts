@@ -5,7 +5,8 @@ import type { Rejected } from '../schemas/refusal.ts';
 export type Validator = (event: EventRecord) => Rejected | null;
 
 const FITS: Record<Source['fields'][number]['type'], (value: unknown) => boolean> = {
-  string: (value) => typeof value === 'string',
+  // Half of a surrogate pair has no UTF-8: it would be read back as another text.
+  string: (value) => typeof value === 'string' && value.isWellFormed(),
   int: (value) => Number.isSafeInteger(value),
   double: (value) => typeof value === 'number' && Number.isFinite(value),
   bool: (value) => typeof value === 'boolean',
@@ -14,11 +15,24 @@ const FITS: Record<Source['fields'][number]['type'], (value: unknown) => boolean
 
 /** Checks an event against its source's declaration: known type, required fields, types, rules, in this order. */
 export function createValidator(source: Source): Validator {
-  const types = new Map<string, EventType>(source.events.map((type) => [type.name, type]));
-  const names = source.events.map((type) => type.name).join(', ');
-  const reject = (code: Rejected['code'], detail: string): Rejected => ({ stage: 'validate', code, detail });
+  const checkShape = createShapeValidator(source);
+  const rules = new Map<string, EventType['rules']>(source.events.map((type) => [type.name, type.rules]));
 
   return function validate(event) {
+    const wrong = checkShape(event);
+    if (wrong !== null) return wrong;
+    for (const rule of rules.get(event.type) ?? [])
+      if (rule.passes(event) !== true) return reject('rule_failed', `Rule '${rule.name}': ${rule.message}`);
+    return null;
+  };
+}
+
+/** The same without the rules: whether the source can carry the event at all. */
+export function createShapeValidator(source: Source): Validator {
+  const types = new Map<string, EventType>(source.events.map((type) => [type.name, type]));
+  const names = source.events.map((type) => type.name).join(', ');
+
+  return function validateShape(event) {
     const type = types.get(event.type);
     if (type === undefined)
       return reject(
@@ -33,11 +47,18 @@ export function createValidator(source: Source): Validator {
       if (value !== null && value !== undefined && !FITS[field.type](value))
         return reject(
           'wrong_type',
-          `Field '${field.name}' is ${JSON.stringify(value)}, which is not a ${field.type}.`,
+          `Field '${field.name}' is ${shown(value)}, which is not a ${field.type}.`,
         );
     }
-    for (const rule of type.rules)
-      if (rule.passes(event) !== true) return reject('rule_failed', `Rule '${rule.name}': ${rule.message}`);
     return null;
   };
+}
+
+const reject = (code: Rejected['code'], detail: string): Rejected => ({ stage: 'validate', code, detail });
+
+/** JSON, but for the numbers that it writes as null. */
+function shown(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }

@@ -64,6 +64,12 @@ export interface ViewRead {
   readonly key: readonly string[];
   /** Field of the request that holds an IANA zone, for periodic features; null = UTC. */
   readonly zone: string | null;
+  /** What stands for a field of the key where the request's is null, as text. */
+  readonly defaults: Readonly<Record<string, string>>;
+  /** A request without a key is answered, and the features of this read are null. Otherwise it is refused. */
+  readonly optional: boolean;
+  /** A state whose as-of is further behind the request than this, ms, is not read; null = however old. */
+  readonly maxAge: { readonly ms: number; readonly older: 'refuse' | 'nulls' } | null;
 }
 
 /** Where a feature of a model's vector comes from. */

@@ -32,6 +32,7 @@ export const PREDICTION_REFUSALS = [
   'no_model',
   'layout_mismatch',
   'missing_key',
+  'stale',
 ] as const;
 export type PredictionRefusal = (typeof PREDICTION_REFUSALS)[number];
 

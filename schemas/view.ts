@@ -152,6 +152,3 @@ export interface View {
   readonly sets: readonly TileSet[];
   readonly features: readonly StoredFeature[];
 }
-
-/** Joins the parts of an entity key; the parts themselves may not contain it. */
-export const KEY_SEPARATOR = '|';

@@ -76,6 +76,14 @@ function print(one: Explanation, output: Output): void {
       duration(ageMs),
     ]),
   );
+  for (const { read, reason } of one.absent)
+    output.line(
+      dim(
+        reason === 'stale'
+          ? `${read}: its state was older than max_age allows, so its features are null`
+          : `${read}: the request has no key for it, so its features are null`,
+      ),
+    );
   output.line();
   output.table(
     [{ title: 'feature' }, { title: 'value', align: 'right' }],

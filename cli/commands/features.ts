@@ -1,5 +1,6 @@
+import { keyOfParts } from '../../processors/entity-key.ts';
 import type { Project } from '../../schemas/project.ts';
-import { KEY_SEPARATOR, type View } from '../../schemas/view.ts';
+import type { View } from '../../schemas/view.ts';
 import { type LookUp, lookUp } from '../../streams/explain/look-up.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
@@ -88,7 +89,7 @@ function viewsOf(
   }
   return views.map((view) => ({
     view,
-    entity: view.entity.map((field) => key.get(field) ?? '').join(KEY_SEPARATOR),
+    entity: keyOfParts(view.entity.map((field) => key.get(field) ?? '')),
   }));
 }
 

@@ -131,6 +131,11 @@ export function predictionEncoder(): Encoder<PredictionRow> {
       writer.float64(one.scoreMs);
       writer.int32(archivedPartition);
       writer.int64(archivedOffset);
+      writer.varint(one.absent.length);
+      for (const { read, reason } of one.absent) {
+        writer.string(read);
+        writer.string(reason);
+      }
     },
   );
 }

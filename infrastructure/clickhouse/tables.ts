@@ -78,6 +78,11 @@ export const PREDICTION_COLUMNS: readonly ColumnSpec[] = [
   column('read_ms', 'Float64', "time of the batch's read"),
   column('score_ms', 'Float64', "time of the batch's decoding and scoring"),
   ...ARCHIVED,
+  column(
+    'absent',
+    'Array(Tuple(read String, reason String))',
+    'reads whose features are null whatever their events: missing_key or stale (older than max_age)',
+  ),
 ];
 
 export const DEAD_LETTER_COLUMNS: readonly ColumnSpec[] = [

@@ -36,6 +36,8 @@ export interface Prediction {
   readonly readMs: number;
   /** Time of the batch's decoding and scoring. */
   readonly scoreMs: number;
+  /** Reads whose features are null whatever their events: the model allows it. */
+  readonly absent: ReadonlyArray<AbsentRead>;
 }
 
 export const PREDICTION_STATUSES = ['scored', 'refused'] as const;
@@ -54,6 +56,15 @@ export interface ViewReading {
   /** requestTime - asOf. */
   readonly ageMs: number;
 }
+
+export interface AbsentRead {
+  readonly read: string;
+  /** missing_key: the request has no key for it. stale: its state was older than the read's max_age. */
+  readonly reason: AbsentReason;
+}
+
+export const ABSENT_REASONS = ['missing_key', 'stale'] as const;
+export type AbsentReason = (typeof ABSENT_REASONS)[number];
 
 export const predictionSchema: Schema = {
   type: 'record',
@@ -112,5 +123,25 @@ export const predictionSchema: Schema = {
     { name: 'waitMs', type: 'double', doc: 'Time at the gate.' },
     { name: 'readMs', type: 'double', doc: "Time of the batch's read." },
     { name: 'scoreMs', type: 'double', doc: "Time of the batch's decoding and scoring." },
+    {
+      name: 'absent',
+      doc: 'Reads whose features are null whatever their events: the model allows it.',
+      default: [],
+      type: {
+        type: 'array',
+        items: {
+          type: 'record',
+          name: 'AbsentRead',
+          fields: [
+            { name: 'read', type: 'string' },
+            {
+              name: 'reason',
+              type: { type: 'enum', name: 'AbsentReason', symbols: ['missing_key', 'stale'] },
+              doc: "missing_key: the request has no key for it. stale: its state was older than the read's max_age.",
+            },
+          ],
+        },
+      },
+    },
   ],
 };

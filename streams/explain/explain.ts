@@ -32,6 +32,8 @@ export interface Explanation {
     readonly asOf: number;
     readonly ageMs: number;
   }>;
+  /** Reads whose features are null whatever their events. */
+  readonly absent: ReadonlyArray<{ readonly read: string; readonly reason: string }>;
   readonly source: { readonly topic: string; readonly partition: number; readonly offset: number };
   readonly ms: {
     readonly gate: number;
@@ -92,6 +94,7 @@ export async function explain(deps: ExplainDeps, id: string): Promise<Explanatio
       asOf,
       ageMs,
     })),
+    absent: row.absent.map(([read, reason]) => ({ read, reason })),
     source: { topic: row.source_topic, partition: row.source_partition, offset: row.source_offset },
     ms: { gate: row.wait_ms, read: row.read_ms, score: row.score_ms, total: row.total_ms },
     beside,

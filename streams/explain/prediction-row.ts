@@ -24,6 +24,7 @@ export interface PredictionRow {
   readonly vector: readonly string[];
   readonly score_bits: string | null;
   readonly reads: ReadonlyArray<readonly [string, string, string, number, number, number]>;
+  readonly absent: ReadonlyArray<readonly [string, string]>;
   readonly source_topic: string;
   readonly source_partition: number;
   readonly source_offset: number;
@@ -48,6 +49,7 @@ export async function readPrediction(
        score, decision, layout, arrayMap(x -> hex(reinterpretAsUInt64(x)), vector) AS vector,
        if(score IS NULL, NULL, hex(reinterpretAsUInt64(assumeNotNull(score)))) AS score_bits,
        arrayMap(r -> (r.read, r.view, r.entity, toUnixTimestamp64Milli(r.head), toUnixTimestamp64Milli(r.as_of), r.age_ms), reads) AS reads,
+       arrayMap(a -> (a.read, a.reason), absent) AS absent,
        source_topic, source_partition, source_offset,
        toUnixTimestamp64Milli(append_time) - toUnixTimestamp64Milli(raw_append_time) AS total_ms, wait_ms, read_ms, score_ms
      FROM ${quoteName(table)} FINAL WHERE id = {id:String} LIMIT 1`,

@@ -1,7 +1,7 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { assembler } from '../../processors/assemble.ts';
-import { entityKey } from '../../processors/contribute.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import { asOf } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { EventRecord } from '../../schemas/event.ts';
@@ -148,7 +148,11 @@ class VectorPass {
     const width = this.#model.features.length;
     this.#rows.fill(Number.NaN, place * width, (place + 1) * width);
     for (const [r, { declared, view, offset }] of this.#reads.entries()) {
-      const entity = entityKey(event, declared.key);
+      const entity = entityKey(event, declared.key, declared.defaults);
+      if (entity === null && declared.optional) {
+        this.#stored.fill(Number.NaN, offset, offset + view.features.length);
+        continue;
+      }
       if (entity === null) {
         this.#missingKey += 1;
         return;

@@ -27,7 +27,7 @@ interface Answer {
 /** A live request that may wait for so long is worth beginning again for, ms. */
 const LONG_WAIT_MS = 1_000;
 
-const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [] };
+const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [], absent: [] };
 
 /**
  * Reads the vectors of a batch, scores them, and begins to send. A batch's shadow scores are acknowledged before its predictions

@@ -5,6 +5,9 @@ import type { Target } from './vector.ts';
 /** A frontier that has not come further for this long does not move, ms. */
 const MOVES_WITHIN_MS = 10_000;
 
+/** Where a request must be able to read, and from when on. */
+type Place = Pick<Target, 'of' | 'head'>;
+
 interface Frontier {
   time: number;
   /** When it was last seen to come further. */
@@ -28,13 +31,13 @@ export class Frontiers {
   }
 
   /** Whether every read of a request can be had at its full head. */
-  reached(targets: readonly Target[]): boolean {
+  reached(targets: readonly Place[]): boolean {
     for (const { of, head } of targets) if (this.#timeOf(of) < head) return false;
     return true;
   }
 
   /** Whether a frontier that a request waits for has come further lately, or since `since`. */
-  moves(targets: readonly Target[], since: number): boolean {
+  moves(targets: readonly Place[], since: number): boolean {
     const now = this.#now();
     return targets.some(
       ({ of, head }) =>
@@ -60,7 +63,7 @@ export class Frontiers {
   }
 
   /** What a request still waits for, for a person. */
-  missing(targets: readonly Target[]): string {
+  missing(targets: readonly Place[]): string {
     return targets
       .filter(({ of, head }) => this.#timeOf(of) < head)
       .map(

@@ -57,6 +57,7 @@ export function draftOf(model: Model, asked: Asked): Draft {
     layout: model.layoutHash,
     vector: vector.status === 'read' ? Array.from(vector.values) : NO_VALUES,
     reads: vector.reads,
+    absent: vector.absent,
     sourceTopic: asked.sourceTopic,
     sourcePartition: asked.sourcePartition,
     sourceOffset: asked.sourceOffset,

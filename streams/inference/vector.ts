@@ -1,11 +1,12 @@
 import { assembler } from '../../processors/assemble.ts';
-import { entityKey } from '../../processors/contribute.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import { asOf, createReader, type Reader } from '../../processors/read.ts';
+import type { AsOf } from '../../processors/window.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { keys } from '../../schemas/names.ts';
 import type { Model, Project, ViewRead } from '../../schemas/project.ts';
-import type { ViewReading } from '../../schemas/records/prediction.ts';
+import type { AbsentRead, ViewReading } from '../../schemas/records/prediction.ts';
 import type { PredictionRefusal } from '../../schemas/refusal.ts';
 import { headOf } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
@@ -23,6 +24,8 @@ interface ModelRead {
 
 /** Where one read of one request goes. */
 export interface Target {
+  /** Index of the model's read. */
+  readonly read: number;
   readonly of: ViewPartition;
   readonly entity: string;
   /** The young edge that the request's time asks for. */
@@ -37,11 +40,17 @@ export interface VectorRequest {
 }
 
 export type Vector =
-  | { readonly status: 'read'; readonly values: Float64Array; readonly reads: readonly ViewReading[] }
+  | {
+      readonly status: 'read';
+      readonly values: Float64Array;
+      readonly reads: readonly ViewReading[];
+      readonly absent: readonly AbsentRead[];
+    }
   | {
       readonly status: 'refused';
       readonly reason: PredictionRefusal;
       readonly reads: readonly ViewReading[];
+      readonly absent: readonly AbsentRead[];
     };
 
 /** Makes the feature vectors of a model's requests from snapshots of the online store. */
@@ -71,14 +80,18 @@ export class VectorReader {
     ];
   }
 
-  /** Where the reads of a request at `time` go, in the model's order; null where it lacks a part of a key. */
+  /**
+   * Where the reads of a request at `time` go, in the model's order, without the optional ones that it has no key for; null where
+   * it lacks a part of another key.
+   */
   targets(event: EventRecord, time: number): Target[] | null {
     const targets: Target[] = [];
-    for (const { declared, view, partitions } of this.#reads) {
-      const entity = entityKey(event, declared.key);
+    for (const [read, { declared, view, partitions }] of this.#reads.entries()) {
+      const entity = entityKey(event, declared.key, declared.defaults);
+      if (entity === null && declared.optional) continue;
       const of = entity === null ? undefined : partitions[partitionOf(entity, view.partitions)];
       if (entity === null || of === undefined) return null;
-      targets.push({ of, entity, head: headOf(time, view.readDelay, view.resolution) });
+      targets.push({ read, of, entity, head: headOf(time, view.readDelay, view.resolution) });
     }
     return targets;
   }
@@ -103,8 +116,10 @@ export class VectorReader {
     snapshots: ReadonlyMap<string, PartitionSnapshot | undefined>,
   ): Vector {
     const reads: ViewReading[] = [];
-    for (const [i, { of, entity, head }] of targets.entries()) {
-      const read = this.#reads[i];
+    const absent = this.#withoutKey(targets);
+    const refused = (reason: PredictionRefusal): Vector => ({ status: 'refused', reason, reads, absent });
+    for (const { read: index, of, entity, head } of targets) {
+      const read = this.#reads[index];
       const snapshot = snapshots.get(of.key);
       if (
         read === undefined ||
@@ -112,34 +127,64 @@ export class VectorReader {
         snapshot.meta === null ||
         snapshot.unreadable !== null
       )
-        return { status: 'refused', reason: snapshot?.unreadable ?? 'no_frontier', reads };
-      const { meta } = snapshot;
-      const edge = asOf(read.view, time, meta.frontier ?? Number.NEGATIVE_INFINITY);
-      const zone = read.declared.zone === null ? null : event[read.declared.zone];
+        return refused(snapshot?.unreadable ?? 'no_frontier');
+      const edge = asOf(read.view, time, snapshot.meta.frontier ?? Number.NEGATIVE_INFINITY);
+      reads.push(readingOf(read, entity, head, edge, time));
+      if (isStale(read.declared, time, edge.asOf)) {
+        if (read.declared.maxAge?.older !== 'nulls') return refused('stale');
+        absent.push({ read: read.declared.name, reason: 'stale' });
+        this.#empty(read);
+        continue;
+      }
       const status = read.reader.read(
         snapshot.logs(entity),
-        { time, zone: typeof zone === 'string' ? zone : null },
+        { time, zone: zoneOf(read.declared, event) },
         edge,
         {
-          oldestExactHead: meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
-          base: meta.base ?? Number.NEGATIVE_INFINITY,
+          oldestExactHead: snapshot.meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
+          base: snapshot.meta.base ?? Number.NEGATIVE_INFINITY,
         },
         this.#stored,
         read.offset,
       );
-      reads.push({
-        read: read.declared.name,
-        view: read.view.id,
-        entity,
-        head,
-        asOf: edge.asOf,
-        sketchAsOf: Number.isNaN(edge.sketchAsOf) ? null : edge.sketchAsOf,
-        ageMs: time - edge.asOf,
-      });
-      if (status === 'behind') return { status: 'refused', reason: 'behind', reads };
+      if (status === 'behind') return refused('behind');
     }
-    return { status: 'read', values: this.#assemble(this.#stored, event), reads };
+    return { status: 'read', values: this.#assemble(this.#stored, event), reads, absent };
   }
+
+  /** Empties the values of the reads that a request has no key for. */
+  #withoutKey(targets: readonly Target[]): AbsentRead[] {
+    if (targets.length === this.#reads.length) return [];
+    const missing = this.#reads.filter((_, index) => !targets.some(({ read }) => read === index));
+    for (const read of missing) this.#empty(read);
+    return missing.map(({ declared }) => ({ read: declared.name, reason: 'missing_key' }));
+  }
+
+  #empty({ offset, view }: ModelRead): void {
+    this.#stored.fill(Number.NaN, offset, offset + view.features.length);
+  }
+}
+
+function readingOf(read: ModelRead, entity: string, head: number, edge: AsOf, time: number): ViewReading {
+  return {
+    read: read.declared.name,
+    view: read.view.id,
+    entity,
+    head,
+    asOf: edge.asOf,
+    sketchAsOf: Number.isNaN(edge.sketchAsOf) ? null : edge.sketchAsOf,
+    ageMs: time - edge.asOf,
+  };
+}
+
+/** Whether a state that has a frontier is too old for a request. One without is refused as such. */
+function isStale({ maxAge }: ViewRead, time: number, asOfTime: number): boolean {
+  return maxAge !== null && Number.isFinite(asOfTime) && time - asOfTime > maxAge.ms;
+}
+
+function zoneOf({ zone }: ViewRead, event: EventRecord): string | null {
+  const value = zone === null ? null : event[zone];
+  return typeof value === 'string' ? value : null;
 }
 
 /** The reads of a model with their views, and how many stored values they make together. */

@@ -120,6 +120,7 @@ export async function writeWorld(
           waitMs: 0,
           readMs: 0,
           scoreMs: 0,
+          absent: [],
         },
         appendTime: live.times[row] ?? 0,
         archivedPartition: 0,

@@ -72,6 +72,7 @@ function prediction(sourceOffset: number, sourcePartition: number): Prediction {
     waitMs: 0,
     readMs: 0,
     scoreMs: 0,
+    absent: [],
   };
 }
 

@@ -6,7 +6,7 @@ import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { VirtualClock } from '../../infrastructure/memory/clock.ts';
 import { createMemoryStore } from '../../infrastructure/memory/store.ts';
 import { assembler } from '../../processors/assemble.ts';
-import { entityKey } from '../../processors/contribute.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import { headsOf } from '../../processors/read.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';

@@ -45,7 +45,9 @@ export function ordersProject(monitoring: Partial<Model['monitoring']> = {}): Pr
     ...late,
     name: 'risk',
     request: { source: 'orders', eventType: 'placed' },
-    reads: [{ name: 'shop', view: 'shop', key: ['shop'], zone: null }],
+    reads: [
+      { name: 'shop', view: 'shop', key: ['shop'], zone: null, defaults: {}, optional: false, maxAge: null },
+    ],
     features: FEATURES.map((name, i) =>
       name.startsWith('shop.')
         ? { kind: 'stored', name, read: 0, feature: i }

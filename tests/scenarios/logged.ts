@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { HistoryBatch, HistoryFile, HistoryRange } from '../../infrastructure/readers/port.ts';
 import { assembler } from '../../processors/assemble.ts';
-import { entityKey } from '../../processors/contribute.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import { createValidator } from '../../processors/validate.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';

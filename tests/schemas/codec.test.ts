@@ -133,6 +133,7 @@ it('a prediction keeps its bits: NaN, -0 and the last bit of a score', () => {
     waitMs: 0,
     readMs: 0,
     scoreMs: 0,
+    absent: [],
   };
   const decoded = codec.decode(codec.encode(prediction)) as Prediction;
   expect(decoded.score).toBe(prediction.score);

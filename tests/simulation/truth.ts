@@ -1,5 +1,5 @@
 import { assembler } from '../../processors/assemble.ts';
-import { entityKey } from '../../processors/contribute.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
@@ -21,8 +21,14 @@ function truthOf(
 ): number[] {
   const { reads, width } = modelReads(world.project, world.model);
   const stored = new Float64Array(width);
-  for (const [i, { declared, view, offset }] of reads.entries()) {
-    const entity = entityKey(request.event, declared.key);
+  for (const { declared, view, offset } of reads) {
+    const entity = entityKey(request.event, declared.key, declared.defaults);
+    const reading = prediction.reads.find(({ read }) => read === declared.name);
+    const tooOld = declared.maxAge !== null && (reading?.ageMs ?? 0) > declared.maxAge.ms;
+    if (entity === null || tooOld) {
+      stored.fill(Number.NaN, offset, offset + view.features.length);
+      continue;
+    }
     const out = new Set(refused.filter(({ writer }) => writer.startsWith(`${view.id}:`)).map(lineage));
     const events = accepted
       .filter(
@@ -32,7 +38,6 @@ function truthOf(
           !out.has(`${topics.raw(world.project.prefix, at.source)}:${at.partition}:${at.offset}`),
       )
       .map(({ event, source }) => ({ event, source }));
-    const reading = prediction.reads[i];
     const edge = { asOf: reading?.asOf ?? Number.NaN, sketchAsOf: reading?.sketchAsOf ?? Number.NaN };
     stored.set(oracleRead(view, events, { time: request.event.time, zone: null }, edge), offset);
   }

@@ -1,4 +1,4 @@
-import { entityKey } from '../../../processors/contribute.ts';
+import { entityKey } from '../../../processors/entity-key.ts';
 import { topics } from '../../../schemas/names.ts';
 import type { DeadLetter } from '../../../schemas/records/dead-letter.ts';
 import type { Prediction } from '../../../schemas/records/prediction.ts';

@@ -61,6 +61,7 @@ export const prediction: Prediction = {
   waitMs: 0.5,
   readMs: 1.25,
   scoreMs: 0.1,
+  absent: [],
 };
 
 /** What every warehouse must do. */

@@ -5,7 +5,7 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastruc
 import { inMemory } from '../../../infrastructure/readers/events.ts';
 import { openFlights } from '../../../infrastructure/readers/flights.ts';
 import type { HistoryFile } from '../../../infrastructure/readers/port.ts';
-import { entityKey } from '../../../processors/contribute.ts';
+import { entityKey } from '../../../processors/entity-key.ts';
 import { asOf } from '../../../processors/read.ts';
 import type { EventRecord } from '../../../schemas/event.ts';
 import type { Model, Project, Source } from '../../../schemas/project.ts';

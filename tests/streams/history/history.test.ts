@@ -5,7 +5,7 @@ import { createMemoryRegistry } from '../../../infrastructure/memory/registry.ts
 import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import { buildDataSets } from '../../../pipelines/training/dataset.ts';
 import { assembler } from '../../../processors/assemble.ts';
-import { entityKey } from '../../../processors/contribute.ts';
+import { entityKey } from '../../../processors/entity-key.ts';
 import { decodeMeta } from '../../../processors/meta.ts';
 import { partitionOf } from '../../../processors/partition.ts';
 import { asOf } from '../../../processors/read.ts';

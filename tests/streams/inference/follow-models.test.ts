@@ -130,7 +130,7 @@ describe('following the registry', () => {
 
 describe('an answer', () => {
   const values = new Float64Array(model.features.length).fill(1);
-  const vector = { status: 'read', values, reads: [] } as const;
+  const vector = { status: 'read', values, reads: [], absent: [] } as const;
   const asked = {
     event: { id: 's1', type: 'trip.started', time: 5 },
     vector,

@@ -42,6 +42,7 @@ describe('where inference goes on', () => {
       waitMs: 0,
       readMs: 0,
       scoreMs: 0,
+      absent: [],
     };
     return plane.codecs.predictions.encode(prediction);
   };
