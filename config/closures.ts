@@ -1,6 +1,9 @@
 import type { Scalar } from '../schemas/event.ts';
 import type { EventScope } from '../schemas/project.ts';
+import { type ExpressionNode, UnsupportedExpression } from './expression-node.ts';
 import { FUNCTIONS, TEXT_METHODS } from './functions.ts';
+import { compilePattern } from './pattern.ts';
+import { checkZone } from './zone-literals.ts';
 
 /**
  * Compiles a type-checked expression to nested closures: some 5 ns a node, and no allocation.
@@ -11,32 +14,11 @@ import { FUNCTIONS, TEXT_METHODS } from './functions.ts';
  */
 export type Closure = (scope: EventScope) => Scalar | undefined;
 
-/** A parsed and checked node: an operator and its operands. */
-export interface ExpressionNode {
-  readonly op: string;
-  readonly args: unknown;
-  readonly start: number;
-  /** Set by the type checker. */
-  readonly checkedType?: { readonly name: string };
-}
-
 export type Resolve = (name: string) => Closure;
 
 export interface Names {
   readonly resolve: Resolve;
   readonly resolveMember: (name: string, key: string) => Closure;
-}
-
-/** CEL that is well-typed but has no place in a feature: maps, lists as values, comprehensions. */
-export class UnsupportedExpression extends Error {
-  readonly offset: number;
-  readonly mend: string;
-  constructor(offset: number, message: string, mend: string) {
-    super(message);
-    this.name = 'UnsupportedExpression';
-    this.offset = offset;
-    this.mend = mend;
-  }
 }
 
 type Binary = (a: never, b: never) => Scalar;
@@ -247,6 +229,7 @@ function call(node: ExpressionNode, names: Names): Closure {
       `The function '${name}' cannot be used here.`,
       'The reference lists all functions.',
     );
+  checkZone(name, argNodes);
   return applied(
     fn,
     argNodes.map((one) => compileNode(one, names)),
@@ -288,7 +271,7 @@ function method(node: ExpressionNode, names: Names): Closure {
         'Write the pattern in quotes.',
       );
     const test = compilePattern(pattern.args, pattern.start);
-    return applied((text) => test.test(text as string), [compileNode(receiver, names)]);
+    return applied((text) => test(text as string), [compileNode(receiver, names)]);
   }
   const of = TEXT_METHODS[name];
   if (of === undefined)
@@ -301,16 +284,4 @@ function method(node: ExpressionNode, names: Names): Closure {
     compileNode(receiver, names),
     ...argNodes.map((one) => compileNode(one, names)),
   ]);
-}
-
-function compilePattern(pattern: string, offset: number): RegExp {
-  try {
-    return new RegExp(pattern, 'u');
-  } catch (error) {
-    throw new UnsupportedExpression(
-      offset,
-      `The pattern '${pattern}' is not a regular expression: ${(error as Error).message}.`,
-      'Correct the pattern.',
-    );
-  }
 }

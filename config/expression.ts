@@ -1,13 +1,9 @@
 import { Environment } from '@marcbachmann/cel-js';
 import type { FieldType, Scalar } from '../schemas/event.ts';
 import type { EventScope } from '../schemas/project.ts';
-import {
-  type Closure,
-  compileNode,
-  type ExpressionNode,
-  type Resolve,
-  UnsupportedExpression,
-} from './closures.ts';
+import { type Closure, compileNode, type Resolve } from './closures.ts';
+import { costOf, MAX_COST } from './cost.ts';
+import { type ExpressionNode, UnsupportedExpression } from './expression-node.ts';
 import { CONSTANTS, FUNCTIONS, NULL_FUNCTIONS } from './functions.ts';
 import { mendOfUnknown } from './nearest.ts';
 
@@ -20,6 +16,10 @@ export interface CompiledExpression {
   readonly type: ExpressionType;
   /** Top-level names that the expression reads. */
   readonly names: readonly string[];
+  /** Operations of one evaluation, at most; a name counts one for each time that it stands there. */
+  readonly cost: number;
+  /** How often each name stands in it. */
+  readonly uses: ReadonlyMap<string, number>;
   readonly evaluate: (scope: EventScope) => Scalar;
 }
 
@@ -78,7 +78,7 @@ function isNode(value: unknown): value is MutableNode {
 }
 
 /** Integer literals to doubles, names mangled, `has(x)` of a plain name to a test for null. */
-function prepare(value: unknown, names: Set<string>): void {
+function prepare(value: unknown, names: Map<string, number>): void {
   if (Array.isArray(value)) {
     for (const one of value) prepare(one, names);
     return;
@@ -89,7 +89,8 @@ function prepare(value: unknown, names: Set<string>): void {
     return;
   }
   if (value.op === 'id') {
-    names.add(String(value.args));
+    const name = String(value.args);
+    names.set(name, (names.get(name) ?? 0) + 1);
     value.args = MANGLE + String(value.args);
     return;
   }
@@ -99,6 +100,8 @@ function prepare(value: unknown, names: Set<string>): void {
   }
   prepare(value.args, names);
 }
+
+const SHORTER = 'Write a shorter one, or give its parts names of their own.';
 
 const unmangle = (text: string) => text.replaceAll(/\bf_(\w+)/g, '$1');
 
@@ -150,7 +153,7 @@ export function createExpressionCompiler(
 
   return {
     compile(text, expected) {
-      const names = new Set<string>();
+      const names = new Map<string, number>();
       const fail = (offset: number, message: string, mend: string): ExpressionResult => ({
         ok: false,
         problem: { offset, message, mend },
@@ -188,11 +191,20 @@ export function createExpressionCompiler(
           mend,
         );
       }
+      const cost = costOf(root);
+      if (cost > MAX_COST)
+        return fail(0, `The expression takes ${cost} operations; ${MAX_COST} are allowed.`, SHORTER);
       try {
         const closure = compileNode(root, { resolve, resolveMember });
         return {
           ok: true,
-          expression: { type: expected, names: [...names], evaluate: finish(closure, expected) },
+          expression: {
+            type: expected,
+            names: [...names.keys()],
+            uses: names,
+            cost,
+            evaluate: finish(closure, expected),
+          },
         };
       } catch (error) {
         if (error instanceof UnsupportedExpression) return fail(error.offset, error.message, error.mend);

@@ -1,8 +1,10 @@
 import type { EventScope, ModelFeature, Source, ViewRead } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import type { Closure } from './closures.ts';
+import { MAX_COST_OF_FEATURE } from './cost.ts';
 import type { Place } from './document.ts';
 import { type CompiledExpression, createExpressionCompiler, type ScopeTypes } from './expression.ts';
+import { matchesGlob } from './glob.ts';
 import type { ModelDeclaration } from './model-declaration.ts';
 import { typeIn } from './model-scope.ts';
 import { mendOfUnknown } from './nearest.ts';
@@ -48,6 +50,22 @@ function cycleIn(graph: ReadonlyMap<string, readonly string[]>): string[] | null
   return null;
 }
 
+/** Operations of each feature with those of all that it uses, which are free of cycles. */
+function totalCosts(compiled: ReadonlyMap<string, CompiledExpression>): ReadonlyMap<string, number> {
+  const totals = new Map<string, number>();
+  const totalOf = (name: string): number => {
+    const known = totals.get(name);
+    const expression = compiled.get(name);
+    if (known !== undefined || expression === undefined) return known ?? 0;
+    let total = expression.cost;
+    for (const [used, times] of expression.uses) total += times * totalOf(used);
+    totals.set(name, total);
+    return total;
+  };
+  for (const name of compiled.keys()) totalOf(name);
+  return totals;
+}
+
 interface OnDemand {
   readonly name: string;
   readonly text: string;
@@ -86,18 +104,18 @@ function compileOnDemand(
     );
     return new Map();
   }
+  const costs = totalCosts(compiled);
+  for (const { name, place } of declarations)
+    if ((costs.get(name) ?? 0) > MAX_COST_OF_FEATURE)
+      reporter.report(
+        place,
+        `'${name}' takes ${costs.get(name)?.toLocaleString('en')} operations with the features that it uses, each once for every time that it is named; ${MAX_COST_OF_FEATURE.toLocaleString('en')} are allowed.`,
+        'Name those features fewer times.',
+      );
   return new Map(
     [...compiled].map(([name, { evaluate }]) => [name, evaluate as (scope: EventScope) => number | null]),
   );
 }
-
-const globOf = (pattern: string) =>
-  new RegExp(
-    `^${pattern
-      .split('*')
-      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-      .join('.*')}$`,
-  );
 
 export function featuresOf(
   model: ModelDeclaration,
@@ -150,8 +168,7 @@ export function featuresOf(
         );
       continue;
     }
-    const glob = globOf(entry);
-    const matched = stored.filter((feature) => glob.test(feature.name));
+    const matched = stored.filter((feature) => matchesGlob(feature.name, entry));
     if (matched.length === 0)
       reporter.report(
         at,

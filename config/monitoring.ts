@@ -4,6 +4,7 @@ import type { Source } from '../schemas/project.ts';
 import type { Place } from './document.ts';
 import { parseDuration } from './durations.ts';
 import { createExpressionCompiler } from './expression.ts';
+import { matchesGlob } from './glob.ts';
 import type { MonitoringDeclaration } from './monitoring-declaration.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { compileAt, inside, type Reporter } from './reporter.ts';
@@ -28,7 +29,7 @@ export function compileMonitoring(
   });
   const { drift } = declared;
   const calendar = drift.calendar.flatMap((pattern, index) => {
-    const found = features.filter((feature) => matches(pattern, feature));
+    const found = features.filter((feature) => matchesGlob(feature, pattern));
     if (found.length === 0)
       reporter.report(
         inside(place, 'drift', 'calendar', index),
@@ -63,10 +64,4 @@ export function compileMonitoring(
       calendar: [...new Set(calendar)],
     },
   };
-}
-
-function matches(pattern: string, name: string): boolean {
-  if (!pattern.includes('*')) return pattern === name;
-  const parts = pattern.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`).test(name);
 }

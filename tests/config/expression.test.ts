@@ -116,6 +116,72 @@ describe('expressions', () => {
     expect(problem('', 'bool')).not.toBeNull();
   });
 
+  it('matches in linear time, with the syntax of RE2', () => {
+    const letters = { zone: 'a'.repeat(20_000) };
+    const started = performance.now();
+    for (const pattern of [
+      '^(a+)+$',
+      '(a|aa)+b',
+      '(a*)*c',
+      '^(.*a){12}b',
+      '(x+x+)+y',
+      'a{0,200}a{400}b',
+      '[ab]*a[ab]{200}c',
+    ])
+      expect(evaluate(`zone.matches("${pattern}")`, 'bool', letters)).toBe(pattern === '^(a+)+$');
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(evaluate('zone.matches("rlin")', 'bool', { zone: 'Berlin' })).toBe(true);
+    expect(evaluate('zone.matches("(?i)^berlin$")', 'bool', { zone: 'Berlin' })).toBe(true);
+    expect(evaluate('zone.matches(r"^\\p{Lu}\\w+$")', 'bool', { zone: 'Übung' })).toBe(true);
+    expect(evaluate('zone.matches(r"^\\w+$")', 'bool', { zone: 'Übung' })).toBe(false);
+    expect(evaluate('zone.matches("^.$")', 'bool', { zone: '\u{1f680}' })).toBe(true);
+  });
+
+  it.each([
+    ['zone.matches("(a)\\\\1")', 'RE2 has no back-references'],
+    ['zone.matches("(?!a)b")', 'RE2 has no look-around'],
+    ['zone.matches("(?<=a)b")', 'RE2 has no look-around'],
+    ['zone.matches("((a{100}){100}){100}")', 'Correct the pattern'],
+    ['zone.matches("a{600}b{600}")', 'Write a shorter one'],
+    [`zone.matches("${'a'.repeat(1_001)}")`, 'Write a shorter one'],
+    ['zone.matches(zone)', 'Write the pattern in quotes'],
+  ])('refuses the pattern of %s', (text, mend) => {
+    expect(problem(text, 'bool')?.mend).toContain(mend);
+  });
+
+  it('bounds what an expression may cost', () => {
+    const sum = (n: number) => Array.from({ length: n }, () => 'delay').join(' + ');
+    expect(problem(sum(500), 'number')).toBeNull();
+    expect(problem(sum(501), 'number')?.message).toBe(
+      'The expression takes 1001 operations; 1000 are allowed.',
+    );
+    const list = Array.from({ length: 900 }, (_, i) => i).join(', ');
+    expect(problem(`delay in [${list}]`, 'bool')).toBeNull();
+    expect(problem(`${'('.repeat(5_000)}delay${')'.repeat(5_000)}`, 'number')?.message).toContain(
+      'cannot be read',
+    );
+    for (const loop of [
+      '[1, 2].all(x, x > delay)',
+      '[1, 2].map(x, [3, 4].map(y, x * y)).size() > 1',
+      '[[1], [2]].exists(x, x.exists(y, y > delay))',
+      '{"a": delay}.all(k, k == "a")',
+    ])
+      expect(problem(loop, 'bool'), loop).not.toBeNull();
+  });
+
+  it('refuses a time zone that does not exist where it is written out', () => {
+    expect(problem('hour(time, "Europe/Berln")', 'number')).toEqual({
+      offset: 11,
+      message: "There is no time zone 'Europe/Berln'.",
+      mend: "Did you mean 'Europe/Berlin'?",
+    });
+    expect(problem('exists_local(zone, "Mars")', 'bool')?.mend).toContain('Write an IANA name');
+    expect(problem('month(time, paid ? "UTC" : "Europe/Bern")', 'number')?.offset).toBe(27);
+    expect(problem('local(time, coalesce(zone, "")) > 0', 'bool')?.message).toBe("There is no time zone ''.");
+    expect(problem('hour(time, coalesce(zone, "Europe/Vienna"))', 'number')).toBeNull();
+    expect(problem('min(time, delay) + hour(time, zone)', 'number')).toBeNull();
+  });
+
   it('lets a field be called as every object has it', () => {
     const own = createExpressionCompiler({ constructor: 'number' } as never);
     const result = own.compile('constructor + 1', 'number');
