@@ -3,6 +3,14 @@ import { name, oneOrMore } from './texts.ts';
 
 const secretNote = `Only as \`\${env:NAME}\`.`;
 
+/** What a section says where it is absent, or says nothing of it itself. References are replaced as those in the file are. */
+export const DEFAULTS = {
+  kafka: { brokers: `\${env:KAFKA_BROKERS:-localhost:9092}` },
+  redis: { url: `\${env:REDIS_URL:-redis://localhost:6379}` },
+  registry: { url: `\${env:REGISTRY_URL:-http://localhost:8081}` },
+  clickhouse: { url: `\${env:CLICKHOUSE_URL:-http://localhost:8123}` },
+} as const;
+
 const pem = (what: string) =>
   z.string().optional().describe(`${what}, as \`\${file:PATH}\` or \`\${env:NAME}\`.`);
 
@@ -10,7 +18,9 @@ export const connectionsSchema = z
   .strictObject({
     kafka: z
       .strictObject({
-        brokers: oneOrMore(z.string().min(1)).describe('`host:port`, several with commas or as a list.'),
+        brokers: oneOrMore(z.string().min(1))
+          .default(DEFAULTS.kafka.brokers)
+          .describe('`host:port`, several with commas or as a list.'),
         tls: z
           .union([
             z.boolean(),
@@ -29,29 +39,38 @@ export const connectionsSchema = z
           .optional()
           .describe('Login.'),
       })
+      .prefault({})
       .describe('The Kafka cluster.'),
     redis: z
       .strictObject({
         url: z
           .string()
           .min(1)
+          .default(DEFAULTS.redis.url)
           .describe(`\`redis://\` or \`rediss://\`. A password in it only as \`\${env:NAME}\`.`),
       })
+      .prefault({})
       .describe('The online store: Redis or Valkey.'),
     registry: z
       .strictObject({
-        url: z.string().min(1).describe('URL of the schema registry.'),
+        url: z.string().min(1).default(DEFAULTS.registry.url).describe('URL of the schema registry.'),
         username: z.string().optional().describe('User.'),
         password: z.string().optional().describe(`Password. ${secretNote}`),
       })
+      .prefault({})
       .describe('The schema registry.'),
     clickhouse: z
       .strictObject({
-        url: z.string().min(1).describe("URL of ClickHouse's HTTP interface."),
+        url: z
+          .string()
+          .min(1)
+          .default(DEFAULTS.clickhouse.url)
+          .describe("URL of ClickHouse's HTTP interface."),
         database: z.string().min(1).default('default').describe('Database.'),
         username: z.string().optional().describe('User.'),
         password: z.string().optional().describe(`Password. ${secretNote}`),
       })
+      .prefault({})
       .describe('ClickHouse, where events and predictions lie.'),
     queue: z
       .strictObject({

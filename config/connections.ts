@@ -1,6 +1,6 @@
 import type { Receiver } from '../schemas/alert.ts';
 import type { Connections } from '../schemas/project.ts';
-import { type ConnectionsDeclaration, connectionsSchema } from './connections-declaration.ts';
+import { type ConnectionsDeclaration, connectionsSchema, DEFAULTS } from './connections-declaration.ts';
 import type { ConfigDocument, Path } from './document.ts';
 import { problemsOf } from './issues.ts';
 import { listOf } from './lists.ts';
@@ -10,17 +10,6 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 type Section = keyof Connections;
 const SECTIONS = ['kafka', 'redis', 'registry', 'clickhouse'] as const satisfies readonly Section[];
 type Masked = (typeof SECTIONS)[number];
-
-/** What a project without `connections.yaml` connects to. */
-export const DEFAULT_CONNECTIONS = `kafka:
-  brokers: \${env:KAFKA_BROKERS:-localhost:9092}
-redis:
-  url: \${env:REDIS_URL:-redis://localhost:6379}
-registry:
-  url: \${env:REGISTRY_URL:-http://localhost:8081}
-clickhouse:
-  url: \${env:CLICKHOUSE_URL:-http://localhost:8123}
-`;
 
 const REFERENCE = /\$\{(env|file):([^}]*?)(?::-([^}]*))?\}/g;
 /** A secret may be absent (`:-`), but no default of it stands in a file. */
@@ -158,6 +147,19 @@ function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections>
   };
 }
 
+const isBlock = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The file's sections, with what they do not say: it need only hold what differs from the defaults. */
+function withDefaults(value: unknown): Record<string, unknown> {
+  const given: Record<string, unknown> = isBlock(value) ? { ...value } : {};
+  for (const [section, defaults] of Object.entries(DEFAULTS)) {
+    const own = given[section] ?? {};
+    if (isBlock(own)) given[section] = { ...defaults, ...own };
+  }
+  return given;
+}
+
 /** Connections of a project; null where something is wrong, which is then reported. A section in `overrides` is taken whole. */
 export function compileConnections(
   document: ConfigDocument,
@@ -167,8 +169,7 @@ export function compileConnections(
   reporter: Reporter,
 ): Connections | null {
   const before = reporter.problems.length;
-  const given: Record<string, unknown> =
-    typeof document.value === 'object' && document.value !== null ? { ...document.value } : {};
+  const given = withDefaults(document.value);
   const mask: Partial<Record<Masked, true>> = {};
   for (const section of SECTIONS)
     if (overrides[section] !== undefined) {

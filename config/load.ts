@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Connections, History, Model, Project, Retention, Source } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import { alertsSchema, compileAlerts, NO_ALERTS } from './alerting.ts';
-import { compileConnections, DEFAULT_CONNECTIONS, type Environment } from './connections.ts';
+import { compileConnections, type Environment } from './connections.ts';
 import { type ProjectDeclaration, projectSchema } from './declarations.ts';
 import { type ConfigDocument, type Place, parseConfig } from './document.ts';
 import { parseDuration } from './durations.ts';
@@ -273,7 +273,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
   const history = historiesOf(project, root, sourceNames, reporter);
 
   const connectionsDocument =
-    documents.get('connections.yaml') ?? parseConfig('connections.yaml', DEFAULT_CONNECTIONS).document;
+    documents.get('connections.yaml') ?? parseConfig('connections.yaml', '').document;
   const connections = compileConnections(
     connectionsDocument,
     options.environment,

@@ -1,6 +1,5 @@
 import { AGGREGATIONS } from '../schemas/view.ts';
 import { NEEDS } from './aggregations.ts';
-import { DEFAULT_CONNECTIONS } from './connections.ts';
 import { FILES } from './declarations.ts';
 import { FUNCTIONS, NULL_FUNCTIONS, TEXT_METHODS } from './functions.ts';
 import { FILE_KINDS, jsonSchemaOf, schemaFileOf } from './json-schema.ts';
@@ -155,7 +154,8 @@ routes:
       - {step: register}
       - {step: shadow}
       - {step: decide}`,
-  connections: `${DEFAULT_CONNECTIONS}receivers:
+  connections: `registry: {url: https://schemas.example.com, username: shop, password: '\${env:REGISTRY_PASSWORD:-}'}
+receivers:
   oncall: {webhook: 'https://example.com/alerts', secret: '\${env:WEBHOOK_SECRET:-}'}`,
 };
 
@@ -251,6 +251,9 @@ the source; those of a model also its reads (\`customer.orders_1h\`) and its oth
 
 * Numbers are doubles and need no decimal point: \`delay > 15\`. A timestamp is a number of milliseconds since 1970.
 * Operators: \`+ - * / %\`, \`< <= > >= == !=\`, \`&& || !\`, \`x ? y : z\`, \`x in ["a", "b"]\`. Text has the methods ${methods}.
+  \`x.matches("^A[0-9]+$")\` takes a regular expression of [RE2](https://github.com/google/re2/wiki/Syntax), found anywhere in the text: it has no look-around and no back-references,
+  and takes time linear in the length of the text.
+* An expression may have 1,000 operations; a computed feature may take 10,000, with those of the features that it uses.
 * Null: whatever has a null operand is null, except that \`false && null\` is false and \`true || null\` is true, as in SQL. \`x == null\`, \`has(x)\`
   and \`coalesce\` look at null itself. A number that is not finite is null. A rule whose check is null does not pass; a \`where\` that is null does not count.
 * In YAML, put an expression in quotes where it begins with a quote, \`[\`, \`{\` or \`!\`, or holds \`: \` or \` #\`.
@@ -275,7 +278,7 @@ project.yaml        name, sources, history, retention
 sources/*.yaml      a source each, where they are not in project.yaml
 views/*.yaml        the features of one kind of entity each (or features/*.yaml)
 models/*.yaml       a model each
-connections.yaml    where the servers are; without it, the defaults below
+connections.yaml    where the servers are, as far as they are not where the defaults below say
 \`\`\`
 
 Durations are written \`90s\`, \`5m\`, \`13h15m\`, \`7d\`; names in small letters, digits and \`_\`, starting with a letter. Passwords and keys are never written out: \`\${env:NAME}\` takes a value from the

@@ -52,6 +52,40 @@ clickhouse: {url: "http://c:1", password: "\${env:PW:-}"}
     });
   });
 
+  it('takes the defaults for what connections.yaml does not say', () => {
+    const receivers = "receivers: {oncall: {webhook: 'https://example.com/a'}}\n";
+    const only = (text: string, environment = {}) =>
+      load({ ...FILES, 'connections.yaml': text }, { environment }).connections;
+    const none = load(FILES).connections;
+    expect(none).toMatchObject({
+      kafka: { brokers: ['localhost:9092'], tls: false, sasl: null },
+      redis: { url: 'redis://localhost:6379' },
+      registry: { url: 'http://localhost:8081' },
+      clickhouse: { url: 'http://localhost:8123', database: 'default' },
+      queue: { url: 'redis://localhost:6379' },
+    });
+    expect(only(receivers)).toEqual({
+      ...none,
+      receivers: { oncall: { kind: 'webhook', url: 'https://example.com/a', secret: null } },
+    });
+    expect(only('')).toEqual(none);
+    expect(only('# nothing yet\nkafka:\n')).toEqual(none);
+    expect(only('clickhouse: {database: shop}\nkafka: {tls: true}\n')).toEqual({
+      ...none,
+      clickhouse: { ...none.clickhouse, database: 'shop' },
+      kafka: { ...none.kafka, tls: true },
+    });
+    // What the file does not say still comes from the environment.
+    const environment = { KAFKA_BROKERS: 'k1:9092,k2:9092', REDIS_URL: 'redis://r:1', PW: 'x' };
+    expect(only(`registry: {username: u, password: "\${env:PW}"}\n`, environment)).toEqual({
+      ...none,
+      kafka: { ...none.kafka, brokers: ['k1:9092', 'k2:9092'] },
+      redis: { url: 'redis://r:1' },
+      queue: { url: 'redis://r:1' },
+      registry: { url: 'http://localhost:8081', username: 'u', password: 'x' },
+    });
+  });
+
   it('is frozen all the way down, functions aside', () => {
     const thawed: string[] = [];
     const visit = (value: unknown, path: string) => {
