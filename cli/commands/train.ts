@@ -1,4 +1,5 @@
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { emptyFeaturesSentence } from '../../models/empty-features.ts';
 import { openMirror } from '../../pipelines/training/runs-mirror.ts';
 import { trainModel } from '../../pipelines/training/training.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
@@ -48,7 +49,7 @@ async function train(context: CommandContext, name: string | undefined, options:
   const steps = trainingSteps(output);
   try {
     const { models: codec } = await platform.codecs();
-    const { run, version, dataSet, fitted, startedAt, finishedAt } = await trainModel({
+    const { run, version, dataSet, fitted, emptyFeatures, startedAt, finishedAt } = await trainModel({
       project,
       model,
       warehouse: platform.warehouse,
@@ -67,7 +68,9 @@ async function train(context: CommandContext, name: string | undefined, options:
     });
     steps.done();
     const { validation } = fitted;
-    if (output.isJson) return output.json({ run, version, dataSet, validation });
+    const empty = emptyFeaturesSentence(emptyFeatures);
+    if (empty !== null) output.warn(empty);
+    if (output.isJson) return output.json({ run, version, dataSet, emptyFeatures, validation });
     output.line(
       `${model.name} version ${version.version} is ${version.state}: ${count(dataSet.rows)} rows of ${instant(dataSet.from)} to ${instant(dataSet.to)}, in ${duration(finishedAt - startedAt)}`,
     );

@@ -1,3 +1,4 @@
+import { emptyFeatures, emptyFeaturesSentence } from '../../models/empty-features.ts';
 import type { Parameters } from '../../models/trainer.ts';
 import type { Model } from '../../schemas/project.ts';
 import { type Fitted, fitModel } from '../training/fit.ts';
@@ -62,9 +63,15 @@ export const trainStep: StepWork = async (context) => {
       return { value, tail: tailOf(fitted) };
     },
   );
+  const empty = emptyFeaturesSentence(
+    emptyFeatures(
+      training.rows,
+      model.features.map(({ name }) => name),
+    ),
+  );
   return done(
     result,
-    `${result.trainer}, ${result.rounds} rounds, validation log loss ${result.validation.model.logLoss.toFixed(4)}`,
+    `${result.trainer}, ${result.rounds} rounds, validation log loss ${result.validation.model.logLoss.toFixed(4)}${empty === null ? '' : `. ${empty}`}`,
   );
 };
 

@@ -75,7 +75,8 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
   };
   const logged = await readLogged(reading);
   options.progress?.({ step: 'logged', rows: logged.size });
-  const kept = options.keep === true ? await readKept(reading, await basisOf(warehouse, project)) : NONE;
+  const kept =
+    options.keep === true ? await readKept(reading, await basisOf(warehouse, project, model)) : NONE;
   const times = timesOf(labelled, place);
   const wanted = new Map([...place].filter(([, at]) => !logged.has(at) && !kept.has(at)));
   if (wanted.size > 0) {

@@ -2,6 +2,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { VersionState } from '../../infrastructure/registry/history.ts';
 import type { ModelRegistry } from '../../infrastructure/registry/models.ts';
+import { emptyFeatures } from '../../models/empty-features.ts';
 import type { Engine, EpochReport, Parameters } from '../../models/trainer.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
@@ -56,6 +57,8 @@ export interface TrainReport {
   readonly version: VersionState;
   readonly dataSet: Omit<DataSet, 'ids' | 'times' | 'rows' | 'labels' | 'cells'> & { readonly rows: number };
   readonly fitted: Fitted;
+  /** Features that are null in every row. */
+  readonly emptyFeatures: readonly string[];
   readonly startedAt: number;
   readonly finishedAt: number;
 }
@@ -85,7 +88,14 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
     const value = await fitAndRegister(options);
     const { version, dataSet, fitted } = value;
     const tail = tailOf(fitted);
-    const detail = { ...tail.detail, version: version.version, state: version.state, dataSet };
+    const { emptyFeatures: empty } = value;
+    const detail = {
+      ...tail.detail,
+      version: version.version,
+      state: version.state,
+      dataSet,
+      emptyFeatures: empty,
+    };
     return { value, tail: { ...tail, dataset: dataSet.hash, detail } };
   });
   return { run, ...made, startedAt, finishedAt: options.now() };
@@ -144,7 +154,15 @@ async function fitAndRegister(
   );
   await keepReference({ warehouse, project, model }, version, fitted.artefact, training);
   const { ids: _ids, times: _times, rows: _rows, labels: _labels, cells: _cells, ...rest } = training;
-  return { version, dataSet: { ...rest, rows: training.labels.length }, fitted };
+  return {
+    version,
+    dataSet: { ...rest, rows: training.labels.length },
+    fitted,
+    emptyFeatures: emptyFeatures(
+      training.rows,
+      model.features.map(({ name }) => name),
+    ),
+  };
 }
 
 /** Open ends: what the model declares, then what the archive holds. */

@@ -94,17 +94,32 @@ async function selectRequests({ project, model, warehouse, from, to, sample }: V
 const COLUMNS = ['request_id', 'request_time', 'layout', 'basis', 'vector'];
 
 /**
- * What backfilled vectors rest on: the declarations and the imported history. Vectors of an equal basis are
- * equal; events that come later change no earlier read.
+ * What backfilled vectors of a model rest on: its reads, their views, the fields of the events, and the imported history. Vectors
+ * of an equal basis and layout are equal; events that come later change no earlier read. Whatever else is declared (the trainer,
+ * thresholds, monitoring, other models) makes no vectors anew.
  */
-export async function basisOf(warehouse: Warehouse, project: Project): Promise<string> {
+export async function basisOf(warehouse: Warehouse, project: Project, model: Model): Promise<string> {
   const imports = await warehouse.query<{ id: string; source: string; first: string; last: string }>(
     `SELECT import_id AS id, source, toString(\`from\`) AS first, toString(\`to\`) AS last
      FROM ${quoteName(tables.imports(project.prefix))} FINAL WHERE state = 'done' ORDER BY id, source, first, last`,
   );
   return createHash('sha256')
-    .update(JSON.stringify([project.hash, imports]))
+    .update(JSON.stringify([declaredBasis(project, model), imports]))
     .digest('hex');
+}
+
+/** A view's id is the hash of its definition, the delay of its reads among it. */
+function declaredBasis(project: Project, { request, reads }: Model): unknown {
+  const views = project.views.filter(({ name }) => reads.some(({ view }) => view === name));
+  const sources = new Set([request.source, ...views.flatMap((view) => view.sources)]);
+  return {
+    request,
+    reads,
+    views: views.map(({ id }) => id),
+    fields: project.sources
+      .filter(({ name }) => sources.has(name))
+      .map(({ name, fields }) => ({ name, fields })),
+  };
 }
 
 /** Rows to keep: `places[i]` is the row of `ids[i]` in `rows`. */
@@ -121,7 +136,7 @@ export async function keepVectors(
   { ids, times, places, rows }: KeptVectors,
 ): Promise<string> {
   const table = tables.vectors(project.prefix, model.name);
-  const basis = await basisOf(warehouse, project);
+  const basis = await basisOf(warehouse, project, model);
   const width = model.features.length;
   const writer = new RowBinaryWriter();
   for (let at = 0; at < ids.length; at += ROWS_AN_INSERT) {

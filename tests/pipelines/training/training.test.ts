@@ -130,11 +130,11 @@ describe('a data set', () => {
   it('is the same from kept vectors as from a pass over the archive', async () => {
     const { project, model, warehouse } = options;
     const selections = [{ from: FROM + 2 * DAY, to: TO, asOf: TO, sample: { maxRows: 400, seed: 3 } }];
-    const build = async (of = project) => {
+    const build = async (of = project, asked = model) => {
       const steps: string[] = [];
       const [set] = await buildDataSets({
         project: of,
-        model,
+        model: asked,
         warehouse,
         selections,
         keep: true,
@@ -142,21 +142,31 @@ describe('a data set', () => {
       });
       return { set, passed: steps.includes('vectors') };
     };
-    const made = await build({ ...project, hash: 'other declarations' });
+    // Optional reads are other reads, which no training above has made vectors of.
+    const optional = { ...model, reads: model.reads.map((read) => ({ ...read, optional: true })) };
+    const made = await build(project, optional);
     expect(made.passed).toBe(true);
-    const kept = await build({ ...project, hash: 'other declarations' });
+    const kept = await build(project, optional);
     expect(kept.passed).toBe(false);
     expect(kept.set?.rows).toEqual(made.set?.rows);
     expect(kept.set?.hash).toBe(made.set?.hash);
-    expect((await build({ ...project, hash: 'yet others' })).passed).toBe(true);
+    // What vectors do not depend on makes none anew.
+    const trainer = { name: 'trees' as const, parameters: { rounds: 3 } };
+    const retrained = { ...optional, trainer, threshold: 0.9, sample: { ...model.sample, seed: 8 } };
+    const other = await build({ ...project, hash: 'another trainer' }, retrained);
+    expect(other.passed).toBe(false);
+    expect(other.set?.rows).toEqual(made.set?.rows);
+    const sources = project.sources.map((source) => ({ ...source, fields: source.fields.slice().reverse() }));
+    expect((await build({ ...project, sources }, optional)).passed).toBe(true);
   });
 });
 
 describe('backfilled vectors of a range', () => {
   it('are a seeded sample of all requests, in memory and in a table', async () => {
-    const { model, warehouse } = options;
-    // Vectors kept by the trainings above rest on other declarations.
-    const project = { ...options.project, hash: 'of a range' };
+    const { project, warehouse } = options;
+    // Vectors kept by the trainings above rest on other reads.
+    const reads = options.model.reads.map((read) => ({ ...read, defaults: { origin: 'none' } }));
+    const model = { ...options.model, reads };
     const range = { project, model, warehouse, from: TO - DAY, to: TO };
     const some = await backfillRange({ ...range, sample: { maxRows: 50, seed: 9 }, persist: true });
     expect(some.ids).toHaveLength(50);
@@ -170,7 +180,7 @@ describe('backfilled vectors of a range', () => {
     }
     const [stored] = await warehouse.query<{ n: number; width: number; layouts: number }>(
       `SELECT count() AS n, max(length(vector)) AS width, uniqExact(layout) AS layouts FROM ${some.table} FINAL
-       WHERE basis = '${await basisOf(warehouse, project)}'`,
+       WHERE basis = '${await basisOf(warehouse, project, model)}'`,
     );
     expect(stored).toEqual({ n: 50, width, layouts: 1 });
   });
