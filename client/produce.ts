@@ -6,6 +6,7 @@ import { createRawCodec, rawSchema } from '../schemas/event-schema.ts';
 import { createJsonEncoder } from '../schemas/json-event.ts';
 import { headers, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
+import { createEventCheck } from './event-check.ts';
 import { openPorts, type Ports } from './ports.ts';
 
 /** An event as a producer gives it: fields that are left out are null. */
@@ -140,29 +141,19 @@ async function createEncoder(project: Project, name: string, ports: Ports, stamp
   const source = findSource(project, name);
   const topic = topics.raw(project.prefix, source.name);
   const encode = await valueEncoder(project, source, topic, ports);
-  const known = new Set(['id', 'type', 'time', ...source.fields.map((field) => field.name)]);
+  const check = createEventCheck(source);
   return (event) => {
-    for (const field in event) {
-      if (known.has(field)) continue;
-      throw new TypeError(`event ${event.id}: the source ${source.name} has no field '${field}'`);
-    }
-    const key = event[source.key];
-    if (key === null || key === undefined) {
-      throw new TypeError(
-        `event ${event.id} has no '${source.key}', which keys the events of ${source.name}`,
-      );
-    }
-    const text = String(key);
+    const wrong = check(event);
+    if (wrong !== null)
+      throw new TypeError(`Event ${String(event.id)} does not fit the source ${name}: ${wrong}`);
+    const text = String(event[source.key]);
     let value: Uint8Array;
     try {
       value = encode(event);
     } catch (cause) {
-      throw new TypeError(
-        `event ${event.id} does not fit the source ${source.name}: ${(cause as Error).message}`,
-        {
-          cause,
-        },
-      );
+      throw new TypeError(`Event ${event.id} does not fit the source ${name}: ${(cause as Error).message}`, {
+        cause,
+      });
     }
     return {
       topic,
