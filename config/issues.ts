@@ -2,17 +2,26 @@ import type { z } from 'zod';
 import type { ConfigDocument, Path } from './document.ts';
 import { mendOfUnknown, nearest } from './nearest.ts';
 import type { Problem } from './problems.ts';
+import { HINTS } from './texts.ts';
 
 /** Turns what the schema says into sentences that name the place and the mend. */
 
 const FORMATS: Readonly<Record<string, { readonly message: string; readonly mend: string }>> = {
   duration: { message: 'is not a duration.', mend: 'Write it as 90s, 5m, 6h, 7d or 13h15m.' },
+  expression: {
+    message: 'is not an expression.',
+    mend: "Write it as a text: amount > 100, in quotes where it is a word or a number alone ('true').",
+  },
   name: { message: 'is not a name.', mend: 'Use small letters, digits and _, starting with a letter.' },
   reference: {
     message: 'is neither true nor false.',
     mend: 'Write true, false, or a block with ca, cert and key.',
   },
   path: { message: 'is not a path.', mend: 'Write it as card.token.' },
+  'list path': {
+    message: 'reads an element of a list, which a path cannot.',
+    mend: 'Name a field outside of lists, such as card.token, or let the producer send the element as a field.',
+  },
   'event name': { message: 'is not the name of an event type.', mend: 'Write it as flight.departed.' },
   'project name': {
     message: 'is not a project name.',
@@ -53,6 +62,32 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
   const next = def.shape?.[String(head)] ?? def.element ?? def.valueType ?? def.items?.[Number(head)];
   return next === undefined ? [] : keysAt(next, rest);
 }
+
+/** The schemas that a value at a path may be of, outermost first. */
+function schemasAt(schema: z.ZodType, path: Path): z.ZodType[] {
+  const def = defOf(schema);
+  const [head, ...rest] = path;
+  const own = head === undefined ? [schema] : [];
+  if (def.innerType !== undefined) return [...own, ...schemasAt(def.innerType, path)];
+  if (def.options !== undefined) return [...own, ...def.options.flatMap((option) => schemasAt(option, path))];
+  if (head === undefined) return own;
+  const next = def.shape?.[String(head)] ?? def.element ?? def.valueType ?? def.items?.[Number(head)];
+  return next === undefined ? [] : schemasAt(next, rest);
+}
+
+/** What kind of text is wanted at a path, where it is more than any text. */
+function formatAt(schema: z.ZodType, path: Path): (typeof FORMATS)[string] | undefined {
+  for (const one of schemasAt(schema, path))
+    for (const [kind, hint] of Object.entries(HINTS))
+      if (one.description?.endsWith(hint)) return FORMATS[kind];
+  return undefined;
+}
+
+/** A number without its unit: what a person may have meant by it. */
+const mendOfFormat = ({ mend }: (typeof FORMATS)[string], value: unknown) =>
+  mend === FORMATS.duration?.mend && typeof value === 'number'
+    ? `Write it with its unit: ${value}s, ${value}m, ${value}h or ${value}d.`
+    : mend;
 
 function valueAt(value: unknown, path: Path): unknown {
   let at = value;
@@ -120,16 +155,21 @@ function problemsOfIssue(
       });
     case 'invalid_type': {
       const kind = KINDS[issue.expected] ?? `a ${issue.expected}`;
+      const format = issue.expected === 'string' ? formatAt(schema, path) : undefined;
       if (value === undefined) {
         const parent = path.slice(0, -1);
         return [
           document.problemAt(
             parent,
             `The key '${String(last)}' is missing.`,
-            `Add '${String(last)}:' with ${kind}.`,
+            format === undefined
+              ? `Add '${String(last)}:' with ${kind}.`
+              : `Add '${String(last)}:'. ${format.mend}`,
           ),
         ];
       }
+      if (format !== undefined)
+        return at(`${label} is ${shown(value)}, which ${format.message}`, mendOfFormat(format, value));
       return at(
         `${last === undefined ? 'The file' : label} is ${shown(value)}, which is not ${kind}.`,
         issue.expected === 'array' && typeof value === 'string'
@@ -190,6 +230,24 @@ function problemsOfUnion(
   const literals = issue.errors
     .flat()
     .flatMap((one) => (one.code === 'invalid_value' ? one.values.map(String) : []));
+  const block = keysAt(schema, path).find((key) => key === value);
+  if (block !== undefined)
+    return [
+      document.problemAt(
+        path,
+        `'${block}' needs a block that says how.`,
+        `Write it as '${String(path.at(-1))}: {${block}: {...}}'; the reference lists its keys.`,
+      ),
+    ];
+  const format = formatAt(schema, path);
+  if (format !== undefined && value !== undefined && typeof value !== 'string')
+    return [
+      document.problemAt(
+        path,
+        `'${String(path.at(-1))}' is ${shown(value)}, which ${format.message}`,
+        mendOfFormat(format, value),
+      ),
+    ];
   if (typeof value === 'string' && literals.length > 0)
     return [
       document.problemAt(

@@ -23,7 +23,11 @@ const eventSchema = z
 
 const path = z
   .string()
-  .regex(/^(?!(?:.*\.)?__proto__(?:\.|$))[^.]+(?:\.[^.]+)*$/, { error: 'path' })
+  // JSONPath and other ways to reach into a list would be taken for the name of a key that no record has.
+  .regex(/^[^[\]]*$/, { error: 'list path' })
+  .regex(/^(?!(?:.*\.)?(?:__proto__|\$)(?:\.|$))(?!\/)[^.\s](?:[^.]*[^.\s])?(?:\.[^.\s](?:[^.]*[^.\s])?)*$/, {
+    error: 'path',
+  })
   .describe("Dotted path into the team's record: `card.token`.");
 
 const mappingShape = {

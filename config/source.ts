@@ -58,6 +58,39 @@ function formatOf(declaration: SourceDeclaration): SourceFormat {
     : { kind: 'registry', subject: format.registry.subject, mapping };
 }
 
+type Mapping = Extract<SourceDeclaration['format'], { json: unknown }>['json'];
+
+/** Reports paths that no record can have: names that Avro forbids, and a value that another path takes for a block. */
+function checkPaths(
+  mapped: Mapping,
+  fields: readonly string[],
+  kind: 'json' | 'registry',
+  place: Place,
+  reporter: Reporter,
+): void {
+  const paths = [
+    { path: mapped.id, at: inside(place, 'id') },
+    ...(typeof mapped.type === 'string' ? [{ path: mapped.type, at: inside(place, 'type') }] : []),
+    { path: mapped.time.path, at: inside(place, 'time', 'path') },
+    ...fields.map((name) => ({ path: mapped.fields[name] ?? name, at: inside(place, 'fields', name) })),
+  ];
+  for (const { path, at } of paths) {
+    const other = paths.find((one) => one.path.startsWith(`${path}.`));
+    if (other !== undefined)
+      reporter.report(
+        at,
+        `'${path}' is read as a value, and '${other.path}' says that it is a block.`,
+        'Correct one of the two paths.',
+      );
+    else if (kind === 'registry' && !/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(path))
+      reporter.report(
+        at,
+        `'${path}' is no path in an Avro record: its names are letters, digits and _.`,
+        'Write the names as the schema has them.',
+      );
+  }
+}
+
 export function compileSource(
   declaration: SourceDeclaration,
   place: Place,
@@ -113,8 +146,9 @@ export function compileSource(
   if (typeof declaration.format === 'object') {
     const kind = 'json' in declaration.format ? 'json' : 'registry';
     const mapped = 'json' in declaration.format ? declaration.format.json : declaration.format.registry;
-    for (const name of Object.keys(mapped.fields))
-      checkField(name, inside(place, 'format', kind, 'fields', name), known, true);
+    const at = inside(place, 'format', kind);
+    for (const name of Object.keys(mapped.fields)) checkField(name, inside(at, 'fields', name), known, true);
+    checkPaths(mapped, known, kind, at, reporter);
   }
   return {
     name: declaration.source,

@@ -6,6 +6,7 @@ import { type ImportReport, importHistory } from '../../streams/history/import.t
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { count, instant } from '../format.ts';
 import { type ChosenHistory, historiesOf } from '../histories.ts';
+import { oddTimes } from '../odd-times.ts';
 import { instantOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
 
@@ -96,6 +97,8 @@ async function importOne(
       ? `${name}An earlier import covers this: nothing was written.`
       : `${name}${count(report.accepted)} events from ${instant(report.from)} to ${instant(report.to)}`,
   );
+  const odd = oddTimes(opened);
+  if (odd !== null) output.warn(`${name}${odd}`);
   for (const [code, events] of Object.entries(report.rejected))
     output.line(`${count(events)} rejected: ${code}`);
   return report;

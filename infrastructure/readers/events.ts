@@ -23,19 +23,21 @@ export async function openEvents(path: string, source: Source): Promise<HistoryF
   let ordered = true;
   for await (const line of lines) {
     const row = events.length;
-    if (line === '') throw new HistoryFileError(`${path}, row ${row}: the line is empty.`);
+    // As editors and `sed -n` count.
+    const at = `${path}, ${parquet ? 'row' : 'line'} ${row + 1}`;
+    if (line === '') throw new HistoryFileError(`${at}: it is empty.`);
     let record: unknown;
     try {
       record = JSON.parse(line);
     } catch (cause) {
       throw new HistoryFileError(
-        `${path}, row ${row}: the line is no JSON; the file may have been cut short, fetch it again.`,
+        `${at}: it is no JSON. Write one JSON object a line; where the file was cut short, fetch it again.`,
         { cause },
       );
     }
     map ??= createEventMapper(source, mappingOf(source, record));
     const event = map(record);
-    if (event instanceof DecodeFailure) throw new HistoryFileError(`${path}, row ${row}: ${event.detail}.`);
+    if (event instanceof DecodeFailure) throw new HistoryFileError(`${at}: ${event.detail}.`);
     if (row > 0 && event.time < (events[row - 1] as EventRecord).time) ordered = false;
     events.push(event);
   }

@@ -414,6 +414,51 @@ const CASES: ReadonlyArray<
     ["project.yaml:5:36: Unknown key 'constnt'. Did you mean 'constant'?"],
   ],
   [
+    'a path into a list',
+    edited(
+      P,
+      'key: order_id',
+      'key: order_id\n    format: {json: {id: id, type: {constant: order.placed}, time: {path: t, unit: iso}, fields: {amount: "legs[0].amount"}}}',
+    ),
+    [
+      "project.yaml:5:107: 'legs[0].amount' reads an element of a list, which a path cannot. Name a field outside of lists, such as card.token, or let the producer send the element as a field.",
+    ],
+  ],
+  [
+    'a JSONPath',
+    edited(
+      P,
+      'key: order_id',
+      'key: order_id\n    format: {json: {id: id, type: {constant: order.placed}, time: {path: t, unit: iso}, fields: {amount: $.amount}}}',
+    ),
+    ["project.yaml:5:106: '$.amount' is not a path. Write it as card.token."],
+  ],
+  [
+    'a value that another path takes for a block',
+    edited(
+      P,
+      'key: order_id',
+      'key: order_id\n    format: {json: {id: id, type: {constant: order.placed}, time: {path: t, unit: iso}, fields: {amount: a, items: a.b}}}',
+    ),
+    [
+      "project.yaml:5:106: 'a' is read as a value, and 'a.b' says that it is a block. Correct one of the two paths.",
+    ],
+  ],
+  [
+    'a format without its block',
+    edited(P, 'key: order_id', 'key: order_id\n    format: json'),
+    [
+      "project.yaml:5:13: 'json' needs a block that says how. Write it as 'format: {json: {...}}'; the reference lists its keys.",
+    ],
+  ],
+  [
+    'a duration without its unit',
+    edited(P, 'out_of_orderness: 1m', 'out_of_orderness: 60'),
+    [
+      "project.yaml:6:23: 'out_of_orderness' is '60', which is not a duration. Write it with its unit: 60s, 60m, 60h or 60d.",
+    ],
+  ],
+  [
     'an unknown format',
     edited(P, 'key: order_id', 'key: order_id\n    format: jsno'),
     ["project.yaml:5:13: 'jsno' is not known here. Did you mean 'json'?"],

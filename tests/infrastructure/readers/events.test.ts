@@ -88,12 +88,10 @@ describe('a file of events', () => {
   it('names file and row of what is wrong', async () => {
     const good = '{"id":"a","type":"paid","time":1,"card":"x","amount":1}\n';
     const cut = file('cut.jsonl', `${good}{"id":"a","ty`);
-    await expect(read(cut)).rejects.toThrow(
-      `${cut}, row 1: the line is no JSON; the file may have been cut short`,
-    );
+    await expect(read(cut)).rejects.toThrow(`${cut}, line 2: it is no JSON.`);
     const wrong = file('wrong.jsonl', `${good}${good.replace('1}', '"much"}')}`);
     await expect(read(wrong)).rejects.toThrow(
-      `${wrong}, row 1: the field amount is the string "much", not a double.`,
+      `${wrong}, line 2: the field amount is the string "much", not a double.`,
     );
     const missing = join(directory, 'none.jsonl');
     await expect(read(missing)).rejects.toThrow(/none\.jsonl cannot be read/);
