@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { FIELD_TYPES } from '../schemas/event.ts';
+import { TIME_UNITS } from '../schemas/time-unit.ts';
 import { duration, eventName, expression, fieldName, name } from './texts.ts';
 
 export const ruleSchema = z
@@ -39,8 +40,10 @@ const mappingShape = {
     .strictObject({
       path,
       unit: z
-        .enum(['ms', 's', 'iso'])
-        .describe('Milliseconds or seconds since 1970, or ISO 8601 text with a zone.'),
+        .enum(TIME_UNITS)
+        .describe(
+          'Milliseconds (ms), seconds (s), microseconds (us) or nanoseconds (ns) since 1970, or ISO 8601 text with a zone (iso). An Avro schema that gives the number a unit (`timestamp-micros`) is heeded instead.',
+        ),
     })
     .describe('Where the event time is.'),
   fields: z
@@ -86,7 +89,7 @@ export const sourceSchema = z
     fields: z
       .record(fieldName, z.enum(FIELD_TYPES))
       .describe(
-        'Fields of the events beside `id`, `type` and `time`, with their types. A timestamp is a number of milliseconds.',
+        "Fields of the events beside `id`, `type` and `time`, with their types. A timestamp is a number of milliseconds since 1970 (in Avro of a team's own, of what its schema says), or ISO 8601 text with a zone.",
       ),
     rules: z.array(ruleSchema).default([]).describe('Rules for every type of event.'),
     events: z.record(eventName, eventSchema).describe('The types of event.'),

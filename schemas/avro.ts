@@ -11,6 +11,7 @@ interface Tap {
   buf: Uint8Array;
   pos: number;
   readLong(): number;
+  writeLong(value: number): void;
   readString(): string;
   skipLong(): void;
   skipString(): void;
@@ -112,9 +113,113 @@ class BoundedInt extends avsc.types.IntType {
   }
 }
 
+/** avsc's arithmetic on the wire's doubled value is exact below this, and so for every value that it gives below it. */
+const EXACT_BY_AVSC = 2 ** 51;
+
+/** A long as it stands on the wire: a bigint beyond the safe integers. */
+function readLong(tap: Tap): number | bigint {
+  const start = tap.pos;
+  const value = tap.readLong();
+  if (value > -EXACT_BY_AVSC && value < EXACT_BY_AVSC) return value;
+  let zigzag = 0n;
+  for (let at = start, shift = 0n; at < tap.pos; at += 1, shift += 7n) {
+    if (shift > 63n) throw new RangeError('a long is longer than 64 bits');
+    zigzag |= BigInt((tap.buf[at] ?? 0) & 0x7f) << shift;
+  }
+  const exact = (zigzag >> 1n) ^ -(zigzag & 1n);
+  const narrow = Number(exact);
+  return Number.isSafeInteger(narrow) ? narrow : exact;
+}
+
+/**
+ * avsc rounds longs from 2^52 on, and refuses the largest safe integers. Here every safe integer is written and read back the same, and
+ * a larger one is read as a bigint, so that whoever needs it can say what it is and nobody else is disturbed.
+ */
+class ExactLong extends avsc.types.LongType {
+  _check(value: unknown, _flags: unknown, hook?: (value: unknown, type: Type) => void): boolean {
+    const fits = Number.isSafeInteger(value);
+    if (!fits && hook !== undefined) hook(value, this);
+    return fits;
+  }
+
+  _read(tap: Tap): number | bigint {
+    return readLong(tap);
+  }
+
+  _write(tap: Tap, value: number): void {
+    if (!Number.isSafeInteger(value)) throw new TypeError(`${String(value)} is no whole number within 2^53`);
+    if (value > -EXACT_BY_AVSC && value < EXACT_BY_AVSC) {
+      tap.writeLong(value);
+      return;
+    }
+    let rest = value >= 0 ? BigInt(value) * 2n : BigInt(value) * -2n - 1n;
+    for (; rest > 0x7fn; rest >>= 7n) tap.buf[tap.pos++] = Number(rest & 0x7fn) | 0x80;
+    tap.buf[tap.pos++] = Number(rest);
+  }
+}
+
+/** Of a writer's long, where a double is asked for, avsc makes the nearest double. Here it is a bigint where that is another number. */
+class ExactDouble extends avsc.types.DoubleType {
+  _update(resolver: { _read?: (tap: Tap) => unknown }, type: Type): void {
+    if (type.typeName === 'long')
+      resolver._read = (tap) => {
+        const value = readLong(tap);
+        return BigInt(Number(value)) === BigInt(value) ? Number(value) : value;
+      };
+    else updateDouble.call(this, resolver, type);
+  }
+}
+const updateDouble = (
+  avsc.types.DoubleType.prototype as unknown as {
+    _update(this: unknown, resolver: object, type: Type): void;
+  }
+)._update;
+
+/** What a number of a time counts: thousandths, millionths or billionths of a second since 1970, or days. */
+export type TimeUnit = 'ms' | 'us' | 'ns' | 'days';
+
+const LOGICAL_UNITS: Readonly<Record<string, TimeUnit>> = {
+  'timestamp-millis': 'ms',
+  'local-timestamp-millis': 'ms',
+  'timestamp-micros': 'us',
+  'local-timestamp-micros': 'us',
+  'timestamp-nanos': 'ns',
+  'local-timestamp-nanos': 'ns',
+  date: 'days',
+};
+
+/** Units of the types whose schema names one; avsc's types are frozen. */
+const unitOf = new WeakMap<Type, TimeUnit>();
+
+function withUnit(type: Type, schema: Schema): Type {
+  const { logicalType } = schema as { readonly logicalType?: unknown };
+  const unit = typeof logicalType === 'string' ? LOGICAL_UNITS[logicalType] : undefined;
+  if (unit !== undefined) unitOf.set(type, unit);
+  return type;
+}
+
+/** The unit that a schema gives to the number at a path of its records; null where it gives none. */
+export function timeUnitAt(type: Type, path: readonly string[]): TimeUnit | null {
+  const branches = (one: Type): readonly Type[] =>
+    (one as { readonly types?: readonly Type[] }).types ?? [one];
+  let found = branches(type);
+  for (const step of path)
+    found = found.flatMap((one) => {
+      const field = (one as Partial<avsc.types.RecordType>).fields?.find(({ name }) => name === step);
+      return field === undefined ? [] : branches(field.type);
+    });
+  for (const one of found) {
+    const unit = unitOf.get(one);
+    if (unit !== undefined) return unit;
+  }
+  return null;
+}
+
 function boundedType(schema: Schema, options: object): Type | undefined {
   const type = typeof schema === 'object' && 'type' in schema ? schema.type : schema;
-  if (type === 'int') return new BoundedInt();
+  if (type === 'int') return withUnit(new BoundedInt(), schema);
+  if (type === 'long') return withUnit(new ExactLong(), schema);
+  if (type === 'double') return new ExactDouble();
   if (type === 'array') return new BoundedArray(schema, options);
   if (type === 'map') return new BoundedMap(schema, options);
   return undefined;

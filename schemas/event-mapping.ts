@@ -1,14 +1,38 @@
+import type { TimeUnit } from './avro.ts';
 import { DecodeFailure } from './codec.ts';
 import type { EventRecord, FieldType, Scalar } from './event.ts';
 import type { EventMapping, Source } from './project.ts';
+import { type CountedUnit, isTime, looksLikeSeconds, notATime, toMs } from './time-unit.ts';
 
 /** How a team's own record, JSON or Avro, becomes an event: by declared dotted paths, and nothing else of it. */
 
 /** A value that does not fit what was declared; `at` is its path. */
 class Mismatch extends Error {}
 
-/** Dates that JavaScript can count: 275 thousand years around 1970. */
-const MAX_TIME = 8.64e15;
+/** A number of the record is larger than numbers of JSON are read exactly: the record must be read with its digits. */
+class NeedsDigits extends Error {}
+
+/** A number beyond the safe integers, as it was written, and the nearest double. */
+export class ExactNumber {
+  readonly text: string;
+  readonly value: number;
+
+  constructor(text: string, value: number) {
+    this.text = text;
+    this.value = value;
+  }
+
+  /** Null where it was not written as a whole number. */
+  get whole(): bigint | null {
+    return /^-?\d+$/.test(this.text) ? BigInt(this.text) : null;
+  }
+
+  /** Whether the double is what was written: the same whole number, or the shortest text of this double, as JSON's writers write it. */
+  get isDouble(): boolean {
+    const { text, value, whole } = this;
+    return Number.isFinite(value) && (whole === null || BigInt(value) === whole || String(value) === text);
+  }
+}
 
 /** Date and time with a zone; a time without one could be anybody's. */
 const ISO = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
@@ -18,17 +42,21 @@ type Path = readonly string[];
 function describe(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  if (value instanceof ExactNumber)
+    return `the number ${clip(value.text)}, which is beyond the whole numbers that are kept exactly (±${Number.MAX_SAFE_INTEGER})`;
   if (typeof value === 'object') return 'an object';
   const text = JSON.stringify(value) ?? String(value);
-  return `the ${typeof value} ${text.length > 60 ? `${text.slice(0, 60)}...` : text}`;
+  return `the ${typeof value} ${clip(text)}`;
 }
+
+const clip = (text: string) => (text.length > 60 ? `${text.slice(0, 60)}...` : text);
 
 /** Value at a path; null where any step is absent or null. Looks at own properties only. */
 function valueAt(record: unknown, path: Path): unknown {
   let value = record;
   for (const step of path) {
     if (value === null || value === undefined) return null;
-    if (typeof value !== 'object' || Array.isArray(value)) {
+    if (typeof value !== 'object' || Array.isArray(value) || value instanceof ExactNumber) {
       throw new Mismatch(
         `${path.join('.')} cannot be read: what should hold '${step}' is ${describe(value)}`,
       );
@@ -43,7 +71,7 @@ function valueAt(record: unknown, path: Path): unknown {
   return value ?? null;
 }
 
-function timeOf(value: unknown, unit: 'ms' | 's' | 'iso', name: string): number {
+function timeOf(value: unknown, unit: CountedUnit | 'iso', name: string): number {
   if (unit === 'iso') {
     const time = typeof value === 'string' && ISO.test(value) ? Date.parse(value) : Number.NaN;
     if (Number.isNaN(time)) {
@@ -53,15 +81,26 @@ function timeOf(value: unknown, unit: 'ms' | 's' | 'iso', name: string): number 
     }
     return time;
   }
-  const time = typeof value === 'number' ? Math.round(unit === 's' ? value * 1000 : value) : Number.NaN;
-  if (!(Math.abs(time) <= MAX_TIME))
+  const count = value instanceof ExactNumber ? (value.whole ?? value.value) : value;
+  if (typeof count !== 'number' && typeof count !== 'bigint')
     throw new Mismatch(`${name} is ${describe(value)}, not a time in ${unit}`);
+  const time = toMs(count, unit);
+  if (!isTime(time)) throw new Mismatch(`${name} is ${count}, ${notATime(count, unit)}`);
   return time;
 }
 
-function fieldOf(value: unknown, type: FieldType, name: string): Scalar {
+/** An event's own time; one that a sender of seconds gave as milliseconds is told. */
+function eventTimeOf(value: unknown, unit: CountedUnit | 'iso', name: string): number {
+  const time = timeOf(value, unit, name);
+  if (unit === 'ms' && looksLikeSeconds(time))
+    throw new Mismatch(`${name} is ${time}, ${notATime(time, unit)}`);
+  return time;
+}
+
+function fieldOf(value: unknown, type: FieldType, unit: CountedUnit, name: string): Scalar {
   if (value === null) return null;
-  if (type === 'timestamp') return timeOf(value, typeof value === 'string' ? 'iso' : 'ms', name);
+  if (type === 'timestamp') return timeOf(value, typeof value === 'string' ? 'iso' : unit, name);
+  if (type === 'double' && value instanceof ExactNumber && value.isDouble) return value.value;
   const fits =
     type === 'string'
       ? typeof value === 'string'
@@ -74,14 +113,19 @@ function fieldOf(value: unknown, type: FieldType, name: string): Scalar {
   return value as Scalar;
 }
 
-export type EventMapper = (record: unknown) => EventRecord | DecodeFailure;
+/** `withDigits` reads the same record once more, with an ExactNumber for each number that is no safe one. */
+export type EventMapper = (record: unknown, withDigits?: () => unknown) => EventRecord | DecodeFailure;
 
 /**
  * Compiles a mapping for its source. Throws TypeError where the mapping itself is no good (the loader has checked
  * it). Refusals: `bad_envelope` for id, type and time, `bad_envelope` too for a field of the wrong type, since the
- * record is not what the mapping says it is.
+ * record is not what the mapping says it is. `unitAt` says what the schema of the records counts times in.
  */
-export function createEventMapper(source: Source, mapping: EventMapping): EventMapper {
+export function createEventMapper(
+  source: Source,
+  mapping: EventMapping,
+  unitAt: (path: readonly string[]) => TimeUnit | null = () => null,
+): EventMapper {
   const pathOf = (text: string): Path => {
     const steps = text.split('.');
     if (steps.some((step) => step === '' || step === '__proto__')) {
@@ -93,38 +137,51 @@ export function createEventMapper(source: Source, mapping: EventMapping): EventM
   const constantType = 'constant' in mapping.type ? mapping.type.constant : null;
   const typePath = 'path' in mapping.type ? pathOf(mapping.type.path) : [];
   const timePath = pathOf(mapping.time.path);
-  const unit = mapping.time.unit;
+  const unit = unitAt(timePath) ?? mapping.time.unit;
   const fields = source.fields.map((field) => {
     const text = Object.hasOwn(mapping.fields, field.name) ? mapping.fields[field.name] : undefined;
-    return { ...field, path: text === undefined ? null : pathOf(text) };
+    const path = text === undefined ? null : pathOf(text);
+    return { ...field, path, unit: (path === null ? null : unitAt(path)) ?? 'ms' };
   });
 
-  return function mapEvent(record) {
+  return function mapEvent(record, withDigits) {
+    const at = (path: Path): unknown => {
+      const value = valueAt(record, path);
+      if (typeof value === 'bigint') return new ExactNumber(String(value), Number(value));
+      if (
+        withDigits !== undefined &&
+        typeof value === 'number' &&
+        !(Math.abs(value) <= Number.MAX_SAFE_INTEGER)
+      )
+        throw new NeedsDigits();
+      return value;
+    };
     try {
       if (record === null || typeof record !== 'object' || Array.isArray(record)) {
         throw new Mismatch(`the record is ${describe(record)}, not an object`);
       }
-      const rawId = valueAt(record, idPath);
+      const rawId = at(idPath);
       const id = Number.isSafeInteger(rawId) ? String(rawId) : rawId;
       if (typeof id !== 'string' || id === '') {
         throw new Mismatch(
           `the event's id, at ${mapping.id}, is ${describe(rawId)}, not a text or a whole number`,
         );
       }
-      const type = constantType ?? valueAt(record, typePath);
+      const type = constantType ?? at(typePath);
       if (typeof type !== 'string' || type === '') {
         throw new Mismatch(`the event's type, at ${typePath.join('.')}, is ${describe(type)}, not a text`);
       }
-      const time = timeOf(valueAt(record, timePath), unit, `the event's time, at ${mapping.time.path},`);
+      const time = eventTimeOf(at(timePath), unit, `the event's time, at ${mapping.time.path},`);
       const event: Record<string, Scalar> = { id, type, time };
       for (const field of fields) {
         event[field.name] =
           field.path === null
             ? null
-            : fieldOf(valueAt(record, field.path), field.type, `the field ${field.name}`);
+            : fieldOf(at(field.path), field.type, field.unit, `the field ${field.name}`);
       }
       return event as EventRecord;
     } catch (error) {
+      if (error instanceof NeedsDigits) return mapEvent(withDigits?.(), undefined);
       if (error instanceof Mismatch) return new DecodeFailure('bad_envelope', error.message);
       throw error;
     }

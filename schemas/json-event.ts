@@ -2,8 +2,9 @@ import { Buffer } from 'node:buffer';
 import { asBuffer } from './avro.ts';
 import { DecodeFailure } from './codec.ts';
 import type { EventRecord } from './event.ts';
-import { createEventMapper } from './event-mapping.ts';
+import { createEventMapper, ExactNumber } from './event-mapping.ts';
 import type { EventMapping, Source } from './project.ts';
+import type { DeclaredUnit } from './time-unit.ts';
 
 /** Kafka's own default for the largest record. V8 parses without recursion, so depth needs no bound of its own. */
 const MAX_JSON_BYTES = 1_048_576;
@@ -21,17 +22,30 @@ export function createJsonDecoder(
     if (bytes.length > maxBytes) {
       return new DecodeFailure('bad_json', `the record has ${bytes.length} bytes; ${maxBytes} are allowed`);
     }
+    let text: string;
     let record: unknown;
     try {
-      record = JSON.parse(textOf(bytes));
+      text = textOf(bytes);
+      record = JSON.parse(text);
     } catch (error) {
       return new DecodeFailure(
         'bad_json',
         `the record is no JSON: ${(error as Error).message.slice(0, 200)}`,
       );
     }
-    return map(record);
+    return map(record, () => parseWithDigits(text));
   };
+}
+
+type Reviver = (name: string, value: unknown, context: { readonly source?: string }) => unknown;
+
+/** Keeps what stands in the text of each number that is no safe one. Some times slower than without. */
+function parseWithDigits(text: string): unknown {
+  const reviver: Reviver = (_, value, { source }) =>
+    typeof value === 'number' && source !== undefined && !(Math.abs(value) <= Number.MAX_SAFE_INTEGER)
+      ? new ExactNumber(source, value)
+      : value;
+  return (JSON.parse as (text: string, reviver: Reviver) => unknown)(text, reviver);
 }
 
 /** Buffer's own decoder is faster, but puts U+FFFD for what is no UTF-8: only then ask the strict one, which throws. */
@@ -58,9 +72,23 @@ export function createJsonEncoder(source: Source, mapping: EventMapping): (event
   };
 }
 
-function timeAs(time: number, unit: 'ms' | 's' | 'iso'): unknown {
-  return unit === 'ms' ? time : unit === 's' ? time / 1000 : new Date(time).toISOString();
+function timeAs(time: number, unit: DeclaredUnit): unknown {
+  switch (unit) {
+    case 'ms':
+      return time;
+    case 's':
+      return time / 1000;
+    case 'us':
+      return time * 1000;
+    case 'ns':
+      return rawJson(`${BigInt(time) * 1_000_000n}`);
+    case 'iso':
+      return new Date(time).toISOString();
+  }
 }
+
+/** A number as it is to be written, which no double holds. */
+const rawJson = (JSON as unknown as { rawJSON(text: string): object }).rawJSON;
 
 function put(record: Record<string, unknown>, path: readonly string[], value: unknown): void {
   let inner = record;

@@ -4,6 +4,7 @@ import type { Monitoring } from './monitoring.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Rollout } from './rollout.ts';
 import type { SearchSpace } from './search.ts';
+import type { DeclaredUnit } from './time-unit.ts';
 import type { TrainerChoice } from './trainer.ts';
 import type { View } from './view.ts';
 
@@ -37,7 +38,7 @@ export type SourceFormat =
 export interface EventMapping {
   readonly id: string;
   readonly type: { readonly path: string } | { readonly constant: string };
-  readonly time: { readonly path: string; readonly unit: 'ms' | 's' | 'iso' };
+  readonly time: { readonly path: string; readonly unit: DeclaredUnit };
   readonly fields: Readonly<Record<string, string>>;
 }
 

@@ -8,10 +8,13 @@ export const REFUSAL_CODES = {
     'bad_json',
     'bad_envelope',
     'bad_clock',
+    'unreadable_batch',
+    'too_large',
   ],
   validate: ['unknown_type', 'missing_field', 'wrong_type', 'rule_failed'],
   lateness: ['late', 'future_time'],
   features: ['late_for_view', 'too_old'],
+  inference: ['too_large'],
 } as const;
 
 export type Stage = keyof typeof REFUSAL_CODES;
@@ -33,6 +36,7 @@ export const PREDICTION_REFUSALS = [
   'layout_mismatch',
   'missing_key',
   'stale',
+  'too_large',
 ] as const;
 export type PredictionRefusal = (typeof PREDICTION_REFUSALS)[number];
 

@@ -34,6 +34,9 @@ interface Letter {
   readonly event_time: number | null;
   /** base64 */
   readonly value: string | null;
+  /** Of the whole value, where `value` is cut. */
+  readonly value_bytes: number | null;
+  readonly value_sha256: string | null;
 }
 
 export const registerDeadLetters: Register = (program, run) => {
@@ -116,7 +119,8 @@ async function show(
         ...(await platform.warehouse.query<Letter>(
           `SELECT stage, code, detail, writer, source_topic, source_partition, source_offset,
              toUnixTimestamp64Milli(append_time) AS append_time, event_id,
-             toUnixTimestamp64Milli(event_time) AS event_time, base64Encode(value) AS value
+             toUnixTimestamp64Milli(event_time) AS event_time, base64Encode(value) AS value,
+             value_bytes, value_sha256
            FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL
            WHERE {code:String} = '' OR code = {code:String}
            ORDER BY refused_time DESC, source_partition, source_offset DESC LIMIT {limit:UInt32}`,
@@ -138,6 +142,10 @@ async function show(
           dim(
             `  event ${letter.event_id}${letter.event_time === null ? '' : ` of ${instant(letter.event_time)}`}`,
           ),
+        );
+      if (letter.value_bytes !== null)
+        output.line(
+          dim(`  cut: the raw value has ${count(letter.value_bytes)} bytes, SHA-256 ${letter.value_sha256}`),
         );
       if (letter.value !== null) output.line(`  ${readable(Buffer.from(letter.value, 'base64'))}`);
       output.line();

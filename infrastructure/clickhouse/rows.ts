@@ -168,6 +168,10 @@ export function deadLetterEncoder(): Encoder<DeadLetterRow> {
       writer.int32(archivedPartition);
       writer.int64(archivedOffset);
       writer.nullableInt64(letter.arrivedAt);
+      writer.nullableInt64(letter.valueBytes);
+      writer.nullableString(letter.valueSha256);
+      writer.nullableInt64(letter.keyBytes);
+      writer.nullableString(letter.keySha256);
     },
   );
 }

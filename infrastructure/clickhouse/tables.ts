@@ -89,16 +89,28 @@ export const DEAD_LETTER_COLUMNS: readonly ColumnSpec[] = [
   column('stage', WORD, 'stage that refused'),
   column('code', WORD, 'reason, from a closed list'),
   column('detail', 'String', 'one sentence for a person'),
-  column('writer', WORD, 'ingest, or name@version:partition of the view that refused the contribution'),
+  column(
+    'writer',
+    WORD,
+    'ingest, name@version:partition of the view that refused the contribution, or inference and the model',
+  ),
   ...LINEAGE,
   column('append_time', TIME, 'when the broker appended the raw record'),
   column('event_id', 'Nullable(String)', ''),
   column('event_time', `Nullable(${TIME})`, ''),
   column('key', 'Nullable(String)', 'key of the raw record, bytes'),
-  column('value', 'Nullable(String)', 'the raw record, bytes; null where a view refused'),
+  column('value', 'Nullable(String)', 'the raw record, bytes; null where a view or a model refused'),
   column('refused_time', TIME, 'when the broker appended the dead letter'),
   ...ARCHIVED,
   FIRST_APPEND_TIME,
+  column(
+    'value_bytes',
+    'Nullable(Int64)',
+    'size of the whole raw value where `value` holds only its beginning',
+  ),
+  column('value_sha256', 'Nullable(String)', 'SHA-256 of the whole raw value, hex, where it is cut'),
+  column('key_bytes', 'Nullable(Int64)', 'size of the whole raw key where `key` holds only its beginning'),
+  column('key_sha256', 'Nullable(String)', 'SHA-256 of the whole raw key, hex, where it is cut'),
 ];
 
 const IMPORT_COLUMNS: readonly ColumnSpec[] = [

@@ -11,7 +11,7 @@ import {
 } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import type { Admin, TopicSpec } from './port.ts';
-import { describeTimestamps, setAppendTime, TIMESTAMP_TYPE } from './topic-settings.ts';
+import { describeRecordLimits, describeTimestamps, setAppendTime, TIMESTAMP_TYPE } from './topic-settings.ts';
 
 function settingsOf(spec: TopicSpec): Array<{ name: string; value: string }> {
   return [
@@ -108,6 +108,12 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
       if (names.length === 0) return [];
       return ask(`the settings of ${names.join(', ')} could not be read`, (broker) =>
         describeTimestamps(broker, names),
+      );
+    },
+    async recordLimits(names) {
+      if (names.length === 0) return [];
+      return ask(`the settings of ${names.join(', ')} could not be read`, (broker) =>
+        describeRecordLimits(broker, names),
       );
     },
     stampByBroker: (topic) =>

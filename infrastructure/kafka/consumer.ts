@@ -21,7 +21,11 @@ export async function createConsumer(
 ): Promise<Consumer> {
   const cluster = createCluster(kafka, client);
   await connect(cluster, kafka, options.topics);
-  const fetcher = new Fetcher(cluster, options.maxBufferedBytes ?? DEFAULT_BUFFERED_BYTES);
+  const fetcher = new Fetcher(
+    cluster,
+    options.maxBufferedBytes ?? DEFAULT_BUFFERED_BYTES,
+    options.unreadable,
+  );
   let told: Assignment | null = null;
   let generation = 0;
   let current = false;

@@ -8,6 +8,8 @@ export const KAFKA_ERROR_CODES = [
   'unknown_topic',
   /** A send failed; whether its records were stored is not known. */
   'send_failed',
+  /** A record is larger than its topic takes: it can never be sent as it is. */
+  'record_too_large',
   /** The producer had failed before: make a new one. */
   'producer_dead',
   /** The group has moved on, so an offset of an older generation was not committed. */
@@ -31,5 +33,22 @@ export class KafkaError extends MillraceError {
     super(message, options);
     this.code = code;
     this.retriable = options.retriable;
+  }
+}
+
+/** A record alone is more than its topic takes (`max.message.bytes`). */
+export class RecordTooLarge extends KafkaError {
+  readonly topic: string;
+  /** Bytes of the batch that was refused, with this record alone in it. */
+  readonly bytes: number;
+
+  constructor(topic: string, partition: number, bytes: number) {
+    super(
+      'record_too_large',
+      `${topic}:${partition} does not take a record of ${bytes} bytes; raise max.message.bytes of the topic, or send less`,
+      { retriable: false },
+    );
+    this.topic = topic;
+    this.bytes = bytes;
   }
 }

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { type BrokerNode, request } from './cluster.ts';
-import type { AbortedTransaction } from './record-batch.ts';
+import type { AbortedTransaction } from './decode-batch.ts';
 import { Cursor, Writer } from './wire.ts';
 
 /** Kafka's Fetch, version 11, without a fetch session. Only committed records are asked for. */

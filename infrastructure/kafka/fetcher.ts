@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, isConnectionFailure, kafkaError, PASSING_ERRORS, protocolError } from './cluster.ts';
+import type { Unreadable } from './decode-batch.ts';
 import { KafkaError } from './errors.ts';
 import { fairShare } from './fair-share.ts';
 import { fetch } from './fetch.ts';
@@ -32,6 +33,7 @@ export interface Taken {
 export class Fetcher {
   readonly #cluster: Cluster;
   readonly #maxBufferedBytes: number;
+  readonly #unreadable: Unreadable;
   #buffers = new Map<string, PartitionBuffer>();
   /** Counts assignments and moves of leaders: loops of an older one end. */
   #run = 0;
@@ -45,9 +47,10 @@ export class Fetcher {
   #wakeLoops: () => void = () => {};
   #roomMade: Promise<void> = Promise.resolve();
 
-  constructor(cluster: Cluster, maxBufferedBytes: number) {
+  constructor(cluster: Cluster, maxBufferedBytes: number, unreadable: Unreadable = 'fail') {
     this.#cluster = cluster;
     this.#maxBufferedBytes = maxBufferedBytes;
+    this.#unreadable = unreadable;
     this.#renewRoom();
   }
 
@@ -234,7 +237,7 @@ export class Fetcher {
         for (const [i, buffer] of from.entries()) {
           const answer = byKey.get(buffer.key);
           if (answer === undefined || buffer.epoch !== epochs[i]) continue;
-          if (answer.errorCode === 0) news = acceptFetched(buffer, answer) || news;
+          if (answer.errorCode === 0) news = acceptFetched(buffer, answer, this.#unreadable) || news;
           else if (answer.errorCode === 1) await this.#cut(buffer);
           else trouble = new PartitionTrouble(buffer, answer.errorCode);
         }

@@ -1,6 +1,6 @@
+import { decodeRecords, type Unreadable } from './decode-batch.ts';
 import type { FetchedPartition } from './fetch.ts';
 import type { KafkaRecord, TopicPartition } from './port.ts';
-import { decodeRecords } from './record-batch.ts';
 
 /** An assigned partition, and its records that have been fetched and not handed out. */
 export interface PartitionBuffer extends TopicPartition {
@@ -50,9 +50,20 @@ export function seekPartition(buffer: PartitionBuffer, offset: number): void {
 }
 
 /** Buffers what one partition brought; answers whether a poll would tell anything new. */
-export function acceptFetched(buffer: PartitionBuffer, answer: FetchedPartition): boolean {
+export function acceptFetched(
+  buffer: PartitionBuffer,
+  answer: FetchedPartition,
+  unreadable: Unreadable = 'fail',
+): boolean {
   const { topic, partition } = buffer;
-  const { records, next } = decodeRecords(topic, partition, answer.recordSet, buffer.next, answer.aborted);
+  const { records, next, bytes } = decodeRecords(
+    topic,
+    partition,
+    answer.recordSet,
+    buffer.next,
+    answer.aborted,
+    unreadable,
+  );
   const news = records.length > 0 || buffer.end === null || (next >= answer.end && buffer.end !== answer.end);
   buffer.next = next;
   buffer.end = answer.end;
@@ -63,7 +74,7 @@ export function acceptFetched(buffer: PartitionBuffer, answer: FetchedPartition)
     } else {
       buffer.records = buffer.records.concat(records);
     }
-    buffer.bytes += answer.recordSet.length;
+    buffer.bytes += bytes;
   }
   return news;
 }

@@ -14,6 +14,8 @@ export interface KafkaRecord extends TopicPartition {
   readonly appendTime: number;
   /** The topic was CreateTime when the record came: `appendTime` is what its producer's clock said. */
   readonly producerStamped?: boolean;
+  /** Its batch could not be read: why, and size and SHA-256 of the batch as the broker has it. Key, value and headers are null then. */
+  readonly unreadable?: { readonly detail: string; readonly bytes: number; readonly sha256: string };
 }
 
 /** Whose clock stamps the records of a topic: the broker's (LogAppendTime) or their producers' (CreateTime, Kafka's default). */
@@ -62,8 +64,13 @@ export interface ConsumerOptions {
   readonly onAssigned: (assigned: readonly TopicPartition[]) => Promise<readonly Position[]>;
   /** Most records a poll returns over all partitions. */
   readonly maxPollRecords: number;
-  /** Most bytes buffered per partition before fetching pauses. */
+  /** Most bytes buffered per partition, unpacked, before fetching pauses. */
   readonly maxBufferedBytes?: number;
+  /**
+   * What becomes of a batch that cannot be read (damaged, of an old format, unfolding to too much): `fail` throws KafkaError,
+   * `hand_out` hands out each of its records as `unreadable`. Default `fail`.
+   */
+  readonly unreadable?: 'fail' | 'hand_out';
 }
 
 export interface Poll {
@@ -118,6 +125,11 @@ export interface Admin {
   createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>;
   /** By topic, in order of `names`; null where the broker does not let us read a topic's settings. Throws KafkaError. */
   timestampTypes(names: readonly string[]): Promise<ReadonlyArray<TimestampType | null>>;
+  /**
+   * Bytes that a batch of each topic may have (`max.message.bytes`), in order of `names`; null where the broker does not let us read a
+   * topic's settings. Throws KafkaError.
+   */
+  recordLimits(names: readonly string[]): Promise<ReadonlyArray<number | null>>;
   /** Lets the broker stamp what comes from now on (LogAppendTime); the topic's other settings stay. Throws KafkaError. */
   stampByBroker(topic: string): Promise<void>;
   deleteTopics(names: readonly string[]): Promise<void>;

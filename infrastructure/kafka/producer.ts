@@ -1,30 +1,27 @@
-import type { Buffer } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connections } from '../../schemas/project.ts';
 import {
-  type BrokerNode,
   type ClientOptions,
   type Cluster,
   connect,
   createCluster,
   isConnectionFailure,
   kafkaError,
-  PASSING_ERRORS,
-  protocolError,
-  REQUEST_TIMEOUT_MS,
-  request,
   rootCause,
 } from './cluster.ts';
-import { KafkaError } from './errors.ts';
+import { KafkaError, RecordTooLarge } from './errors.ts';
 import type { OutgoingRecord, Producer } from './port.ts';
+import { attemptRound, earlier, isPassing, isTooLarge, type Pending } from './produce.ts';
 import { encodeBatch, recordSize } from './record-batch.ts';
-import { Cursor, Writer } from './wire.ts';
 
-const PRODUCE = { key: 0, version: 7, name: 'Produce' } as const;
-
-/** A batch stays below the broker's default limit of 1 MB, and a request well below its 100 MB. */
+/**
+ * A batch stays below the broker's default limit of 1 MB, and a request well below its 100 MB. Where a broker allows less, batches
+ * and requests are cut further when it refuses them.
+ */
 const MAX_BATCH_BYTES = 900_000;
 const MAX_ROUND_BYTES = 16_000_000;
+/** A request of fewer bytes is not cut when its connection breaks. */
+const MIN_ROUND_BYTES = 1_000_000;
 
 /**
  * How long one send goes on trying, with the same batches under the same sequence numbers: the broker knows those it
@@ -36,12 +33,6 @@ interface PartitionState {
   readonly topic: string;
   readonly partition: number;
   sequence: number;
-}
-
-interface Pending {
-  readonly state: PartitionState;
-  readonly batch: Buffer;
-  readonly count: number;
 }
 
 /**
@@ -78,6 +69,24 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
     return state;
   }
 
+  /** A batch of records of one partition, under its place in the producer's sequence. */
+  function pendingOf(records: readonly OutgoingRecord[], baseSequence: number, now: number): Pending {
+    const { topic, partition } = records[0] as OutgoingRecord;
+    const batch = encodeBatch(records, { producerId, producerEpoch, baseSequence }, now);
+    return { topic, partition, batch, records, baseSequence };
+  }
+
+  /** A batch that its topic does not take, as two: their records keep their places in the sequence. */
+  function halves({ topic, partition, batch, records, baseSequence }: Pending): [Pending, Pending] {
+    if (records.length < 2) throw new RecordTooLarge(topic, partition, batch.length);
+    const half = records.length >> 1;
+    const now = Date.now();
+    return [
+      pendingOf(records.slice(0, half), baseSequence, now),
+      pendingOf(records.slice(half), (baseSequence + half) % 2 ** 31, now),
+    ];
+  }
+
   /** Rounds of batches: at most one batch of a partition in each, since a request holds no more. */
   function encode(records: readonly OutgoingRecord[]): Pending[][] {
     const byPartition = new Map<PartitionState, OutgoingRecord[]>();
@@ -101,12 +110,11 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
           to++;
         }
         const part = from === 0 && to === list.length ? list : list.slice(from, to);
-        const identity = { producerId, producerEpoch, baseSequence: state.sequence };
-        const batch = encodeBatch(part, identity, now);
+        const pending = pendingOf(part, state.sequence, now);
         state.sequence = (state.sequence + part.length) % 2 ** 31;
         while ((sizes[round] ?? 0) > MAX_ROUND_BYTES) round++;
-        rounds[round] = [...(rounds[round] ?? []), { state, batch, count: part.length }];
-        sizes[round] = (sizes[round] ?? 0) + batch.length;
+        rounds[round] = [...(rounds[round] ?? []), pending];
+        sizes[round] = (sizes[round] ?? 0) + pending.batch.length;
         round++;
         from = to;
       }
@@ -120,13 +128,29 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
     let left = round;
     let stamped: number | null = null;
     for (let attempt = 0; ; attempt++) {
-      const { refused, error, appendTime } = await attemptRound(cluster, left);
+      const { refused, appendTime } = await attemptRound(cluster, left);
       stamped = earlier(stamped, appendTime);
       if (refused.length === 0) return stamped;
-      if (closed || Date.now() > deadline || !isPassing(error)) throw error;
-      left = refused;
+      const error = refused.find(({ reason }) => !isPassing(reason) && !isTooLarge(reason))?.reason;
+      if (error !== undefined) throw error;
+      const large = refused.filter(({ reason }) => isTooLarge(reason)).map(({ pending }) => halves(pending));
+      const others = refused.flatMap(({ pending, reason }) => (isTooLarge(reason) ? [] : [pending]));
+      if (large.length > 0) {
+        // A partition's second half is sent once its first is stored.
+        stamped = earlier(stamped, await deliver([...others, ...large.map(([first]) => first)]));
+        return earlier(stamped, await deliver(large.map(([, second]) => second)));
+      }
+      if (closed || Date.now() > deadline) throw refused[0]?.reason;
       await sleep(Math.min(1_000, 20 * 2 ** attempt));
       await cluster.refreshMetadata().catch(() => {});
+      const bytes = others.reduce((sum, { batch }) => sum + batch.length, 0);
+      if (others.length > 1 && bytes > MIN_ROUND_BYTES && isConnectionFailure(refused[0]?.reason)) {
+        // A broker that allows smaller requests than this one breaks the connection and says nothing.
+        const half = others.length >> 1;
+        stamped = earlier(stamped, await deliver(others.slice(0, half)));
+        return earlier(stamped, await deliver(others.slice(half)));
+      }
+      left = others;
     }
   }
 
@@ -182,111 +206,4 @@ async function identify(cluster: Cluster): Promise<{ producerId: number; produce
       await cluster.refreshMetadata().catch(() => {});
     }
   }
-}
-
-class Refused extends Error {
-  readonly protocolCode: number;
-  readonly type: string;
-  readonly retriable: boolean;
-
-  constructor(pending: Pending, code: number) {
-    const type = protocolError(code);
-    const { topic, partition } = pending.state;
-    super(`${topic}:${partition} refused a batch of ${pending.count} records with ${type}`);
-    this.protocolCode = code;
-    this.type = type;
-    this.retriable = code !== 10 && code !== 18 && code !== 87;
-  }
-}
-
-function isPassing(error: unknown): boolean {
-  return error instanceof Refused ? PASSING_ERRORS.has(error.protocolCode) : isConnectionFailure(error);
-}
-
-/**
- * One request to each broker. Answers which batches are not known to be stored, the worst reason, and the least append time of
- * those that were stored now.
- */
-async function attemptRound(
-  cluster: Cluster,
-  round: readonly Pending[],
-): Promise<{ refused: Pending[]; error: unknown; appendTime: number | null }> {
-  const byLeader = new Map<number, Pending[]>();
-  const refused: Pending[] = [];
-  let error: unknown = null;
-  const refuse = (pending: Pending, reason: unknown) => {
-    refused.push(pending);
-    if (error === null || isPassing(error)) error = reason;
-  };
-  for (const pending of round) {
-    const { topic, partition } = pending.state;
-    const leader = cluster.findTopicPartitionMetadata(topic).find((p) => p.partitionId === partition)?.leader;
-    if (leader === undefined) refuse(pending, new Refused(pending, 3));
-    else if (leader < 0) refuse(pending, new Refused(pending, 5));
-    else byLeader.set(leader, [...(byLeader.get(leader) ?? []), pending]);
-  }
-  let appendTime: number | null = null;
-  await Promise.all(
-    [...byLeader].map(async ([nodeId, pendings]) => {
-      let answers: Map<string, Produced>;
-      try {
-        answers = await produce(await cluster.findBroker({ nodeId }), pendings);
-      } catch (reason) {
-        for (const pending of pendings) refuse(pending, reason);
-        return;
-      }
-      for (const pending of pendings) {
-        const answer = answers.get(`${pending.state.topic}:${pending.state.partition}`);
-        const code = answer?.code ?? 7;
-        if (code === 0) appendTime = earlier(appendTime, answer?.appendTime ?? null);
-        // A batch the broker has stored already, from an attempt whose answer was lost.
-        else if (code !== 46) refuse(pending, new Refused(pending, code));
-      }
-    }),
-  );
-  return { refused, error, appendTime };
-}
-
-interface Produced {
-  readonly code: number;
-  /** Epoch ms; null where the topic keeps the producer's own times. */
-  readonly appendTime: number | null;
-}
-
-function earlier(a: number | null, b: number | null): number | null {
-  if (a === null) return b;
-  return b === null ? a : Math.min(a, b);
-}
-
-/** Answers by `topic:partition`. */
-function produce(broker: BrokerNode, pendings: readonly Pending[]): Promise<Map<string, Produced>> {
-  const byTopic = new Map<string, Pending[]>();
-  for (const pending of pendings) {
-    const list = byTopic.get(pending.state.topic);
-    if (list === undefined) byTopic.set(pending.state.topic, [pending]);
-    else list.push(pending);
-  }
-  const writer = new Writer().text(null).int16(-1).int32(REQUEST_TIMEOUT_MS).int32(byTopic.size);
-  for (const [topic, list] of byTopic) {
-    writer.text(topic).int32(list.length);
-    for (const { state, batch } of list) writer.int32(state.partition).block(batch);
-  }
-  return request(broker, PRODUCE, writer.done(), decodeProduced);
-}
-
-function decodeProduced(bytes: Buffer): Map<string, Produced> {
-  const cursor = new Cursor(bytes, 0);
-  const produced = new Map<string, Produced>();
-  for (let topics = cursor.int32(); topics > 0; topics--) {
-    const topic = cursor.text();
-    for (let partitions = cursor.int32(); partitions > 0; partitions--) {
-      const partition = cursor.int32();
-      const code = cursor.int16();
-      cursor.pos += 8; // Base offset.
-      const appendTime = cursor.int64();
-      cursor.pos += 8; // Log start.
-      produced.set(`${topic}:${partition}`, { code, appendTime: appendTime < 0 ? null : appendTime });
-    }
-  }
-  return produced;
 }

@@ -1,9 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { crc32c } from './crc32c.ts';
-import { KafkaError } from './errors.ts';
-import type { KafkaRecord, OutgoingRecord } from './port.ts';
-import { CODECS } from './unpack.ts';
-import { Cursor, readInt64, varintSize, writeInt64, writeVarint } from './wire.ts';
+import type { OutgoingRecord } from './port.ts';
+import { varintSize, writeInt64, writeVarint } from './wire.ts';
 
 /**
  * Kafka's record batch, magic 2:
@@ -16,14 +14,8 @@ import { Cursor, readInt64, varintSize, writeInt64, writeVarint } from './wire.t
  *           key bytes, value bytes, (name bytes, value bytes)*    (lengths and counts are varints, -1 is null)
  */
 
-const HEADER = 61;
+export const HEADER = 61;
 const CRC_FROM = 21;
-
-/** Attribute bits. */
-const CODEC = 0x07;
-const LOG_APPEND_TIME = 0x08;
-const TRANSACTIONAL = 0x10;
-const CONTROL = 0x20;
 
 let slab = Buffer.allocUnsafe(262_144);
 
@@ -40,6 +32,11 @@ export function recordSize(record: OutgoingRecord): number {
     for (const name in record.headers) size += 10 + 3 * (name.length + (record.headers[name] ?? '').length);
   }
   return size;
+}
+
+/** Upper bound of the bytes of a batch that holds this record alone: what a topic's limit is compared with. */
+export function loneBatchSize(record: OutgoingRecord): number {
+  return HEADER + recordSize(record);
 }
 
 /** One uncompressed batch of one partition. `timestamp` is epoch ms; LogAppendTime topics replace it. */
@@ -108,131 +105,4 @@ function writeBytes(bytes: Uint8Array | null, at: number): number {
 function writeText(text: string, at: number): number {
   const from = writeVarint(slab, Buffer.byteLength(text), at);
   return from + slab.write(text, from, 'utf8');
-}
-
-/** What a fetch brought of one partition. */
-export interface DecodedRecords {
-  readonly records: KafkaRecord[];
-  /** Offset to fetch from next: after the last whole batch, whether or not its records are handed out. */
-  readonly next: number;
-}
-
-export interface AbortedTransaction {
-  readonly producerId: number;
-  readonly firstOffset: number;
-}
-
-/**
- * Records of a record set from `position` on. The last batch may be cut short by the fetch's size: it is left for
- * the next one. Control batches and the batches of aborted transactions are left out.
- * Throws KafkaError for what no broker should send.
- */
-export function decodeRecords(
-  topic: string,
-  partition: number,
-  set: Buffer,
-  position: number,
-  aborted: readonly AbortedTransaction[],
-): DecodedRecords {
-  const records: KafkaRecord[] = [];
-  const abortedNow = new Set<number>();
-  const toCome = [...aborted].sort((a, b) => a.firstOffset - b.firstOffset);
-  let next = position;
-  for (let start = 0; start + HEADER <= set.length; ) {
-    const end = start + 12 + set.readInt32BE(start + 8);
-    if (end > set.length || end < start + HEADER) break;
-    if (set[start + 16] !== 2) throw refused(topic, partition, next, `of the old format ${set[start + 16]}`);
-    const attributes = set.readInt16BE(start + 21);
-    const base = readInt64(set, start);
-    const last = base + set.readInt32BE(start + 23);
-    const producerId = readInt64(set, start + 43);
-    while (toCome[0] !== undefined && toCome[0].firstOffset <= last) {
-      abortedNow.add((toCome.shift() as AbortedTransaction).producerId);
-    }
-    if ((attributes & CONTROL) !== 0) {
-      abortedNow.delete(producerId); // Commit or abort: either way the producer's next batch begins anew.
-    } else if ((attributes & TRANSACTIONAL) === 0 || !abortedNow.has(producerId)) {
-      readBatch(topic, partition, set, start, end, attributes, base, position, records);
-    }
-    next = last + 1;
-    start = end;
-  }
-  return { records, next };
-}
-
-function readBatch(
-  topic: string,
-  partition: number,
-  set: Buffer,
-  start: number,
-  end: number,
-  attributes: number,
-  base: number,
-  position: number,
-  records: KafkaRecord[],
-): void {
-  const appended = (attributes & LOG_APPEND_TIME) !== 0;
-  const baseTime = readInt64(set, start + (appended ? 35 : 27));
-  const count = set.readInt32BE(start + 57);
-  const codec = attributes & CODEC;
-  const body = set.subarray(start + HEADER, end);
-  const cursor = new Cursor(codec === 0 ? body : unpack(codec, body, topic, partition, base), 0);
-  for (let i = 0; i < count; i++) {
-    const length = cursor.varint();
-    const to = cursor.pos + length;
-    cursor.pos++;
-    const delta = cursor.varint();
-    const offset = base + cursor.varint();
-    const key = cursor.bytes();
-    const value = cursor.bytes();
-    const headers = readHeaders(cursor);
-    if (length < 0 || cursor.pos !== to || to > cursor.buf.length) {
-      throw refused(topic, partition, offset, 'that is damaged');
-    }
-    if (offset < position) continue;
-    records.push({
-      topic,
-      partition,
-      offset,
-      key,
-      value,
-      headers,
-      appendTime: appended ? baseTime : baseTime + delta,
-      producerStamped: !appended,
-    });
-  }
-}
-
-function readHeaders(cursor: Cursor): Record<string, Uint8Array> | null {
-  const count = cursor.varint();
-  if (count <= 0) return null;
-  const headers: Record<string, Uint8Array> = {};
-  for (let i = 0; i < count && cursor.pos < cursor.buf.length; i++) {
-    const name = cursor.bytes()?.toString('utf8') ?? '';
-    const value = cursor.bytes();
-    if (value !== null && name !== '__proto__') headers[name] = value;
-  }
-  return headers;
-}
-
-function unpack(codec: number, body: Buffer, topic: string, partition: number, offset: number): Buffer {
-  const found = CODECS[codec];
-  if (found === undefined) throw refused(topic, partition, offset, `packed in an unknown way (${codec})`);
-  try {
-    return found.unpack(body);
-  } catch (cause) {
-    const what = `packed with ${found.name} that cannot be unpacked: ${(cause as Error).message}`;
-    throw refused(topic, partition, offset, what, cause);
-  }
-}
-
-function refused(
-  topic: string,
-  partition: number,
-  offset: number,
-  what: string,
-  cause?: unknown,
-): KafkaError {
-  const message = `${topic}:${partition} has at offset ${offset} a batch ${what}`;
-  return new KafkaError('request_failed', message, { retriable: false, cause });
 }

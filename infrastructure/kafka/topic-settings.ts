@@ -4,7 +4,7 @@ import type { TimestampType } from './port.ts';
 import { Cursor, Writer } from './wire.ts';
 
 /**
- * A topic's `message.timestamp.type`, read with Kafka's DescribeConfigs, version 1, and set with IncrementalAlterConfigs, version 0
+ * Settings of topics, read with Kafka's DescribeConfigs, version 1, and set with IncrementalAlterConfigs, version 0
  * (Kafka 2.3 and later). kafkajs knows AlterConfigs alone, which resets every other setting of the topic.
  */
 
@@ -13,6 +13,7 @@ const ALTER = { key: 44, version: 0, name: 'IncrementalAlterConfigs' } as const;
 const TOPIC = 2;
 const SET = 0;
 export const TIMESTAMP_TYPE = 'message.timestamp.type';
+const RECORD_LIMIT = 'max.message.bytes';
 
 /** What the broker answered about one topic. */
 interface Answer {
@@ -23,7 +24,7 @@ interface Answer {
 
 interface Described extends Answer {
   /** Null where the broker did not answer with the setting. */
-  readonly timestampType: string | null;
+  readonly value: string | null;
 }
 
 /** A broker's refusal to tell or change the settings of a topic; `type` and `retriable` are read by `kafkaError`. */
@@ -40,23 +41,41 @@ class SettingsRefused extends Error {
 
 const TOPIC_AUTHORIZATION_FAILED = 29;
 
-/** By topic, in order of `topics`; null where the broker does not let us read the settings. */
-export async function describeTimestamps(
+/** A setting of each topic as text, in order of `topics`; null where the broker does not let us read the settings. */
+async function describe(
   broker: BrokerNode,
   topics: readonly string[],
-): Promise<ReadonlyArray<TimestampType | null>> {
+  setting: string,
+): Promise<ReadonlyArray<string | null>> {
   const writer = new Writer().int32(topics.length);
-  for (const topic of topics) writer.int8(TOPIC).text(topic).int32(1).text(TIMESTAMP_TYPE);
+  for (const topic of topics) writer.int8(TOPIC).text(topic).int32(1).text(setting);
   writer.int8(0); // Without synonyms.
-  const answers = await request(broker, DESCRIBE, writer.done(), decodeDescribed);
+  const answers = await request(broker, DESCRIBE, writer.done(), (bytes) => decodeDescribed(bytes, setting));
   const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
   return topics.map((topic) => {
     const answer = byTopic.get(topic);
     if (answer === undefined || answer.code === TOPIC_AUTHORIZATION_FAILED) return null;
     if (answer.code !== 0) throw new SettingsRefused(answer);
-    const { timestampType } = answer;
-    return timestampType === 'LogAppendTime' || timestampType === 'CreateTime' ? timestampType : null;
+    return answer.value;
   });
+}
+
+/** By topic, in order of `topics`; null where the broker does not let us read the settings. */
+export async function describeTimestamps(
+  broker: BrokerNode,
+  topics: readonly string[],
+): Promise<ReadonlyArray<TimestampType | null>> {
+  const values = await describe(broker, topics, TIMESTAMP_TYPE);
+  return values.map((value) => (value === 'LogAppendTime' || value === 'CreateTime' ? value : null));
+}
+
+/** Bytes that a batch may have, by topic, in order of `topics`; null where the broker does not let us read the settings. */
+export async function describeRecordLimits(
+  broker: BrokerNode,
+  topics: readonly string[],
+): Promise<ReadonlyArray<number | null>> {
+  const values = await describe(broker, topics, RECORD_LIMIT);
+  return values.map((value) => (value === null || !/^\d+$/.test(value) ? null : Number(value)));
 }
 
 /** Sets LogAppendTime on one topic; its other settings stay. */
@@ -74,16 +93,16 @@ function readAnswer(cursor: Cursor): Answer {
   return { code, message, topic: cursor.text() };
 }
 
-function decodeDescribed(bytes: Buffer): Described[] {
+function decodeDescribed(bytes: Buffer, setting: string): Described[] {
   const cursor = new Cursor(bytes, 4); // After throttle time.
   const described: Described[] = [];
   for (let results = cursor.int32(); results > 0; results--) {
     const answer = readAnswer(cursor);
-    let timestampType: string | null = null;
+    let found: string | null = null;
     for (let settings = cursor.int32(); settings > 0; settings--) {
       const name = cursor.text();
       const value = cursor.text();
-      if (name === TIMESTAMP_TYPE) timestampType = value;
+      if (name === setting) found = value;
       cursor.pos += 3; // Read only, source, sensitive.
       for (let synonyms = cursor.int32(); synonyms > 0; synonyms--) {
         cursor.text();
@@ -91,7 +110,7 @@ function decodeDescribed(bytes: Buffer): Described[] {
         cursor.pos += 1; // Source.
       }
     }
-    described.push({ ...answer, timestampType });
+    described.push({ ...answer, value: found });
   }
   return described;
 }

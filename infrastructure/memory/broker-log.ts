@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { Clock } from '../../schemas/clock.ts';
-import { KafkaError } from '../kafka/errors.ts';
+import { KafkaError, RecordTooLarge } from '../kafka/errors.ts';
 import type { KafkaRecord, OutgoingRecord, Position, TimestampType, TopicSpec } from '../kafka/port.ts';
+import { loneBatchSize } from '../kafka/record-batch.ts';
 
 /** A transaction of a producer: its records are delivered once it is committed, and never if it is aborted. */
 export interface Transaction {
@@ -41,6 +42,7 @@ export class PartitionLog {
     appendTime: number,
     transaction: Transaction | null = null,
     producerStamped = false,
+    unreadable: KafkaRecord['unreadable'] = undefined,
   ): void {
     const headers = Object.entries(record.headers ?? {}).map(([name, value]) => [name, Buffer.from(value)]);
     if (transaction !== null) {
@@ -56,6 +58,7 @@ export class PartitionLog {
       headers: headers.length === 0 ? null : Object.fromEntries(headers),
       appendTime,
       producerStamped,
+      ...(unreadable === undefined ? {} : { unreadable }),
     });
   }
 
@@ -104,7 +107,12 @@ export interface TopicSettings {
   timestampType: TimestampType;
   /** What this broker's access rules let its clients do with the settings. */
   access: 'change' | 'read' | 'none';
+  /** Bytes that a batch may have. */
+  maxMessageBytes: number;
 }
+
+/** Kafka's default. */
+const MAX_MESSAGE_BYTES = 1_048_588;
 
 /** All topics of the broker, and who waits for records. Retention and compaction are left out. */
 export class Logs {
@@ -127,7 +135,11 @@ export class Logs {
       spec.name,
       Array.from({ length: spec.partitions }, (_, partition) => new PartitionLog(spec.name, partition)),
     );
-    this.#settings.set(spec.name, { timestampType: 'LogAppendTime', access: 'change' });
+    this.#settings.set(spec.name, {
+      timestampType: 'LogAppendTime',
+      access: 'change',
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+    });
     return true;
   }
 
@@ -176,6 +188,11 @@ export class Logs {
   ): number | null {
     const now = this.clock.now();
     const logs = records.map((record) => this.partition(record.topic, record.partition));
+    for (const record of records) {
+      const bytes = loneBatchSize(record);
+      if (bytes > this.settings(record.topic).maxMessageBytes)
+        throw new RecordTooLarge(record.topic, record.partition, bytes);
+    }
     let stamped: number | null = null;
     for (const [i, record] of records.entries()) {
       const byProducer = this.settings(record.topic).timestampType === 'CreateTime';
@@ -184,6 +201,12 @@ export class Logs {
     }
     this.wake();
     return stamped;
+  }
+
+  /** Appends a record whatever its size, or one of a batch that nobody can read. */
+  appendRaw({ unreadable, ...record }: OutgoingRecord & Pick<KafkaRecord, 'unreadable'>): void {
+    this.partition(record.topic, record.partition).append(record, this.clock.now(), null, false, unreadable);
+    this.wake();
   }
 
   /** Ends a transaction: its marker goes to every partition that has records of it. */

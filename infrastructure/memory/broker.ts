@@ -4,6 +4,7 @@ import type {
   Admin,
   Consumer,
   Kafka,
+  KafkaRecord,
   OutgoingRecord,
   PartitionBatch,
   Producer,
@@ -14,7 +15,7 @@ import { Logs, type TopicSettings, type Transaction } from './broker-log.ts';
 
 /**
  * Kafka in memory, for any number of clients, groups and members in one process, in whatever time the clock tells.
- * Consumers and readers read committed records only. Left out: retention and compaction (use `truncate`), quotas, and size limits.
+ * Consumers and readers read committed records only. Left out: retention and compaction (use `truncate`), and quotas.
  */
 export interface MemoryBroker {
   /** The connection of one process. */
@@ -31,6 +32,10 @@ export interface MemoryBroker {
   createTimeTopic(name: string, partitions: number, access?: TopicSettings['access']): void;
   /** Appends as a producer does whose clock says `producerTime`, epoch ms. */
   appendAt(records: readonly OutgoingRecord[], producerTime: number): void;
+  /** The most bytes that a batch of the topic may have from now on (`max.message.bytes`). */
+  limitRecords(topic: string, bytes: number): void;
+  /** Appends what no client could send: larger than the topic takes, as a compressed batch may hold it, or unreadable. */
+  appendRaw(record: OutgoingRecord & Pick<KafkaRecord, 'unreadable'>): void;
   /** Begins a transaction, as a transactional producer does; without faults, steps or a time limit. */
   transaction(): MemoryTransaction;
   /** The log begins at `start` from now on, as after retention. */
@@ -154,6 +159,10 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
       Object.assign(logs.settings(name), { timestampType: 'CreateTime', access });
     },
     appendAt: (records, producerTime) => void logs.append(records, null, producerTime),
+    limitRecords(topic, bytes) {
+      logs.settings(topic).maxMessageBytes = bytes;
+    },
+    appendRaw: (record) => logs.appendRaw(record),
     transaction() {
       const transaction: Transaction = { state: 'open' };
       return {
@@ -235,6 +244,11 @@ function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
       names.map((name) => {
         const { timestampType, access } = logs.settings(name);
         return access === 'none' ? null : timestampType;
+      }),
+    recordLimits: async (names) =>
+      names.map((name) => {
+        const { access, maxMessageBytes } = logs.settings(name);
+        return access === 'none' ? null : maxMessageBytes;
       }),
     async stampByBroker(topic) {
       const settings = logs.settings(topic);

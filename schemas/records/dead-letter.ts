@@ -1,7 +1,7 @@
 // Generated from avro/dead-letter.avsc by `npm run generate`. Do not edit.
 import type { Schema } from 'avsc';
 
-/** A record that was not taken, whole, with the reason. */
+/** A record that was not taken, whole (or cut, where it is larger than its topic takes), with the reason. */
 export interface DeadLetter {
   readonly format: number;
   readonly stage: string;
@@ -16,18 +16,26 @@ export interface DeadLetter {
   readonly arrivedAt: number | null;
   readonly eventId: string | null;
   readonly eventTime: number | null;
-  /** `ingest`, or name@version:partition of the view that refused the contribution. */
+  /** `ingest`, name@version:partition of the view that refused the contribution, or `inference` and the model whose answer was too large. */
   readonly writer: string;
   readonly key: Uint8Array | null;
-  /** The raw record; null where a view refused (the raw record stands in the raw topic and the event was accepted). */
+  /** The raw record, or its beginning where `valueBytes` is not null; null where a view or a model refused (the raw record stands in the raw topic and the event was accepted). */
   readonly value: Uint8Array | null;
+  /** Size of the whole raw value where it is cut here, or of the batch that could not be read; null where the value is whole. */
+  readonly valueBytes: number | null;
+  /** Its SHA-256, hex. */
+  readonly valueSha256: string | null;
+  /** Size of the whole raw key where it is cut here. */
+  readonly keyBytes: number | null;
+  /** Its SHA-256, hex. */
+  readonly keySha256: string | null;
 }
 
 export const deadLetterSchema: Schema = {
   type: 'record',
   name: 'DeadLetter',
   namespace: 'millrace',
-  doc: 'A record that was not taken, whole, with the reason.',
+  doc: 'A record that was not taken, whole (or cut, where it is larger than its topic takes), with the reason.',
   fields: [
     { name: 'format', type: 'int' },
     { name: 'stage', type: 'string' },
@@ -48,14 +56,28 @@ export const deadLetterSchema: Schema = {
     {
       name: 'writer',
       type: 'string',
-      doc: '`ingest`, or name@version:partition of the view that refused the contribution.',
+      doc: '`ingest`, name@version:partition of the view that refused the contribution, or `inference` and the model whose answer was too large.',
     },
     { name: 'key', type: ['null', 'bytes'], default: null },
     {
       name: 'value',
       type: ['null', 'bytes'],
       default: null,
-      doc: 'The raw record; null where a view refused (the raw record stands in the raw topic and the event was accepted).',
+      doc: 'The raw record, or its beginning where `valueBytes` is not null; null where a view or a model refused (the raw record stands in the raw topic and the event was accepted).',
     },
+    {
+      name: 'valueBytes',
+      type: ['null', 'long'],
+      default: null,
+      doc: 'Size of the whole raw value where it is cut here, or of the batch that could not be read; null where the value is whole.',
+    },
+    { name: 'valueSha256', type: ['null', 'string'], default: null, doc: 'Its SHA-256, hex.' },
+    {
+      name: 'keyBytes',
+      type: ['null', 'long'],
+      default: null,
+      doc: 'Size of the whole raw key where it is cut here.',
+    },
+    { name: 'keySha256', type: ['null', 'string'], default: null, doc: 'Its SHA-256, hex.' },
   ],
 };

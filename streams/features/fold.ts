@@ -3,6 +3,7 @@ import type { Commit } from '../../infrastructure/redis/port.ts';
 import { encodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { reachOf } from '../../processors/window.ts';
 import { keys, topics } from '../../schemas/names.ts';
+import { NOT_CUT } from '../runtime/dead-letter-record.ts';
 import { applyBlock, type RefusedContribution } from './apply-block.ts';
 import type { FeaturesContext } from './context.ts';
 import type { OwnedView } from './view-partition.ts';
@@ -93,6 +94,7 @@ export function deadLetterOf(
       writer: `${view.id}:${partition}`,
       key: null,
       value: null,
+      ...NOT_CUT,
     }),
   };
 }

@@ -12,6 +12,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { RefusalCode } from '../../schemas/refusal.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
+import { NOT_CUT } from '../runtime/dead-letter-record.ts';
 
 export interface ImportOptions {
   readonly project: Project;
@@ -215,6 +216,7 @@ function sort(
           writer: `import:${importId.slice(0, 16)}`,
           key: null,
           value: Buffer.from(JSON.stringify(event)),
+          ...NOT_CUT,
         },
         refusedTime: now,
         archivedPartition: -1,

@@ -4,6 +4,7 @@ import { topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { answerRecords, positionsAfter } from './answer-records.ts';
+import { sizedAnswer } from './answer-size.ts';
 import type { InferenceContext } from './context.ts';
 import { type Asked, answerOf, draftOf, predictionId, type ScoringModel, shadowId } from './predict.ts';
 import type { Ready, Waiting } from './requests.ts';
@@ -35,7 +36,7 @@ const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [], ab
  * it is acknowledged; meanwhile the next one is read and scored.
  */
 export async function answer(context: InferenceContext, ready: readonly Ready[]): Promise<void> {
-  const { codecs, model, name, project, telemetry } = context;
+  const { model, name, project, telemetry } = context;
   const started = performance.now();
   const requests = ready.filter((item): item is Asking => item.request !== null);
   const vectorOf = await readVectors(context, requests);
@@ -44,21 +45,27 @@ export async function answer(context: InferenceContext, ready: readonly Ready[])
   const scoring = performance.now();
   const { answered, shadowed } = scoreAll(context, requests, vectorOf);
   const scoreMs = performance.now() - scoring;
-  const encode = (prediction: Prediction) => codecs.predictions.encode({ ...prediction, readMs, scoreMs });
-  const encoded = new Map<Ready, Uint8Array>(
-    answered.map(({ item, prediction }) => [item, encode(prediction)]),
-  );
-  const records = answerRecords(topics.predictions(project.prefix, model.name), ready, encoded);
+  const predictions = topics.predictions(project.prefix, model.name);
+  const shadow = topics.shadow(project.prefix, model.name);
+  const encoded = new Map<Ready, Uint8Array>();
+  const letters: OutgoingRecord[] = [];
+  for (const { item, prediction } of answered) {
+    const sized = sizedAnswer(context, predictions, { ...prediction, readMs, scoreMs });
+    tell(context, sized.prediction);
+    encoded.set(item, sized.value);
+    if (sized.letter !== null) letters.push(sized.letter);
+  }
+  const records = answerRecords(predictions, ready, encoded);
   const beside = shadowed.map(({ item, prediction }) => ({
-    topic: topics.shadow(project.prefix, model.name),
+    topic: shadow,
     partition: item.queue.partition,
     key: Buffer.from(prediction.requestId),
-    value: encode(prediction),
+    value: sizedAnswer(context, shadow, { ...prediction, readMs, scoreMs }).value,
   }));
   telemetry.step(name, 'read', readMs, requests.length);
   telemetry.step(name, 'score', scoreMs, requests.length);
   await context.sending;
-  context.sending = deliver(context, [beside, records], ready, requests.length);
+  context.sending = deliver(context, [[...letters, ...beside], records], ready, requests.length);
   context.sending.catch((error: unknown) => {
     context.failure = error;
   });
@@ -136,7 +143,6 @@ function scoreAll(
     const vector = vectorOf.get(item) ?? NO_KEY;
     const draft = draftOf(model, askedOf(context, item, vector, now));
     const prediction = answerOf(draft, predictionId(event.id, model.name), vector, champion);
-    tell(context, prediction);
     tellMismatch(context, prediction, champion);
     answered.push({ item, prediction });
     for (const shadow of shadows) {

@@ -4,6 +4,7 @@ import type { Model, Project } from '../../schemas/project.ts';
 import type { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import type { Guards } from '../runtime/guards.ts';
+import type { RecordLimits } from '../runtime/record-limits.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import type { Waits } from '../runtime/waits.ts';
 import type { Frontiers } from './frontiers.ts';
@@ -31,6 +32,8 @@ export interface InferenceContext {
   readonly frontiers: Frontiers;
   readonly hints: HoldHints;
   readonly waits: Waits;
+  /** How large a record the topics that inference writes to take. */
+  readonly limits: RecordLimits;
   readonly requestCodec: RequestCodec;
   /** By partition of the validated topic; another map after each assignment. */
   queues: ReadonlyMap<number, RequestQueue>;

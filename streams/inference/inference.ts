@@ -7,6 +7,7 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
+import { RecordLimits } from '../runtime/record-limits.ts';
 import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
@@ -56,22 +57,26 @@ export function createInference(deps: InferenceDeps): Stream {
   const { clock, telemetry, model } = deps;
   const name = `inference ${model.name}`;
   const mismatched = new Set<number>();
+  const limits = new RecordLimits();
   return {
     name,
     run: (signal) =>
       restartOnFailure(name, clock, telemetry, signal, (healthy) =>
-        runLoop(deps, mismatched, signal, healthy),
+        runLoop(deps, { mismatched, limits }, signal, healthy),
       ),
   };
 }
 
+/** What lives for as long as the stream, restarts included. */
+type Kept = Pick<InferenceContext, 'mismatched' | 'limits'>;
+
 async function runLoop(
   deps: InferenceDeps,
-  mismatched: Set<number>,
+  kept: Kept,
   signal: AbortSignal,
   healthy: () => void,
 ): Promise<void> {
-  const context = await openContext(deps, mismatched);
+  const context = await openContext(deps, kept);
   let hintedAt = 0;
   try {
     while (!signal.aborted) {
@@ -97,7 +102,7 @@ async function runLoop(
   }
 }
 
-async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promise<InferenceContext> {
+async function openContext(deps: InferenceDeps, kept: Kept): Promise<InferenceContext> {
   const { project, model, kafka, store, codecs, clock, telemetry } = deps;
   const { prefix } = project;
   const name = `inference ${model.name}`;
@@ -108,6 +113,11 @@ async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promis
     targetsOf: ({ event }, time) =>
       event.type === model.request.eventType ? vectors.targets(event, time) : 'not a request',
   };
+  await kept.limits.read(kafka, [
+    topics.predictions(prefix, model.name),
+    topics.shadow(prefix, model.name),
+    topics.deadLetters(prefix, model.request.source),
+  ]);
   const consumer = await kafka.consumer({
     group: groups.inference(prefix, model.name),
     topics: [topics.validated(prefix, model.request.source)],
@@ -125,7 +135,7 @@ async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promis
     models: deps.models,
     replayGateLimitMs: deps.replayGateLimitMs ?? Number.POSITIVE_INFINITY,
     consumer,
-    checkpoint: new Checkpoint({ kafka, consumer, now: () => clock.now() }),
+    checkpoint: new Checkpoint({ kafka, consumer, limits: kept.limits, now: () => clock.now() }),
     vectors,
     frontiers: new Frontiers(snapshots, vectors.partitions, () => clock.now()),
     hints: new HoldHints(store, (partition) => keys.hold(prefix, model.name, partition)),
@@ -136,7 +146,7 @@ async function openContext(deps: InferenceDeps, mismatched: Set<number>): Promis
     failure: null,
     clockWent: true,
     waiting: null,
-    mismatched,
+    ...kept,
   };
   return context;
 }

@@ -9,7 +9,15 @@ import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
 import type { RawPartition } from './raw-partition.ts';
-import { MAX_CONTRIBUTIONS, NOTHING, type Share, sectionsOf, sharesOf } from './sections.ts';
+import {
+  contributionBytes,
+  MAX_CONTRIBUTIONS,
+  MAX_SECTION_BYTES,
+  NOTHING,
+  type Share,
+  sectionsOf,
+  sharesOf,
+} from './sections.ts';
 
 /** At most one marker to a view partition in this time, ms. */
 const MARKER_EVERY_MS = 20;
@@ -138,17 +146,23 @@ export class Announcer {
     for (const [{ topic, partition }, list] of sections) {
       let pack: Section[] = [];
       let packed = 0;
+      let bytes = 0;
       const flush = (): void => {
         const told = this.#turns ? pack : pack.map((section) => ({ ...section, turn: 0 }));
         const value = this.#codecs.blocks.encode({ format: 1, sections: told });
         records.push({ topic, partition, key: null, value });
         pack = [];
         packed = 0;
+        bytes = 0;
       };
       for (const { section } of list) {
-        if (packed + section.contributions.length > MAX_CONTRIBUTIONS && pack.length > 0) flush();
+        const { contributions } = section;
+        const more = contributions.reduce((sum, one) => sum + contributionBytes(one), 0);
+        const full = packed + contributions.length > MAX_CONTRIBUTIONS || bytes + more > MAX_SECTION_BYTES;
+        if (full && pack.length > 0) flush();
         pack.push(section);
-        packed += section.contributions.length;
+        packed += contributions.length;
+        bytes += more;
       }
       if (pack.length > 0) flush();
     }

@@ -4,6 +4,7 @@ import type { Project } from '../../schemas/project.ts';
 import type { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import type { Guards } from '../runtime/guards.ts';
+import type { RecordLimits } from '../runtime/record-limits.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import type { Waits } from '../runtime/waits.ts';
 import type { Announcer } from './announcer.ts';
@@ -23,6 +24,8 @@ export interface IngestContext {
   readonly announcer: Announcer;
   readonly neighbours: Neighbours;
   readonly waits: Waits;
+  /** How large a record the topics that ingest writes to take. */
+  readonly limits: RecordLimits;
   /** Partitions that this process owns, by `topic:partition`; another map after each assignment. */
   owned: ReadonlyMap<string, RawPartition>;
   /** The newest append time that the broker stamped on anything sent from here, epoch ms. */

@@ -5,6 +5,7 @@ import { headers, topics } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { clockRecord } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { deadLetterRecord } from '../runtime/dead-letter-record.ts';
 import type { Sections } from './announcer.ts';
 import type { IngestContext } from './context.ts';
 import type { Neighbour } from './neighbours.ts';
@@ -31,7 +32,7 @@ export async function flushWork(
   const outputs: OutgoingRecord[] = announcer.blocks(sections);
   for (const [{ source, partition }, segment] of segments) {
     addEvents(outputs, codecs, project.prefix, source, partition, segment);
-    addRefusals(outputs, codecs, project.prefix, source, partition, segment);
+    addRefusals(outputs, context, source, partition, segment);
     if (segment.clock !== null)
       clocks.push(
         clockRecord(topics.validated(project.prefix, source.name), partition, segment.clock, {
@@ -139,32 +140,32 @@ function addEvents(
 
 function addRefusals(
   outputs: OutgoingRecord[],
-  codecs: Codecs,
-  prefix: string,
+  { codecs, limits, project: { prefix } }: IngestContext,
   source: Source,
   partition: number,
   { refused }: Segment<KafkaRecord>,
 ): void {
-  const topic = topics.deadLetters(prefix, source.name);
-  for (const { raw, rejected, event, arrivedAt } of refused) {
-    const value = codecs.deadLetters.encode({
-      format: 1,
-      stage: rejected.stage,
-      code: rejected.code,
-      detail: rejected.detail,
-      sourceTopic: raw.topic,
-      sourcePartition: raw.partition,
-      sourceOffset: raw.offset,
-      appendTime: raw.appendTime,
-      arrivedAt,
-      eventId: event?.id ?? null,
-      eventTime: event?.time ?? null,
-      writer: 'ingest',
-      key: raw.key === null ? null : Buffer.from(raw.key),
-      value: raw.value === null ? null : Buffer.from(raw.value),
-    });
-    outputs.push({ topic, partition, key: raw.key, value });
-  }
+  const place = { topic: topics.deadLetters(prefix, source.name), partition, keyed: true };
+  for (const { raw, rejected, event, arrivedAt } of refused)
+    outputs.push(
+      deadLetterRecord(codecs, limits, place, {
+        stage: rejected.stage,
+        code: rejected.code,
+        detail: rejected.detail,
+        sourceTopic: raw.topic,
+        sourcePartition: raw.partition,
+        sourceOffset: raw.offset,
+        appendTime: raw.appendTime,
+        arrivedAt,
+        eventId: event?.id ?? null,
+        eventTime: event?.time ?? null,
+        writer: 'ingest',
+        key: raw.key,
+        value: raw.value,
+        valueBytes: raw.unreadable?.bytes ?? null,
+        valueSha256: raw.unreadable?.sha256 ?? null,
+      }),
+    );
 }
 
 function report(

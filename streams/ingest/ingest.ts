@@ -16,12 +16,14 @@ import type { Project } from '../../schemas/project.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
+import { RecordLimits } from '../runtime/record-limits.ts';
 import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
 import { limitsOf, spreads, tellBacklog } from './alignment.ts';
 import { Announcer } from './announcer.ts';
 import type { IngestContext } from './context.ts';
+import { eventSizeCheck } from './event-size.ts';
 import { flushMarkers, flushWork, restartMoved, type Worked } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
@@ -43,6 +45,7 @@ export interface IngestDeps {
 const MAX_FLUSH_RECORDS = 1_000;
 /** Queued records of a partition above which no more are taken from the consumer. */
 const MAX_QUEUED = 2_000;
+const MAX_QUEUED_BYTES = 16_777_216;
 /** A busy partition is flushed at most this often, so that the cost of a Kafka record is shared. */
 const LINGER_MS = 5;
 const IDLE_POLL_MS = 200;
@@ -52,15 +55,24 @@ const COMPARE_EVERY_MS = 1_000;
 /** Raw topics -> validated topics, view topics, dead letters. */
 export function createIngest(deps: IngestDeps): Stream {
   const { clock, telemetry } = deps;
+  const limits = new RecordLimits();
   return {
     name: 'ingest',
     run: (signal) =>
-      restartOnFailure('ingest', clock, telemetry, signal, (healthy) => runLoop(deps, signal, healthy)),
+      restartOnFailure('ingest', clock, telemetry, signal, (healthy) =>
+        runLoop(deps, limits, signal, healthy),
+      ),
   };
 }
 
-async function runLoop(deps: IngestDeps, signal: AbortSignal, healthy: () => void): Promise<void> {
-  const context = await openContext(deps, signal);
+async function runLoop(
+  deps: IngestDeps,
+  limits: RecordLimits,
+  signal: AbortSignal,
+  healthy: () => void,
+): Promise<void> {
+  await limits.read(deps.kafka, writtenTopics(deps.project));
+  const context = await openContext(deps, limits, signal);
   const spreadOf = spreads(deps.project);
   let lastWork = 0;
   let comparedAt = 0;
@@ -87,7 +99,19 @@ async function runLoop(deps: IngestDeps, signal: AbortSignal, healthy: () => voi
   }
 }
 
-async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<IngestContext> {
+/** The topics that ingest writes to. */
+function writtenTopics({ prefix, sources, views }: Project): string[] {
+  return [
+    ...sources.flatMap(({ name }) => [topics.validated(prefix, name), topics.deadLetters(prefix, name)]),
+    ...views.map(({ id }) => topics.view(prefix, id)),
+  ];
+}
+
+async function openContext(
+  deps: IngestDeps,
+  limits: RecordLimits,
+  signal: AbortSignal,
+): Promise<IngestContext> {
   const { project, kafka, store, codecs, clock, telemetry } = deps;
   const plans = plansOf(project);
   const consumer = await kafka.consumer({
@@ -101,6 +125,8 @@ async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<Inges
       );
     },
     maxPollRecords: MAX_FLUSH_RECORDS,
+    // A batch of a producer that nobody can read is a dead letter.
+    unreadable: 'hand_out',
   });
   const guards = deps.guards ?? ALL_GUARDS;
   const context: IngestContext = {
@@ -111,7 +137,8 @@ async function openContext(deps: IngestDeps, signal: AbortSignal): Promise<Inges
     guards,
     signal,
     consumer,
-    checkpoint: new Checkpoint({ kafka, store, consumer, now: () => clock.now() }),
+    checkpoint: new Checkpoint({ kafka, store, consumer, limits, now: () => clock.now() }),
+    limits,
     announcer: new Announcer(project, codecs, guards),
     neighbours: new Neighbours(project, { store, clock }),
     waits: new Waits('ingest', clock, telemetry),
@@ -174,7 +201,8 @@ async function pollNext(context: IngestContext, lastWork: number): Promise<Poll>
   if (since < LINGER_MS) await clock.sleep(LINGER_MS - since);
   const full: RawPartition[] = [];
   const free: RawPartition[] = [];
-  for (const one of owned.values()) (one.queue.size >= MAX_QUEUED ? full : free).push(one);
+  for (const one of owned.values())
+    (one.queue.size >= MAX_QUEUED || one.queue.bytes >= MAX_QUEUED_BYTES ? full : free).push(one);
   if (full.length > 0) consumer.pause(full);
   consumer.resume(free);
   const busy = announcer.pending || [...owned.values()].some(({ queue }) => queue.size > 0);
@@ -197,7 +225,7 @@ async function queueRecords(context: IngestContext, poll: Poll): Promise<void> {
 }
 
 async function queueBatch(
-  { clock, codecs, guards, telemetry }: IngestContext,
+  { clock, codecs, guards, limits, project, telemetry }: IngestContext,
   one: RawPartition,
   { topic, partition, records, highWatermark }: PartitionBatch,
 ): Promise<void> {
@@ -210,7 +238,8 @@ async function queueBatch(
   if (byProducers > 0) telemetry.producerTimes(topic, partition, byProducers);
   const decoder = codecs.raw(one.source.name);
   await decoder.prepare(fresh);
-  const decoded = fresh.map((record) => decoder.decode(record));
+  const checkSize = eventSizeCheck(project, one.source, limits);
+  const decoded = fresh.map((record) => checkSize(decoder.decode(record)));
   one.queue.add(guards.cap ? decoded : decoded.map((record) => ({ ...record, arrivedAt: null })));
   one.lastRecordAt = clock.now();
 }

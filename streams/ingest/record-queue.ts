@@ -6,12 +6,19 @@ import { cappedTime } from '../../schemas/event.ts';
 export class RecordQueue {
   #records: DecodedRecord<KafkaRecord>[] = [];
   #at = 0;
+  #bytes = 0;
 
   get size(): number {
     return this.#records.length - this.#at;
   }
 
+  /** Bytes of the raw values queued. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   add(records: readonly DecodedRecord<KafkaRecord>[]): void {
+    for (const record of records) this.#bytes += bytesOf(record);
     if (this.size === 0) {
       this.#records = [...records];
       this.#at = 0;
@@ -28,15 +35,25 @@ export class RecordQueue {
   }
 
   drop(count: number): void {
-    this.#at += count;
+    const to = Math.min(this.#at + count, this.#records.length);
+    for (; this.#at < to; this.#at += 1)
+      this.#bytes -= bytesOf(this.#records[this.#at] as DecodedRecord<KafkaRecord>);
     if (this.#at < this.#records.length) return;
     this.#records = [];
     this.#at = 0;
+    this.#bytes = 0;
   }
 
   clear(): void {
     this.drop(this.size);
   }
+}
+
+/** Bytes of raw values that one flush may take, one record at least. */
+const MAX_FLUSH_BYTES = 8_388_608;
+
+function bytesOf({ raw }: DecodedRecord<KafkaRecord>): number {
+  return raw.value?.byteLength ?? 0;
 }
 
 /** Where a record stands in event time, epoch ms; one that is no event goes at once. */
@@ -65,11 +82,14 @@ export function chooseRecords<Of>(queues: ReadonlyArray<Limited<Of>>, most: numb
     return time <= one.limit ? time : Number.POSITIVE_INFINITY;
   };
   const times = queues.map((_, i) => nextTime(i));
-  for (let taken = 0; taken < most; taken += 1) {
+  let bytes = 0;
+  for (let taken = 0; taken < most && bytes < MAX_FLUSH_BYTES; taken += 1) {
     let first = 0;
     for (let i = 1; i < times.length; i += 1)
       if ((times[i] ?? Number.POSITIVE_INFINITY) < (times[first] ?? Number.POSITIVE_INFINITY)) first = i;
     if ((times[first] ?? Number.POSITIVE_INFINITY) === Number.POSITIVE_INFINITY) break;
+    const next = queues[first]?.queue.at(counts[first] ?? 0);
+    bytes += next === undefined ? 0 : bytesOf(next);
     counts[first] = (counts[first] ?? 0) + 1;
     times[first] = nextTime(first);
   }

@@ -6,6 +6,24 @@ import type { RawPartition } from './raw-partition.ts';
 
 /** Bounds a record, and with it a commit: with three logs an entity it stays below 500 keys. */
 export const MAX_CONTRIBUTIONS = 150;
+/** The same in bytes: only long entity keys come to so much. */
+export const MAX_SECTION_BYTES = 200_000;
+
+/** Upper bound of the bytes of a contribution. */
+export function contributionBytes({ entity, values }: Contribution): number {
+  return 40 + entity.length * 3 + values.length * 11;
+}
+
+/** Where a record's contributions end that begin at `from`: one at least. */
+function pieceEnd(contributions: readonly Contribution[], from: number): number {
+  let bytes = 0;
+  let to = from;
+  for (; to < contributions.length && to - from < MAX_CONTRIBUTIONS; to += 1) {
+    bytes += contributionBytes(contributions[to] as Contribution);
+    if (bytes > MAX_SECTION_BYTES && to > from) break;
+  }
+  return to;
+}
 
 /** Contributions of a segment to one partition of a view, in source order, and the progress after each. */
 export interface Share {
@@ -46,14 +64,14 @@ export function* sectionsOf(
   const { contributions, after } = share;
   const from = progress.fed[view.id] ?? segment?.from ?? progress.next;
   let at = 0;
-  for (; contributions.length - at > MAX_CONTRIBUTIONS; at += MAX_CONTRIBUTIONS) {
-    const last = at + MAX_CONTRIBUTIONS - 1;
+  for (let end = pieceEnd(contributions, at); end < contributions.length; end = pieceEnd(contributions, at)) {
     yield {
-      ...headerOf(state, after[last] ?? progress, view),
+      ...headerOf(state, after[end - 1] ?? progress, view),
       from,
-      to: contributions[last]?.offset ?? from - 1,
-      contributions: contributions.slice(at, last + 1),
+      to: contributions[end - 1]?.offset ?? from - 1,
+      contributions: contributions.slice(at, end),
     };
+    at = end;
   }
   yield {
     ...headerOf(state, progress, view),

@@ -1,3 +1,4 @@
+import { KafkaError, RecordTooLarge } from '../../infrastructure/kafka/errors.ts';
 import type {
   Consumer,
   Kafka,
@@ -6,6 +7,7 @@ import type {
   TopicPartition,
 } from '../../infrastructure/kafka/port.ts';
 import type { Commit, CommitResult } from '../../infrastructure/redis/port.ts';
+import type { RecordLimits } from './record-limits.ts';
 
 const REPORT_EVERY_MS = 1_000;
 
@@ -54,6 +56,8 @@ export interface CheckpointOptions<State, Result extends StateResult> {
   readonly store?: StateStore<State, Result>;
   /** Whom offsets are told to. */
   readonly consumer?: Pick<Consumer, 'commit' | 'close'>;
+  /** Learns what a topic does not take. Such a failure passes then: the batch is worked again, and made to fit. */
+  readonly limits?: Pick<RecordLimits, 'learn'>;
   /** Wall clock, epoch ms. */
   readonly now?: () => number;
 }
@@ -118,7 +122,10 @@ export class Checkpoint<State = Commit, Result extends StateResult = CommitResul
     } catch (error) {
       this.#producer = null;
       await producer.close().catch(() => {});
-      throw error;
+      const { limits } = this.#options;
+      if (limits === undefined || !(error instanceof RecordTooLarge)) throw error;
+      limits.learn(error);
+      throw new KafkaError(error.code, error.message, { retriable: true, cause: error });
     }
   }
 

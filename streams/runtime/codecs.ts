@@ -169,6 +169,14 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
       const clock = readClock(record);
       const { offset, appendTime } = record;
       const arrivedAt = arrivalOf(record);
+      if (record.unreadable !== undefined) {
+        const { bytes, detail, sha256 } = record.unreadable;
+        const rejected = new DecodeFailure(
+          'unreadable_batch',
+          `${detail}; the batch has ${bytes} bytes, SHA-256 ${sha256}`,
+        );
+        return { raw: record, offset, appendTime, arrivedAt, event: null, clock: null, rejected };
+      }
       if (clock !== null) {
         const rejected: Rejected | null = Number.isSafeInteger(clock.time)
           ? null

@@ -5,6 +5,7 @@ import { createCodec, DecodeFailure, wireId } from '../../schemas/codec.ts';
 import { type Block, blockSchema } from '../../schemas/records/block.ts';
 import { type DeadLetter, deadLetterSchema } from '../../schemas/records/dead-letter.ts';
 import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
+import { NOT_CUT } from '../../streams/runtime/dead-letter-record.ts';
 
 const deadLetter: DeadLetter = {
   format: 1,
@@ -21,6 +22,7 @@ const deadLetter: DeadLetter = {
   writer: 'ingest',
   key: new Uint8Array([1, 2]),
   value: Buffer.from([3]),
+  ...NOT_CUT,
 };
 
 function code(value: unknown): string {

@@ -3,6 +3,7 @@ import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructur
 import { topics } from '../../schemas/names.ts';
 import { MINUTE } from '../../schemas/time.ts';
 import { audit } from '../../streams/audit/audit.ts';
+import { NOT_CUT } from '../../streams/runtime/dead-letter-record.ts';
 import { archiveWorld } from './archived-world.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
@@ -78,6 +79,7 @@ describe('an audit of a live source', () => {
         writer: `${view.id}:0`,
         key: null,
         value: null,
+        ...NOT_CUT,
       };
       const topic = topics.deadLetters(world.project.prefix, 'trips');
       await producer.send([{ topic, partition, key: null, value: world.codecs.deadLetters.encode(letter) }]);

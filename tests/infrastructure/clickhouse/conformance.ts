@@ -180,8 +180,8 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
         fc.constantFrom('', '\n\n', 'a\n\nb\0'),
       );
       const integer = fc.integer({ min: -Number.MAX_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER });
-      // DateTime64 ends in 2299.
-      const time = fc.integer({ min: -2_000_000_000_000, max: 10_000_000_000_000 });
+      // The years 1 to 9999: DateTime64 shows only those from 1900 to 2299 as text, but keeps the number of each.
+      const time = fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 });
       const event = fc.record({
         id: text,
         type: fc.constantFrom('trip', 'other', 'ö'),
@@ -316,14 +316,22 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
         eventTime: null,
         writer: 'ingest',
         key: null,
+        keyBytes: null,
+        keySha256: null,
         value,
+        valueBytes: 2 ** 53 - 1,
+        valueSha256: 'abc',
       };
       const lettersTable = tables.deadLetters(prefix, 'trips');
       const bytes = letters.encode([{ letter, refusedTime: 2, archivedPartition: 0, archivedOffset: 0 }]);
       await warehouse.insertRaw(lettersTable, letters.columns, letters.format, bytes, { token: 'y' });
       expect(
-        await warehouse.query(`SELECT hex(value) AS v, isNull(key) AS k FROM ${lettersTable} FINAL`),
-      ).toEqual([{ v: '000A0AFF0D00', k: 1 }]);
+        await warehouse.query(
+          `SELECT hex(value) AS v, isNull(key) AS k, value_bytes, value_sha256, key_bytes FROM ${lettersTable} FINAL`,
+        ),
+      ).toEqual([
+        { v: '000A0AFF0D00', k: 1, value_bytes: 2 ** 53 - 1, value_sha256: 'abc', key_bytes: null },
+      ]);
     });
 
     it('says what is wrong: statement, table, data', async () => {

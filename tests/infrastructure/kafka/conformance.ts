@@ -12,6 +12,7 @@ import type {
 } from '../../../infrastructure/kafka/port.ts';
 import { consumerConformance } from './conformance-consumer.ts';
 import { endConformance } from './conformance-ends.ts';
+import { sizeConformance } from './conformance-sizes.ts';
 import { timestampConformance } from './conformance-timestamps.ts';
 import { type Bench, type Foreign, readAll, record, text } from './harness.ts';
 
@@ -188,6 +189,7 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>, fo
     consumerConformance(bench);
     endConformance(bench);
     timestampConformance(bench, foreign);
+    sizeConformance(bench);
 
     describe('a reader', () => {
       it('reads from where it is told to, without a group', async () => {

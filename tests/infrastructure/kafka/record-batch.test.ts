@@ -1,13 +1,15 @@
 import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crc32c } from '../../../infrastructure/kafka/crc32c.ts';
+import { decodeRecords } from '../../../infrastructure/kafka/decode-batch.ts';
 import { fairShare } from '../../../infrastructure/kafka/fair-share.ts';
 import type { KafkaRecord, OutgoingRecord } from '../../../infrastructure/kafka/port.ts';
-import { decodeRecords, encodeBatch, recordSize } from '../../../infrastructure/kafka/record-batch.ts';
+import { encodeBatch, recordSize } from '../../../infrastructure/kafka/record-batch.ts';
 import {
   Cursor,
   readInt64,
@@ -118,7 +120,7 @@ describe('a record batch', () => {
     expect(texts(decode(set, 1).records)).toEqual(['b', 'c', 'd']);
     const cut = decode(set.subarray(0, set.length - 1), 1);
     expect([texts(cut.records), cut.next]).toEqual([['b', 'c'], 3]);
-    expect(decode(set.subarray(0, 30), 5)).toEqual({ records: [], next: 5 });
+    expect(decode(set.subarray(0, 30), 5)).toEqual({ records: [], next: 5, bytes: 0 });
   });
 
   it('goes on after records that compaction has taken out of a batch', () => {
@@ -189,6 +191,62 @@ describe('a record batch', () => {
     const old = stored(batchOf('abc'), 0);
     old[16] = 1;
     expect(() => decode(old)).toThrow(/old format 1/);
+  });
+
+  it('hands out what it cannot read where that is asked for, with size and hash of the batch, and goes on behind it', () => {
+    const bomb = stored(batchOf('a', 'b', 'c'), 3, {
+      attributes: 1,
+      pack: () => gzipSync(Buffer.alloc(80_000_000)),
+    });
+    const damaged = stored(batchOf('abc'), 6);
+    damaged[61] = 4;
+    const set = Buffer.concat([bomb, damaged, stored(batchOf('good'), 7)]);
+    const { records, next, bytes } = decodeRecords('t', 1, set, 4, [], 'hand_out');
+    expect(
+      records.map(({ offset, value, unreadable }) => [offset, value === null, unreadable?.bytes]),
+    ).toEqual([
+      [4, true, bomb.length],
+      [5, true, bomb.length],
+      [6, true, damaged.length],
+      [7, false, undefined],
+    ]);
+    expect(records[0]?.unreadable?.sha256).toBe(createHash('sha256').update(bomb).digest('hex'));
+    expect(records[0]?.unreadable?.detail).toMatch(/packed with gzip that cannot be unpacked/);
+    expect(next).toBe(8);
+    expect(bytes).toBeGreaterThan(bomb.length + damaged.length);
+  });
+
+  it('a message of the old format is handed out too, however short it is', () => {
+    const old = Buffer.alloc(34);
+    writeInt64(old, 5, 0);
+    old.writeInt32BE(22, 8);
+    const { records, next } = decodeRecords(
+      't',
+      1,
+      Buffer.concat([old, stored(batchOf('new'), 6)]),
+      5,
+      [],
+      'hand_out',
+    );
+    expect([records.map(({ offset }) => offset), next]).toEqual([[5, 6], 7]);
+    expect(() => decode(old, 5)).toThrow(/old format 0/);
+  });
+
+  it('leaves to the next fetch what would unfold to too much at once', () => {
+    const large = (offset: number) =>
+      stored(batchOf('x'.repeat(10_000_000)), offset, {
+        attributes: 1,
+        pack: (records) => gzipSync(records),
+      });
+    const set = Buffer.concat([large(0), large(1), large(2)]);
+    expect(decode(set)).toMatchObject({ next: 2, records: [{ offset: 0 }, { offset: 1 }] });
+  });
+
+  it('of a batch that claims to hold millions, and cannot be read, it hands out no more than ten thousand', () => {
+    const bomb = stored(batchOf('a'), 0, { attributes: 1, pack: () => Buffer.from('no gzip') });
+    bomb.writeInt32BE(2_000_000_000, 23);
+    const { records, next } = decodeRecords('t', 1, bomb, 0, [], 'hand_out');
+    expect([records.length, records.at(-1)?.offset, next]).toEqual([10_000, 2_000_000_000, 2_000_000_001]);
   });
 
   it('whatever the bytes, it answers or throws, and soon', () => {

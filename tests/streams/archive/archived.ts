@@ -11,6 +11,7 @@ import { topicSpecs } from '../../../streams/apply/apply.ts';
 import { type ArchiveDeps, createArchive } from '../../../streams/archive/archive.ts';
 import { clockRecord } from '../../../streams/runtime/clock-record.ts';
 import { type Codecs, openCodecs } from '../../../streams/runtime/codecs.ts';
+import { NOT_CUT } from '../../../streams/runtime/dead-letter-record.ts';
 import { SILENT } from '../../../streams/runtime/telemetry.ts';
 import { prediction } from '../../infrastructure/clickhouse/conformance.ts';
 import { trips, tripsProject } from '../../infrastructure/clickhouse/project.ts';
@@ -193,6 +194,7 @@ export class Archived {
       writer: one.writer,
       key: null,
       value: Buffer.from(note),
+      ...NOT_CUT,
     };
     return at(topics.deadLetters(prefix, 'trips'), this.codecs.deadLetters.encode(letter));
   }

@@ -5,6 +5,7 @@ import { topics } from '../../../schemas/names.ts';
 import { MINUTE, SECOND } from '../../../schemas/time.ts';
 import { findingsOf } from '../../../streams/audit/findings.ts';
 import { type ArrivalFacts, auditRefusals, ClockBook } from '../../../streams/audit/refusals.ts';
+import { NOT_CUT } from '../../../streams/runtime/dead-letter-record.ts';
 import { archiveWorld } from '../../simulation/archived-world.ts';
 import { World } from '../../simulation/world.ts';
 
@@ -71,6 +72,7 @@ describe('contributions refused as late_for_view', () => {
           writer: `${view.id}:0`,
           key: null,
           value: null,
+          ...NOT_CUT,
         });
         return [
           accepted,

@@ -6,6 +6,7 @@ import { keys, topics } from '../../../schemas/names.ts';
 import { DAY, HOUR, MINUTE } from '../../../schemas/time.ts';
 import { audit } from '../../../streams/audit/audit.ts';
 import { encodeProgress } from '../../../streams/ingest/progress.ts';
+import { NOT_CUT } from '../../../streams/runtime/dead-letter-record.ts';
 import { encodeHold } from '../../../streams/runtime/hold.ts';
 import { archiveWorld } from '../../simulation/archived-world.ts';
 import { World } from '../../simulation/world.ts';
@@ -231,6 +232,7 @@ describe('who waits, whose place went back, and what was deleted too early', () 
       writer: 'ingest',
       key: null,
       value: null,
+      ...NOT_CUT,
     });
     await producer.send([{ topic: letters, partition: 1, key: null, value }]);
     broker.truncate(letters, 1, 1);

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { RecordTooLarge } from '../../../infrastructure/kafka/errors.ts';
 import { groups, keys, topics } from '../../../schemas/names.ts';
 import { answer } from '../../../streams/inference/answer.ts';
 import type { InferenceContext } from '../../../streams/inference/context.ts';
@@ -9,6 +10,7 @@ import { SnapshotReader } from '../../../streams/inference/snapshot.ts';
 import { VectorReader } from '../../../streams/inference/vector.ts';
 import { Checkpoint } from '../../../streams/runtime/checkpoint.ts';
 import { ALL_GUARDS } from '../../../streams/runtime/guards.ts';
+import { RecordLimits } from '../../../streams/runtime/record-limits.ts';
 import { readTails } from '../../../streams/runtime/tail.ts';
 import { Waits } from '../../../streams/runtime/waits.ts';
 import { FIXED } from '../../simulation/world.ts';
@@ -66,6 +68,7 @@ describe('the answer to a batch', () => {
       replayGateLimitMs: Number.POSITIVE_INFINITY,
       consumer,
       checkpoint: new Checkpoint({ kafka: { producer }, consumer, now: () => clock.now() }),
+      limits: new RecordLimits(),
       vectors,
       frontiers: new Frontiers(new SnapshotReader(store), vectors.partitions, () => clock.now()),
       hints: new HoldHints(store, (partition) => keys.hold(project.prefix, model.name, partition)),
@@ -143,6 +146,31 @@ describe('the answer to a batch', () => {
     await context.sending;
     const [one] = await answers('predictions');
     expect([one?.status, one?.reason, one?.score]).toEqual(['refused', 'no_frontier', null]);
+  });
+
+  it('an answer that its topic does not take is the refusal too_large, and a dead letter of the request', async () => {
+    const { name } = plane.model;
+    for (const topic of [topics.predictions, topics.shadow])
+      context.limits.learn(new RecordTooLarge(topic(plane.project.prefix, name), 0, 200));
+    await answer(context, ready(false, 0));
+    await context.sending;
+    for (const topic of ['predictions', 'shadow'] as const) {
+      const [one] = await answers(topic);
+      expect(one).toMatchObject({
+        requestId: 'e0',
+        status: 'refused',
+        reason: 'too_large',
+        reads: [],
+        vector: [],
+      });
+    }
+    const { deadLetters } = plane.codecs;
+    const letters = (
+      await readTails(plane.kafka, topics.deadLetters(plane.project.prefix, 'trips'), 10)
+    ).flat();
+    expect(letters.map(({ value }) => deadLetters.decode(value ?? new Uint8Array()))).toMatchObject([
+      { stage: 'inference', code: 'too_large', eventId: 'e0', sourceOffset: 0, writer: 'inference cost' },
+    ]);
   });
 
   it('a request in backlog that passed a gate whose state is gone since is not answered from an older head', async () => {

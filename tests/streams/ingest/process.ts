@@ -12,6 +12,7 @@ import { decodeProgress, progressKey, takeProgress } from '../../../streams/inge
 import { RawPartition } from '../../../streams/ingest/raw-partition.ts';
 import { Checkpoint } from '../../../streams/runtime/checkpoint.ts';
 import { ALL_GUARDS, type Guards } from '../../../streams/runtime/guards.ts';
+import { RecordLimits } from '../../../streams/runtime/record-limits.ts';
 import { Waits } from '../../../streams/runtime/waits.ts';
 import type { Plane } from '../plane.ts';
 import { listening, type Told } from '../telemetry.ts';
@@ -85,6 +86,7 @@ export async function ingestProcess(
     ends: (places) => around('asking whether anything is unread', () => consumer.ends(places)),
     close: () => consumer.close(),
   };
+  const limits = new RecordLimits();
   const telemetry = listening();
   const abort = new AbortController();
   const context: IngestContext = {
@@ -109,8 +111,10 @@ export async function ingestProcess(
         commit: (commits) => around('telling the store', () => store.commit(commits)),
       },
       consumer: watched,
+      limits,
       now: () => clock.now(),
     }),
+    limits,
     announcer: new Announcer(project, codecs),
     neighbours: new Neighbours(project, { store, clock }),
     waits: new Waits('ingest', clock, telemetry),

@@ -1,0 +1,141 @@
+import type { Buffer } from 'node:buffer';
+import {
+  type BrokerNode,
+  type Cluster,
+  isConnectionFailure,
+  PASSING_ERRORS,
+  protocolError,
+  REQUEST_TIMEOUT_MS,
+  request,
+} from './cluster.ts';
+import type { OutgoingRecord } from './port.ts';
+import { Cursor, Writer } from './wire.ts';
+
+const PRODUCE = { key: 0, version: 7, name: 'Produce' } as const;
+
+/** A batch that its topic does not take, for its size: MESSAGE_TOO_LARGE and RECORD_LIST_TOO_LARGE. */
+const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
+
+/** A batch of one partition, encoded, with what it takes to cut it into smaller ones. */
+export interface Pending {
+  readonly topic: string;
+  readonly partition: number;
+  readonly batch: Buffer;
+  readonly records: readonly OutgoingRecord[];
+  readonly baseSequence: number;
+}
+
+export class Refused extends Error {
+  readonly protocolCode: number;
+  readonly type: string;
+  readonly retriable: boolean;
+
+  constructor(pending: Pending, code: number) {
+    const type = protocolError(code);
+    const { topic, partition } = pending;
+    super(`${topic}:${partition} refused a batch of ${pending.records.length} records with ${type}`);
+    this.protocolCode = code;
+    this.type = type;
+    this.retriable = code !== 10 && code !== 18 && code !== 87;
+  }
+}
+
+/** Whether the same request may succeed later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof Refused ? PASSING_ERRORS.has(error.protocolCode) : isConnectionFailure(error);
+}
+
+export function isTooLarge(reason: unknown): boolean {
+  return reason instanceof Refused && TOO_LARGE.has(reason.protocolCode);
+}
+
+/** A batch that is not known to be stored, and why. */
+export interface RefusedBatch {
+  readonly pending: Pending;
+  readonly reason: unknown;
+}
+
+/**
+ * One request to each broker. Answers which batches are not known to be stored, and the least append time of those that were stored
+ * now.
+ */
+export async function attemptRound(
+  cluster: Cluster,
+  round: readonly Pending[],
+): Promise<{ refused: RefusedBatch[]; appendTime: number | null }> {
+  const byLeader = new Map<number, Pending[]>();
+  const refused: RefusedBatch[] = [];
+  const refuse = (pending: Pending, reason: unknown) => void refused.push({ pending, reason });
+  for (const pending of round) {
+    const { topic, partition } = pending;
+    const leader = cluster.findTopicPartitionMetadata(topic).find((p) => p.partitionId === partition)?.leader;
+    if (leader === undefined) refuse(pending, new Refused(pending, 3));
+    else if (leader < 0) refuse(pending, new Refused(pending, 5));
+    else byLeader.set(leader, [...(byLeader.get(leader) ?? []), pending]);
+  }
+  let appendTime: number | null = null;
+  await Promise.all(
+    [...byLeader].map(async ([nodeId, pendings]) => {
+      let answers: Map<string, Produced>;
+      try {
+        answers = await produce(await cluster.findBroker({ nodeId }), pendings);
+      } catch (reason) {
+        for (const pending of pendings) refuse(pending, reason);
+        return;
+      }
+      for (const pending of pendings) {
+        const answer = answers.get(`${pending.topic}:${pending.partition}`);
+        const code = answer?.code ?? 7;
+        if (code === 0) appendTime = earlier(appendTime, answer?.appendTime ?? null);
+        // A batch the broker has stored already, from an attempt whose answer was lost.
+        else if (code !== 46) refuse(pending, new Refused(pending, code));
+      }
+    }),
+  );
+  return { refused, appendTime };
+}
+
+interface Produced {
+  readonly code: number;
+  /** Epoch ms; null where the topic keeps the producer's own times. */
+  readonly appendTime: number | null;
+}
+
+/** The earlier of two times, where null is none. */
+export function earlier(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
+}
+
+/** Answers by `topic:partition`. */
+function produce(broker: BrokerNode, pendings: readonly Pending[]): Promise<Map<string, Produced>> {
+  const byTopic = new Map<string, Pending[]>();
+  for (const pending of pendings) {
+    const list = byTopic.get(pending.topic);
+    if (list === undefined) byTopic.set(pending.topic, [pending]);
+    else list.push(pending);
+  }
+  const writer = new Writer().text(null).int16(-1).int32(REQUEST_TIMEOUT_MS).int32(byTopic.size);
+  for (const [topic, list] of byTopic) {
+    writer.text(topic).int32(list.length);
+    for (const { partition, batch } of list) writer.int32(partition).block(batch);
+  }
+  return request(broker, PRODUCE, writer.done(), decodeProduced);
+}
+
+function decodeProduced(bytes: Buffer): Map<string, Produced> {
+  const cursor = new Cursor(bytes, 0);
+  const produced = new Map<string, Produced>();
+  for (let topics = cursor.int32(); topics > 0; topics--) {
+    const topic = cursor.text();
+    for (let partitions = cursor.int32(); partitions > 0; partitions--) {
+      const partition = cursor.int32();
+      const code = cursor.int16();
+      cursor.pos += 8; // Base offset.
+      const appendTime = cursor.int64();
+      cursor.pos += 8; // Log start.
+      produced.set(`${topic}:${partition}`, { code, appendTime: appendTime < 0 ? null : appendTime });
+    }
+  }
+  return produced;
+}

@@ -1,0 +1,63 @@
+import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
+import { topics } from '../../schemas/names.ts';
+import type { Prediction } from '../../schemas/records/prediction.ts';
+import { deadLetterRecord } from '../runtime/dead-letter-record.ts';
+import type { InferenceContext } from './context.ts';
+
+/** Headers that the last record of a send carries. */
+const HEADER_BYTES = 200;
+
+/** An answer as it goes out, and a dead letter of its request where it had to be a refusal for its size. */
+export interface SizedAnswer {
+  readonly prediction: Prediction;
+  readonly value: Uint8Array;
+  readonly letter: OutgoingRecord | null;
+}
+
+/** Encodes an answer. One that is larger than its topic takes (long entity keys, many reads) becomes the refusal `too_large`. */
+export function sizedAnswer(context: InferenceContext, topic: string, prediction: Prediction): SizedAnswer {
+  const { codecs, limits } = context;
+  const value = codecs.predictions.encode(prediction);
+  const bytes = value.byteLength + Buffer.byteLength(prediction.requestId) + HEADER_BYTES;
+  if (bytes <= limits.of(topic)) return { prediction, value, letter: null };
+  const refusal: Prediction = {
+    ...prediction,
+    status: 'refused',
+    reason: 'too_large',
+    score: null,
+    decision: null,
+    vector: [],
+    reads: [],
+  };
+  const letter = letterOf(
+    context,
+    prediction,
+    `The answer of ${prediction.model} to this request has ${bytes} bytes, and ${topic} takes ${limits.of(topic)} (max.message.bytes): shorten the entity keys, or raise the limit.`,
+  );
+  return { prediction: refusal, value: codecs.predictions.encode(refusal), letter };
+}
+
+function letterOf(
+  { codecs, limits, model, project }: InferenceContext,
+  prediction: Prediction,
+  detail: string,
+): OutgoingRecord {
+  const { sourceTopic, sourcePartition, sourceOffset, rawAppendTime, requestId, requestTime } = prediction;
+  const topic = topics.deadLetters(project.prefix, model.request.source);
+  const place = { topic, partition: sourcePartition, keyed: false };
+  return deadLetterRecord(codecs, limits, place, {
+    stage: 'inference',
+    code: 'too_large',
+    detail,
+    sourceTopic,
+    sourcePartition,
+    sourceOffset,
+    appendTime: rawAppendTime,
+    arrivedAt: null,
+    eventId: requestId,
+    eventTime: requestTime,
+    writer: `inference ${prediction.model}`,
+    key: null,
+    value: null,
+  });
+}
