@@ -1,12 +1,7 @@
 import { createShapeValidator } from '../processors/validate.ts';
 import type { Scalar } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
-
-/** First and last instant that ISO 8601 writes with a year of four digits, epoch ms. */
-const FIRST_ISO = Date.parse('0000-01-01T00:00:00.000Z');
-const LAST_ISO = Date.parse('9999-12-31T23:59:59.999Z');
-/** Dates that JavaScript can count. */
-const MAX_TIME = 8.64e15;
+import { isTime, looksLikeSeconds, notATime } from '../schemas/time-unit.ts';
 
 /**
  * Why the records of a source cannot carry an event, in a sentence, or null: what is sent is then read as what it was. Whether the
@@ -20,15 +15,21 @@ export function createEventCheck(
   const times = source.fields.filter(({ type }) => type === 'timestamp').map(({ name }) => name);
   const { format } = source;
   const mapping = format.kind === 'avro' ? null : format.mapping;
-  const [first, last] = mapping?.time.unit === 'iso' ? [FIRST_ISO, LAST_ISO] : [-MAX_TIME, MAX_TIME];
+  /** Written as milliseconds, seconds of our days are told from a time of early 1970 by nobody. */
+  const counted = mapping === null || mapping.time.unit === 'ms';
 
   return function checkEvent(event) {
     const { id, type, time } = event;
     for (const field in event) if (!known.has(field)) return `the source has no field '${field}'.`;
     if (typeof id !== 'string' || id === '' || !id.isWellFormed())
       return `its id is ${shown(id)}, which is no text, or an empty one.`;
-    if (typeof time !== 'number' || !Number.isInteger(time) || time < first || time > last)
-      return `its time is ${shown(time)}, which is no whole number of milliseconds since 1970 that its records can hold.`;
+    if (
+      typeof time !== 'number' ||
+      !Number.isInteger(time) ||
+      !isTime(time) ||
+      (counted && looksLikeSeconds(time))
+    )
+      return `its time is ${shown(time)}, ${typeof time === 'number' && Number.isInteger(time) ? notATime(time, 'ms') : 'which is no whole number of milliseconds since 1970'}.`;
     if (typeof type !== 'string') return `its type is ${shown(type)}, which is no text.`;
     if (mapping !== null && 'constant' in mapping.type && type !== mapping.type.constant)
       return `its type is '${type}', but all records of the source are of type '${mapping.type.constant}'.`;
@@ -36,8 +37,8 @@ export function createEventCheck(
     if (wrong !== null) return wrong.detail;
     for (const name of times) {
       const value = event[name];
-      if (typeof value === 'number' && Math.abs(value) > MAX_TIME)
-        return `Field '${name}' is ${value}, which is no time that can be counted in milliseconds.`;
+      if (typeof value === 'number' && !isTime(value))
+        return `Field '${name}' is ${value}, ${notATime(value, 'ms')}.`;
     }
     const key = event[source.key];
     if (key === null || key === undefined)

@@ -144,6 +144,7 @@ describe('every safe number comes back as it was written', () => {
           decision: true,
           layout: '',
           vector,
+          absent: [],
           reads: [{ read: 'r', view: 'v', entity: 'e', head: n, asOf: n, sketchAsOf: n, ageMs: n }],
           sourceTopic: 't',
           sourcePartition: 0,
