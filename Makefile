@@ -5,7 +5,7 @@ NODE := node_modules/.bin/node
 WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 MILLRACE := ./millrace
 
-.PHONY: help install demo up down status test test-faults check bench clean
+.PHONY: help install demo up down status test test-faults check bench build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
@@ -15,7 +15,8 @@ help:
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
 	@echo "make check             format, lint, types, then every test"
 	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
-	@echo "make clean             stops the stack and removes what was installed and stored here"
+	@echo "make build             compiles the package into dist/; npm pack makes it a file"
+	@echo "make clean             stops the local stack and removes what was installed and built here"
 
 # Not npm ci: it wants every platform's binary in the lock file, and a registry that keeps only some platforms
 # writes a lock file without the others. npm install takes the locked versions all the same.
@@ -49,6 +50,9 @@ check: install
 bench: install
 	@$(NODE) tests/benchmarks/bench.ts $(ARGS)
 
+build: install
+	@$(WITH_NODE) $(NODE) .ci/build.mjs
+
 clean:
 	@if [ -x $(NODE) ]; then $(MILLRACE) down || true; fi
-	rm -rf node_modules data
+	rm -rf node_modules data dist

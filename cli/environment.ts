@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { sharedDirectory, stackDirectory } from '../infrastructure/local/places.ts';
+import { moduleUrl } from '../infrastructure/module-url.ts';
 
 /** What the command line takes from the world around it. This is the one file that reads the environment. */
 export interface Environment {
@@ -13,19 +16,26 @@ export interface Environment {
   readonly colour: boolean;
   /** Columns of the terminal. */
   readonly columns: number;
-  /** MILLRACE_DATA or ./data: logs, the local stack and the current prefix live there. */
+  /** Of the project's runs: logs, models, data sets and the current prefix. MILLRACE_DATA, else `.millrace` in the project. */
   readonly dataDirectory: string;
-  /** ./ where it holds a project, else the project that comes with Millrace. */
+  /** Of the local stack, which all projects of this machine share. */
+  readonly stackDirectory: string;
+  /** ./; in a clone, where ./ holds no project, the flights. */
   readonly defaultProject: string;
-  /** Directory of the package itself. */
+  /** The flights, which come with Millrace. */
+  readonly ownProject: string;
+  /** Directory of the package itself, where package.json is. */
   readonly packageDirectory: string;
+  /** This command line, for processes of its own. */
+  readonly program: string;
   /** All variables, for the references to secrets in a project's connections. */
   readonly variables: Readonly<Record<string, string | undefined>>;
 }
 
-export function readEnvironment(): Environment {
+/** @param project its directory as `--project` names it; default: the default project */
+export function readEnvironment(project?: string): Environment {
   const variables = process.env;
-  const packageDirectory = resolve(import.meta.dirname, '..');
+  const places = placesOf(resolve(import.meta.dirname, '..'));
   const outputTerminal = process.stdout.isTTY === true;
   const forced = variables.FORCE_COLOR !== undefined && variables.FORCE_COLOR !== '0';
   const plain =
@@ -36,9 +46,35 @@ export function readEnvironment(): Environment {
     errorTerminal: process.stderr.isTTY === true && variables.TERM !== 'dumb',
     colour: forced || (outputTerminal && !plain),
     columns: process.stderr.columns ?? process.stdout.columns ?? 100,
-    dataDirectory: resolve(variables.MILLRACE_DATA ?? 'data'),
-    defaultProject: existsSync(resolve('project.yaml')) ? resolve('.') : join(packageDirectory, 'config'),
-    packageDirectory,
+    ...places,
+    dataDirectory: variables.MILLRACE_DATA
+      ? resolve(variables.MILLRACE_DATA)
+      : dataOf(resolve(project ?? places.defaultProject), places),
+    stackDirectory: stackDirectory(variables),
+    program: fileURLToPath(moduleUrl(import.meta.url, './millrace')),
     variables,
   };
+}
+
+type Places = Pick<Environment, 'packageDirectory' | 'ownProject' | 'defaultProject'> & {
+  readonly isClone: boolean;
+};
+
+/** @param code the root of our code: the clone, or `dist` of the package */
+function placesOf(code: string): Places {
+  const isClone = existsSync(join(code, 'package.json'));
+  const ownProject = join(code, 'config');
+  const here = resolve('.');
+  return {
+    isClone,
+    ownProject,
+    packageDirectory: isClone ? code : dirname(code),
+    defaultProject: isClone && !existsSync(join(here, 'project.yaml')) ? ownProject : here,
+  };
+}
+
+/** Beside the project, wherever the command was called; the flights lie in the package, which may be read-only. */
+function dataOf(project: string, { ownProject, packageDirectory, isClone }: Places): string {
+  if (project !== ownProject) return join(project, '.millrace');
+  return isClone ? join(packageDirectory, 'data') : join(sharedDirectory(), 'flights');
 }

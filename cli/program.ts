@@ -1,62 +1,9 @@
-import { Command, CommanderError } from 'commander';
-import { type CommandContext, examples, type Register, type Runner } from './command.ts';
-import { registerAlerts } from './commands/alerts.ts';
-import { registerApply } from './commands/apply.ts';
-import { registerAudit } from './commands/audit.ts';
-import { registerBackfill } from './commands/backfill.ts';
-import { registerCheck } from './commands/check.ts';
-import { registerDeadLetters } from './commands/dead-letters.ts';
-import { registerDemo } from './commands/demo.ts';
-import { registerDetectors } from './commands/detectors.ts';
-import { registerDown } from './commands/down.ts';
-import { registerEvaluate } from './commands/evaluate.ts';
-import { registerExperiments } from './commands/experiments.ts';
-import { registerExplain } from './commands/explain.ts';
-import { registerFeatures } from './commands/features.ts';
-import { registerImport } from './commands/import.ts';
-import { registerModels } from './commands/models.ts';
-import { registerMonitor } from './commands/monitor.ts';
-import { registerPipelines } from './commands/pipelines.ts';
-import { registerPredictions } from './commands/predictions.ts';
-import { registerReplay } from './commands/replay.ts';
-import { registerRun } from './commands/run.ts';
-import { registerRuns } from './commands/runs.ts';
-import { registerStatus } from './commands/status.ts';
-import { registerTrain } from './commands/train.ts';
-import { registerTune } from './commands/tune.ts';
-import { registerUp } from './commands/up.ts';
+import { type Argument, Command, CommanderError } from 'commander';
+import { type CommandContext, examples, type Runner } from './command.ts';
+import { COMMANDS } from './commands.ts';
 import { readEnvironment } from './environment.ts';
 import { describeFailure, EXIT } from './errors.ts';
 import { createOutput } from './output.ts';
-
-/** In the order in which a person meets them. */
-const COMMANDS: readonly Register[] = [
-  registerCheck,
-  registerApply,
-  registerUp,
-  registerDown,
-  registerStatus,
-  registerRun,
-  registerReplay,
-  registerImport,
-  registerBackfill,
-  registerTrain,
-  registerTune,
-  registerEvaluate,
-  registerModels,
-  registerMonitor,
-  registerPipelines,
-  registerRuns,
-  registerFeatures,
-  registerPredictions,
-  registerExplain,
-  registerDeadLetters,
-  registerAudit,
-  registerAlerts,
-  registerExperiments,
-  registerDetectors,
-  registerDemo,
-];
 
 interface GlobalOptions {
   readonly project?: string;
@@ -66,7 +13,6 @@ interface GlobalOptions {
 
 /** Runs one command line and answers its exit code: 0 it worked, 1 it failed or its answer is no, 2 it was asked wrongly. */
 export async function main(parameters: readonly string[]): Promise<number> {
-  const environment = readEnvironment();
   const abort = new AbortController();
   const stopListening = onInterrupt(abort);
   let exitCode: number = EXIT.ok;
@@ -76,6 +22,7 @@ export async function main(parameters: readonly string[]): Promise<number> {
     async (...all) => {
       const command = all.at(-1) as Command;
       const options = command.optsWithGlobals<GlobalOptions>();
+      const environment = readEnvironment(options.project);
       const output = createOutput(environment, options.json ?? false);
       const context: CommandContext = {
         environment,
@@ -95,7 +42,7 @@ export async function main(parameters: readonly string[]): Promise<number> {
       }
     };
 
-  const program = createProgram(run);
+  const program = await createProgram(run, commandOf(parameters));
   try {
     await program.parseAsync(['node', 'millrace', ...parameters]);
   } catch (error) {
@@ -108,14 +55,28 @@ export async function main(parameters: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-export function createProgram(run: Runner): Command {
+/** The command that a command line calls, as far as it can be seen without knowing the commands. */
+function commandOf(parameters: readonly string[]): string | undefined {
+  for (let at = 0; at < parameters.length; at++) {
+    const text = parameters[at] ?? '';
+    if (text === '--project' || text === '--prefix') at++;
+    else if (!text.startsWith('-')) return text;
+  }
+  return undefined;
+}
+
+/**
+ * The program. Only the command named `called` is whole; the others have their names and summaries, for `--help`
+ * and for the nearest name. `every` loads all of them.
+ */
+export async function createProgram(run: Runner, called?: string, every = false): Promise<Command> {
   const program = new Command('millrace')
     .description(
       'Real-time machine learning on Kafka: declare events, features and models; get live predictions.',
     )
     .option(
       '--project <dir>',
-      'directory of the project (default: ./ if it has project.yaml, else the flights that come with Millrace)',
+      'directory of the project (default: ./ if it has project.yaml; in a clone, else the flights)',
     )
     .option(
       '--prefix <name>',
@@ -124,7 +85,13 @@ export function createProgram(run: Runner): Command {
     .option('--json', 'print JSON for programs instead of text for people')
     .helpCommand(false)
     .showHelpAfterError('(millrace --help tells what there is)')
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .configureHelp({
+      sortSubcommands: false,
+      showGlobalOptions: false,
+      // Commands that are not loaded do not know whether they have options.
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
+    })
     .addHelpText(
       'after',
       examples(
@@ -135,9 +102,16 @@ export function createProgram(run: Runner): Command {
       ),
     )
     .exitOverride();
-  for (const register of COMMANDS) register(program, run);
+  for (const { name, parameters = '', summary, load } of COMMANDS)
+    if (every || name === called) (await load())(program, run);
+    else program.command(`${name} ${parameters}`.trim()).description(summary);
   inherit(program);
   return program;
+}
+
+function argumentTerm(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 /** Settings that commander does not hand down to commands added with `.command()` of a group. */

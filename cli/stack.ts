@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import { type StackProgress, up as startStack } from '../infrastructure/local/stack.ts';
 import type { CommandContext } from './command.ts';
 import type { Progress } from './progress.ts';
 
-export const stackDirectory = (context: CommandContext) => join(context.environment.dataDirectory, 'stack');
+export const stackDirectory = (context: CommandContext) => context.environment.stackDirectory;
 
 const TITLES = {
   kafka: 'Kafka',

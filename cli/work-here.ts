@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { createPipelines } from '../pipelines/pipelines.ts';
 import type { RunLog } from '../pipelines/runs/log.ts';
 import type { StepExecutor } from '../pipelines/runs/work.ts';
@@ -12,8 +11,7 @@ export function ownCommand(
   { environment }: Pick<CommandContext, 'environment'>,
   { directory, prefix }: Pick<Project, 'directory' | 'prefix'>,
 ): readonly string[] {
-  const program = join(environment.packageDirectory, 'cli', 'millrace.ts');
-  return [process.execPath, program, '--project', directory, '--prefix', prefix];
+  return [process.execPath, environment.program, '--project', directory, '--prefix', prefix];
 }
 
 /** A worker in this process, until `end`. */

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** The client library: send events, follow predictions. Everything is typed by the project's contracts. */
 
 export { loadProject } from '../config/load.ts';
@@ -22,6 +23,7 @@ export {
   type ProducerOptions,
   produce,
 } from './produce.ts';
+export { eventsOf, openProject } from './project.ts';
 export {
   type Checkpoint,
   type PredictionHandler,

@@ -12,7 +12,7 @@ import { hashOf } from './hash.ts';
 import { problemsOf } from './issues.ts';
 import { compileModel } from './model.ts';
 import { type ModelDeclaration, modelSchema } from './model-declaration.ts';
-import { mendOfUnknown } from './nearest.ts';
+import { editDistance, mendOfUnknown } from './nearest.ts';
 import { compilePipelines, pipelinesSchema } from './pipelines.ts';
 import { planView } from './plan.ts';
 import { ConfigError } from './problems.ts';
@@ -89,7 +89,19 @@ function freeze<T>(value: T): T {
   return value;
 }
 
-/** Reads the files of a directory; every file that is not part of a project is a problem. */
+/**
+ * Whether a YAML file of the root that is none of ours is a slip: its name is nearly one of ours, or it holds a declaration.
+ * Lock files of package managers, compose files and the like are their owners' affair.
+ */
+function isMeantForUs(name: string, text: string): boolean {
+  const stem = (file: string) => file.replace(/\.ya?ml$/, '');
+  return (
+    ROOT_FILES.some((file) => editDistance(stem(file), stem(name)) <= 2) ||
+    /^(?:source|view|model):/m.test(text)
+  );
+}
+
+/** Reads the files of a directory; a file that was meant to be part of a project and is not is a problem. */
 function readDocuments(directory: string, reporter: Reporter): Map<string, ConfigDocument> {
   const documents = new Map<string, ConfigDocument>();
   const read = (file: string) => {
@@ -101,7 +113,7 @@ function readDocuments(directory: string, reporter: Reporter): Map<string, Confi
   };
   for (const name of listYaml(directory)) {
     if ((ROOT_FILES as readonly string[]).includes(name)) read(name);
-    else
+    else if (isMeantForUs(name, readText(join(directory, name)) ?? ''))
       reporter.add({
         file: name,
         line: 1,

@@ -31,6 +31,9 @@ const path = z
   })
   .describe("Dotted path into the team's record: `card.token`.");
 
+/** Whether a text can be a path of a mapping. */
+export const isPath = (text: string): boolean => path.safeParse(text).success;
+
 const mappingShape = {
   id: path.describe('Path of the event id.'),
   type: z

@@ -1,8 +1,8 @@
 import { describeProject, type ProjectDescription } from '../../config/check.ts';
 import { examples, type Register } from '../command.ts';
 import { bytes, count } from '../format.ts';
+import { openProject } from '../open-project.ts';
 import type { Output } from '../output.ts';
-import { openProject } from '../project.ts';
 
 export const registerCheck: Register = (program, run) => {
   program

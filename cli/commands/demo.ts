@@ -1,6 +1,7 @@
 import { tables } from '../../schemas/names.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { type Demo, runDemo } from '../demo/story.ts';
+import { readEnvironment } from '../environment.ts';
 import { FailedResult } from '../errors.ts';
 import { reportLines } from '../report.ts';
 
@@ -28,7 +29,8 @@ export const registerDemo: Register = (program, run) => {
     .action(run(demoCommand));
 };
 
-async function demoCommand(context: CommandContext, options: Options): Promise<void> {
+async function demoCommand(given: CommandContext, options: Options): Promise<void> {
+  const context = withFlights(given);
   const { output, signal } = context;
   const demo = await runDemo(context, { embedded: options.embedded ?? false });
   try {
@@ -48,6 +50,13 @@ async function demoCommand(context: CommandContext, options: Options): Promise<v
     await demo.close();
     stopping.done();
   }
+}
+
+/** The demo plays the flights, wherever it is called. */
+function withFlights(context: CommandContext): CommandContext {
+  if (context.project !== undefined) return context;
+  const { ownProject } = context.environment;
+  return { ...context, project: ownProject, environment: readEnvironment(ownProject) };
 }
 
 /** Things to do while it runs. */

@@ -27,7 +27,7 @@ export const registerRun: Register = (program, run) => {
     .addArgument(new Argument('[stream...]', 'which ones; default: all').choices(STREAM_NAMES))
     .description('run streams until Ctrl-C; each may run alone, any number of times')
     .option('--metrics-port <port>', 'of /metrics and /health (default: a free one)', wholeOption(0))
-    .option('--log <file>', 'where the log goes (default: data/logs on a terminal, else standard error)')
+    .option('--log <file>', 'where the log goes (default: .millrace/logs on a terminal, else standard error)')
     .addHelpText(
       'after',
       examples(

@@ -1,3 +1,4 @@
+import { keepStack } from '../../infrastructure/local/lease.ts';
 import { examples, type Register } from '../command.ts';
 import { startLocalStack } from '../stack.ts';
 import { printStack } from './status.ts';
@@ -5,17 +6,20 @@ import { printStack } from './status.ts';
 export const registerUp: Register = (program, run) => {
   program
     .command('up')
-    .description('start the local stack: Kafka, Valkey, a schema registry and ClickHouse, on this machine')
+    .description(
+      'start the local stack, which all projects of this machine share: Kafka, Valkey, a schema registry, ClickHouse',
+    )
     .addHelpText(
       'after',
       examples(
         ['millrace up', 'in Docker where an engine answers, else as native processes'],
-        ['millrace down', 'stop it again; data stays in data/stack'],
+        ['millrace down', 'stop it again; its data stays'],
       ),
     )
     .action(
       run(async (context) => {
         await startLocalStack(context);
+        keepStack(context.environment.stackDirectory);
         await printStack(context);
       }),
     );

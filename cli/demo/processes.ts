@@ -52,12 +52,16 @@ export async function startProcesses(
     const log = join(logs, `demo-${label}.log`);
     const output = openSync(log, 'w');
     const child = fork(
-      join(environment.packageDirectory, 'cli/millrace.ts'),
+      environment.program,
       ['run', ...names, '--project', project.directory, '--prefix', project.prefix],
       {
         stdio: ['ignore', output, output, 'ipc'],
         detached: true,
-        env: { ...environment.variables, MILLRACE_DATA: environment.dataDirectory },
+        env: {
+          ...environment.variables,
+          MILLRACE_DATA: environment.dataDirectory,
+          MILLRACE_STACK: environment.stackDirectory,
+        },
       },
     );
     closeSync(output);

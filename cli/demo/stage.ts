@@ -1,4 +1,5 @@
 import { removeTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
+import { isUsed } from '../../infrastructure/local/lease.ts';
 import { alive, startOf } from '../../infrastructure/local/processes.ts';
 import { currentStack, down } from '../../infrastructure/local/stack.ts';
 import { openHistory } from '../../infrastructure/readers/open.ts';
@@ -52,7 +53,7 @@ export async function prepare(
   const reading = openHistory(history, source, null);
   reading.catch(() => {});
   if (!embedded) {
-    if (!found) closing.push(() => down(stack));
+    if (!found) closing.push(async () => (isUsed(stack.dataDir) ? undefined : down(stack)));
     await startLocalStack(context);
   }
   // The prefix is written down before anything carries it, so that a killed demo is cleaned up by the next one.

@@ -26,7 +26,7 @@ export function checkBytes(sha256: string, bytes: Uint8Array, where: string): vo
 }
 
 /** Artefacts in a directory, `<first two digits>/<SHA-256>`: to be shared by all processes that score. */
-export function createArtefactDirectory(directory = 'data/artefacts'): ArtefactStore {
+export function createArtefactDirectory(directory: string): ArtefactStore {
   const root = resolve(directory);
   const folderOf = (sha256: string) => join(root, sha256.slice(0, 2));
   const fileOf = (sha256: string) => join(folderOf(sha256), sha256);

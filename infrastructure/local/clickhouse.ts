@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { moduleUrl } from '../module-url.ts';
 import { StackError } from './errors.ts';
 import type { Service } from './service.ts';
 import { ports } from './settings.ts';
@@ -16,23 +17,24 @@ export const clickhouse: Service = {
 
   async install() {
     const require = createRequire(import.meta.url);
+    const pinned = `chdb@${versions.clickhouse.chdb}`;
     let found: string;
     try {
       found = (require('chdb/package.json') as { version: string }).version;
     } catch (cause) {
       throw new StackError(
         'missing_tool',
-        "The npm package `chdb` (ClickHouse's engine) is not installed: run `npm ci`.",
+        `The local ClickHouse is the npm package chdb (half a gigabyte), which is not installed: run \`npm install ${pinned}\`, or start Docker.`,
         { cause },
       );
     }
     if (found !== versions.clickhouse.chdb) {
       throw new StackError(
         'checksum',
-        `chdb ${found} is installed, but ${versions.clickhouse.chdb} is pinned in infrastructure/local/versions.ts: run \`npm ci\`.`,
+        `chdb ${found} is installed, but ${versions.clickhouse.chdb} is needed: run \`npm install ${pinned}\`.`,
       );
     }
-    return fileURLToPath(new URL('./clickhouse-server.ts', import.meta.url));
+    return fileURLToPath(moduleUrl(import.meta.url, './clickhouse-server'));
   },
 
   async launch({ installed, dataDir, ports: given }) {

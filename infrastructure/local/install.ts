@@ -6,12 +6,8 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alternatives, StackError } from './errors.ts';
 
-/** Repository root: the cache is shared by every stack of this checkout. */
+/** Where our own files begin: the clone, or `dist` of the package. */
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-
-export function cacheDirectory(): string {
-  return resolve(process.env.MILLRACE_CACHE ?? join(root, 'data/cache'));
-}
 
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(

@@ -3,8 +3,8 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { dockerAnswers, downCompose, upCompose } from './compose.ts';
 import { StackError } from './errors.ts';
-import { cacheDirectory } from './install.ts';
 import { downNative, isReady, services, upNative } from './native.ts';
+import { cacheDirectory, stackDirectory } from './places.ts';
 import { alive } from './processes.ts';
 import { type Report, type ServiceName, type StackProgress, serviceNames } from './service.ts';
 import {
@@ -21,7 +21,7 @@ export type { ServiceName, StackProgress } from './service.ts';
 export type { StackAddresses, StackMode } from './state.ts';
 
 export type StackOptions = {
-  /** Default `<cwd>/data/stack`. Data, logs and `addresses.json` live here. */
+  /** Default: the stack that this machine's projects share. Data, logs and `addresses.json` live here. */
   dataDir?: string;
   /** Default auto: what already runs here, else Docker Compose where an engine answers, else native. */
   mode?: 'auto' | StackMode;
@@ -39,7 +39,7 @@ export type ServiceStatus = {
 };
 export type StackStatus = { dataDir: string; mode: StackMode | null; services: ServiceStatus[] };
 
-const directory = (dataDir: string | undefined) => resolve(dataDir ?? 'data/stack');
+const directory = (dataDir: string | undefined) => resolve(dataDir ?? stackDirectory());
 
 function withNeeds(wanted: readonly ServiceName[]): ServiceName[] {
   const all = new Set(wanted.flatMap((name) => [...services[name].needs, name]));

@@ -32,6 +32,7 @@ export function createMemoryRegistry(): SchemaRegistry {
     schemaById: async (id) => texts.get(id) ?? null,
     schemasById: async (asked) => new Map([...asked].map((id) => [id, texts.get(id) ?? null])),
     subjects: async () => [...subjects.keys()],
+    latest: async (subject) => subjects.get(subject)?.at(-1) ?? null,
     remove: async (subject) => void subjects.delete(subject),
     close: async () => {},
   };

@@ -1,4 +1,4 @@
-import { Queue, Worker } from 'bullmq';
+import type { Queue } from 'bullmq';
 import { createDocuments, queueErrorOf } from './documents.ts';
 import { QueueError } from './errors.ts';
 import type { JobData, JobQueue, Lane, QueueWorker } from './port.ts';
@@ -23,21 +23,27 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
   const { url, prefix, lockMs = 3_000 } = options;
   const documents = createDocuments(url, `${prefix}:runs`);
   const where = new URL(url).host;
-  const queues = new Map<Lane, Queue<JobData>>();
+  const queues = new Map<Lane, Promise<Queue<JobData>>>();
   const workers = new Set<QueueWorker>();
 
-  function queue(lane: Lane): Queue<JobData> {
+  function queue(lane: Lane): Promise<Queue<JobData>> {
     let one = queues.get(lane);
     if (one === undefined) {
-      one = new Queue<JobData>(lane, {
-        connection: { ...connectionOf(url), maxRetriesPerRequest: 1, enableOfflineQueue: false },
-        prefix,
-      });
-      // Told by the call that failed.
-      one.on('error', () => undefined);
+      one = openQueue(lane);
       queues.set(lane, one);
     }
     return one;
+  }
+
+  async function openQueue(lane: Lane): Promise<Queue<JobData>> {
+    const { Queue } = await import('bullmq');
+    const opened = new Queue<JobData>(lane, {
+      connection: { ...connectionOf(url), maxRetriesPerRequest: 1, enableOfflineQueue: false },
+      prefix,
+    });
+    // Told by the call that failed.
+    opened.on('error', () => undefined);
+    return opened;
   }
 
   return {
@@ -47,7 +53,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
     async add(jobs) {
       try {
         for (const { id, lane, data, delayMs } of jobs) {
-          const of = queue(lane);
+          const of = await queue(lane);
           await inTime(of.waitUntilReady(), where);
           await of.add('step', data, {
             jobId: id,
@@ -64,6 +70,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
     },
 
     async work({ lane, concurrency, onError }, handle) {
+      const { Worker } = await import('bullmq');
       const worker = new Worker<JobData>(lane, (job) => handle(job.data), {
         connection: { ...connectionOf(url), maxRetriesPerRequest: null },
         prefix,
@@ -89,8 +96,9 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
 
     async workers(lane) {
       try {
-        await inTime(queue(lane).waitUntilReady(), where);
-        return await queue(lane).getWorkersCount();
+        const of = await queue(lane);
+        await inTime(of.waitUntilReady(), where);
+        return await of.getWorkersCount();
       } catch (error) {
         throw queueErrorOf(error, where);
       }
@@ -98,7 +106,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
 
     async close() {
       await Promise.all([...workers].map((worker) => worker.close()));
-      await Promise.all([...queues.values()].map((one) => one.close()));
+      await Promise.all([...queues.values()].map(async (one) => (await one).close()));
       await documents.close();
     },
   };

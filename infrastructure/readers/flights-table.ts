@@ -12,10 +12,18 @@ export function flightMinutes(distance: number): number {
   return Math.ceil(45 + distance / 8);
 }
 
-/** Where the package `vega-datasets` keeps its files. */
+/** Where the package `vega-datasets` keeps its files. Throws HistoryFileError. */
 export function flightsFile(name: 'flights-3m.parquet' | 'airports.csv'): string {
-  // The package exports no path of its data, only its entry in build/.
-  const entry = createRequire(import.meta.url).resolve('vega-datasets');
+  let entry: string;
+  try {
+    // The package exports no path of its data, only its entry in build/.
+    entry = createRequire(import.meta.url).resolve('vega-datasets');
+  } catch (cause) {
+    throw new HistoryFileError(
+      'The flights are in the npm package vega-datasets, which is not installed: run `npm install vega-datasets`.',
+      { cause },
+    );
+  }
   return join(dirname(dirname(entry)), 'data', name);
 }
 

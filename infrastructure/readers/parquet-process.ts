@@ -1,9 +1,9 @@
 /** Child of parquet.ts: takes `{sql}` on its standard input, writes the answer's bytes to its standard output. */
 import { text } from 'node:stream/consumers';
-import { queryAsync } from 'chdb';
 
 const { sql } = JSON.parse(await text(process.stdin)) as { sql: string };
 try {
+  const { queryAsync } = await import('chdb');
   const format = /\bFORMAT\s+(\w+)\s*$/i.exec(sql);
   const answer = await queryAsync(format === null ? sql : sql.slice(0, format.index), {
     format: format?.[1] ?? 'RowBinary',

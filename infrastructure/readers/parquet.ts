@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { moduleUrl } from '../module-url.ts';
 import { HistoryFileError } from './errors.ts';
 
-const ENGINE = fileURLToPath(new URL('./parquet-process.ts', import.meta.url));
+const ENGINE = fileURLToPath(moduleUrl(import.meta.url, './parquet-process'));
 
 /**
  * Runs one SELECT over a Parquet file and hands out its answer in pieces. ClickHouse's engine does it, in
@@ -36,6 +37,11 @@ function quoted(text: string): string {
 
 function explain(path: string, said: string): HistoryFileError {
   const cause = new Error(said);
+  if (said.includes("Cannot find package 'chdb'"))
+    return new HistoryFileError(
+      `${path} is Parquet, which ClickHouse's engine reads: run \`npm install chdb\`.`,
+      { cause },
+    );
   const column = /Unknown expression(?: or function)? identifier [`']([^`']+)[`']/.exec(said)?.[1];
   if (column !== undefined)
     return new HistoryFileError(`${path} has no column '${column}'; its rows cannot become events.`, {

@@ -183,6 +183,7 @@ export function createRegistry(
       await Promise.all(Array.from({ length: MAX_LOOKUPS }, worker));
       return found;
     },
+    latest: newest,
     async subjects() {
       const answer = await call('GET', '/subjects');
       if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused('to list its subjects', answer);

@@ -21,6 +21,8 @@ export interface SchemaRegistry {
   /** The same for many ids at once. */
   schemasById(ids: Iterable<number>): Promise<ReadonlyMap<number, string | null>>;
   subjects(): Promise<readonly string[]>;
+  /** Text of the newest schema under a subject; null where there is none. */
+  latest(subject: string): Promise<string | null>;
   /** Deletes a subject with all its versions; nothing where there is none. */
   remove(subject: string): Promise<void>;
   close(): Promise<void>;

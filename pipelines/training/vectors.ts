@@ -43,6 +43,9 @@ export interface Vectors {
   readonly rows: Float64Array;
   /** Events folded. */
   readonly events: number;
+  /** In the state at the end of the pass. */
+  readonly entities: number;
+  readonly bytes: number;
   /** Where they were written; null where they were not. */
   readonly table: string | null;
 }
@@ -66,7 +69,8 @@ export async function backfillRange(options: VectorsOptions): Promise<Vectors> {
     progress: (at) => options.progress?.({ step: 'vectors', ...at, of: ids.length }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  const vectors = { ids, times, rows, events: done.events };
+  const { events, entities, bytes } = done;
+  const vectors = { ids, times, rows, events, entities, bytes };
   const places = Uint32Array.from(ids, (_, i) => i);
   return { ...vectors, table: options.persist ? await keepVectors(options, { ...vectors, places }) : null };
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { moduleUrl } from '../../infrastructure/module-url.ts';
 import type { Metrics } from '../../models/metrics.ts';
 import type { EpochReport, Parameters } from '../../models/trainer.ts';
 import type { Model } from '../../schemas/project.ts';
@@ -66,7 +67,7 @@ export function createTrialPool(
   const waiting: Array<(worker: Worker) => void> = [];
 
   function begin(): Worker {
-    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data });
+    const worker = new Worker(moduleUrl(import.meta.url, './thread'), { workerData: data });
     all.add(worker);
     return worker;
   }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { importsOf, read, root, sourceFiles, withoutComments } from './sources.ts';
+import { importsOf, read, root, sourceFiles, staticImportsOf, withoutComments } from './sources.ts';
 
 const BASE = ['schemas', 'config', 'processors', 'models', 'infrastructure'];
 const ROOMS = [...BASE, 'streams', 'monitoring', 'pipelines', 'platform'];
@@ -175,5 +175,46 @@ describe('the tree belongs to no machine', () => {
 
   it('no file is larger than 1 MB', () => {
     expect(tracked.filter(({ bytes }) => bytes.length > 1_000_000).map(({ file }) => file)).toEqual([]);
+  });
+});
+
+describe('what is heavy is loaded only where it is used', () => {
+  /** Packages that come with a file, by imports that run before any of its code. */
+  const packagesOf = (entry: string): string[] => {
+    const seen = new Set([entry]);
+    const packages = new Set<string>();
+    for (const file of seen)
+      for (const { own, target } of staticImportsOf(file))
+        if (own) seen.add(target);
+        else if (!target.startsWith('node:'))
+          packages.add(
+            target
+              .split('/')
+              .slice(0, target.startsWith('@') ? 2 : 1)
+              .join('/'),
+          );
+    return [...packages].sort();
+  };
+
+  it('the client library needs Kafka and the registry', () => {
+    expect(packagesOf('client/index.ts')).toEqual([
+      '@marcbachmann/cel-js',
+      'avsc',
+      'kafkajs',
+      're2js',
+      'yaml',
+      'zod',
+    ]);
+  });
+
+  it('no command brings chdb, TensorFlow.js or BullMQ before it needs them', () => {
+    const heavy = /^(chdb|@tensorflow\/.*|bullmq|onnx.*)$/;
+    for (const file of sourceFiles('cli'))
+      expect([file, packagesOf(file).filter((name) => heavy.test(name))]).toEqual([file, []]);
+  });
+
+  it('--help loads commander alone', () => {
+    expect(packagesOf('cli/program.ts')).toEqual(['commander']);
+    expect(packagesOf('cli/millrace.ts')).toEqual([]);
   });
 });

@@ -39,3 +39,17 @@ export function importsOf(
       : { own: false, target: specifier },
   );
 }
+
+/** What is loaded before any of the file's own code runs: imports that are neither types alone nor dynamic. */
+export function staticImportsOf(
+  file: string,
+  code = read(file),
+): Array<{ readonly own: boolean; readonly target: string }> {
+  const statements =
+    withoutComments(code)
+      .replace(/`(?:[^`\\]|\\.)*`/g, '``')
+      .match(/^(?:import|export)\b(?! type\b)[^;]*?['"`][^'"`]+['"`]/gm) ?? [];
+  return statements
+    .filter((statement) => /\bfrom\s*['"`]|^import\s*['"`]/.test(statement))
+    .flatMap((statement) => importsOf(file, statement));
+}

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { expect, it } from 'vitest';
+import { COMMANDS } from '../../cli/commands.ts';
 import { createProgram } from '../../cli/program.ts';
 import { root } from '../architecture/sources.ts';
 
@@ -30,8 +31,10 @@ const leaves = (command: Command, path: readonly string[] = []): Array<readonly 
     ? [[path.join(' '), command]]
     : command.commands.flatMap((child) => leaves(child, [...path, child.name()]));
 
-it('every command explains itself with examples', () => {
-  for (const [name, command] of leaves(createProgram(() => async () => {}))) {
+const noRunner = () => async () => {};
+
+it('every command explains itself with examples', async () => {
+  for (const [name, command] of leaves(await createProgram(noRunner, undefined, true))) {
     const parts: string[] = [];
     command.configureOutput({ writeOut: (text) => void parts.push(text) });
     command.outputHelp();
@@ -39,6 +42,18 @@ it('every command explains itself with examples', () => {
     expect(help, name).toContain(`$ millrace ${name.split(' ')[0]}`);
     expect(command.description(), name).not.toBe('');
   }
+});
+
+it('the table of commands says what the commands say of themselves', async () => {
+  const term = (command: Command) => [
+    command.name(),
+    command.registeredArguments.map((one) => [one.name(), one.required, one.variadic]),
+    command.description(),
+  ];
+  const stubs = await createProgram(noRunner);
+  const whole = await createProgram(noRunner, undefined, true);
+  expect(stubs.commands.map(term)).toEqual(whole.commands.map(term));
+  expect(stubs.commands).toHaveLength(COMMANDS.length);
 });
 
 it('help is exit code 0, a wrong command is 2 and comes with the nearest name', async () => {

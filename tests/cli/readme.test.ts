@@ -28,8 +28,9 @@ describe('README', () => {
     }
   });
 
-  it('names commands that there are', () => {
-    const known = new Set(createProgram(() => async () => {}).commands.map((command) => command.name()));
+  it('names commands that there are', async () => {
+    const program = await createProgram(() => async () => {});
+    const known = new Set(program.commands.map((command) => command.name()));
     const named = [...readme.matchAll(/\.\/millrace ([a-z][a-z-]+)/g)].map(([, name = '']) => name);
     expect(named.length).toBeGreaterThan(5);
     expect(named.filter((name) => !known.has(name))).toEqual([]);

@@ -392,6 +392,22 @@ const CASES: ReadonlyArray<
     ["conections.yaml:1:1: A project has no file 'conections.yaml'. Did you mean 'connections.yaml'?"],
   ],
   [
+    'files of other tools beside the project',
+    {
+      'pnpm-lock.yaml': 'lockfileVersion: 9',
+      'docker-compose.yml': 'services: {}',
+      '.prettierrc.yaml': 'a: [',
+    },
+    [],
+  ],
+  [
+    'a declaration that lies in no folder',
+    { 'fraud.yaml': 'model: fraud' },
+    [
+      "fraud.yaml:1:1: A project has no file 'fraud.yaml'. Choose one of 'project.yaml', 'alerts.yaml', 'pipelines.yaml', 'connections.yaml', 'sources/*.yaml', 'views/*.yaml', 'features/*.yaml', 'models/*.yaml'.",
+    ],
+  ],
+  [
     'a file with the wrong ending',
     { 'views/a.yml': 'a: 1' },
     ["views/a.yml:1:1: 'a.yml' does not end in .yaml. Rename it."],

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { clickhouse } from '../../../infrastructure/local/clickhouse.ts';
-import { cacheDirectory } from '../../../infrastructure/local/install.ts';
+import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 import { freePort } from '../../../infrastructure/local/ports.ts';
 import type { Launch, Service } from '../../../infrastructure/local/service.ts';
 import { valkey } from '../../../infrastructure/local/valkey.ts';

@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheDirectory, exists, run } from '../../../infrastructure/local/install.ts';
+import { exists, run } from '../../../infrastructure/local/install.ts';
 import { kafka as service } from '../../../infrastructure/local/kafka.ts';
+import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 import { freePort } from '../../../infrastructure/local/ports.ts';
 import { kafkaHeap, kafkaSettings } from '../../../infrastructure/local/settings.ts';
 import { openProxy, type TcpProxy } from './proxy.ts';

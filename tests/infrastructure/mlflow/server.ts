@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cacheDirectory, cached, run } from '../../../infrastructure/local/install.ts';
+import { cached, run } from '../../../infrastructure/local/install.ts';
+import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 import { freePort } from '../../../infrastructure/local/ports.ts';
 
 /** The slimmest set that runs `mlflow server` with files as its store. */

@@ -1,6 +1,7 @@
 import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { cacheDirectory, cached, exists, run } from '../../../infrastructure/local/install.ts';
+import { cached, exists, run } from '../../../infrastructure/local/install.ts';
+import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 
 /** A program to test against and where to run it, or why there is none here. */
 export type Found = { readonly program: string; readonly directory: string } | { readonly reason: string };

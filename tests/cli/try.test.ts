@@ -1,0 +1,202 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readEventsOf } from '../../cli/try/history.ts';
+import { overlayOf } from '../../cli/try/overlay.ts';
+import { summary } from '../../cli/try/trial.ts';
+import { eventsOf } from '../../client/project.ts';
+import { loadProject } from '../../config/load.ts';
+import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
+import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
+import { millrace, pageViews } from './project.ts';
+
+let shop = '';
+/** No server answers there: what is tried needs none. */
+const NOWHERE = {
+  KAFKA_BROKERS: '127.0.0.1:1',
+  REDIS_URL: 'redis://127.0.0.1:1',
+  REGISTRY_URL: 'http://127.0.0.1:1',
+  CLICKHOUSE_URL: 'http://127.0.0.1:1',
+};
+
+beforeAll(async () => {
+  shop = await pageViews(120);
+}, 60_000);
+afterAll(() => rmSync(dirname(shop), { recursive: true, force: true }));
+
+interface Tried {
+  readonly replaces: boolean;
+  readonly values: {
+    readonly requests: number;
+    readonly ids: readonly string[];
+    readonly times: readonly number[];
+    readonly features: ReadonlyArray<{
+      readonly name: string;
+      readonly nulls: number;
+      readonly last: ReadonlyArray<number | null>;
+    }>;
+    readonly cost: { readonly entities: number; readonly bytes: number; readonly events: number };
+  };
+  readonly gain: {
+    readonly before: { readonly model: { readonly auc: number } } | null;
+    readonly after: { readonly rows: number; readonly model: { readonly auc: number } };
+  } | null;
+}
+
+async function tryIt(...parameters: readonly string[]): Promise<Tried> {
+  const { code, out, err } = await millrace(['try', ...parameters, '--json'], { cwd: shop, env: NOWHERE });
+  if (code !== 0) throw new Error(out + err);
+  return JSON.parse(out) as Tried;
+}
+
+it('shows the values that live would have read, and what they cost', async () => {
+  const { values, replaces, gain } = await tryIt(
+    'views/user.yaml',
+    '--on',
+    'history/page_views.jsonl',
+    '--no-gain',
+    '--last',
+    '20',
+  );
+  expect(replaces).toBe(true);
+  expect(gain).toBeNull();
+  const project = loadProject(shop, { environment: {} });
+  const events = eventsOf(
+    project,
+    'page_views',
+    readFileSync(join(shop, 'history/page_views.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+  );
+  expect(values.requests).toBe(events.length);
+  expect(values.cost.events).toBeGreaterThanOrEqual(events.length);
+  expect(values.cost.entities).toBeGreaterThan(20);
+  expect(values.cost.bytes).toBeGreaterThan(1_000);
+  // Counted by hand: head = the time less out_of_orderness, cut to the resolution of 10 s; 10 minutes before it.
+  const counted = values.ids.map((id) => {
+    const request = events.find((event) => event.id === id);
+    const head = Math.floor(((request?.time ?? 0) - 5_000) / 10_000) * 10_000;
+    return events.filter(
+      ({ user_id, time }) => user_id === request?.user_id && time < head && time >= head - 600_000,
+    ).length;
+  });
+  expect(values.features.find(({ name }) => name === 'user.events_10m')?.last).toEqual(counted);
+}, 120_000);
+
+it('trains the model without and with the change, on the same later requests', async () => {
+  const text = readFileSync(join(shop, 'views/user.yaml'), 'utf8');
+  const file = join(dirname(shop), 'tried.yaml');
+  writeFileSync(file, `${text}  - { name: views, aggregation: count, windows: [7d] }\n`);
+  const { gain, values } = await tryIt(file);
+  expect(values.features.map(({ name }) => name)).toContain('user.views_7d');
+  expect(gain?.after.rows).toBeGreaterThan(300);
+  expect(gain?.after.model.auc).toBeGreaterThan(0.55);
+  expect(gain?.before?.model.auc).toBeGreaterThan(0.55);
+  // The project itself is as it was.
+  expect(readFileSync(join(shop, 'views/user.yaml'), 'utf8')).toBe(text);
+  rmSync(file);
+}, 180_000);
+
+it('looks at a view that no model reads yet', async () => {
+  const file = join(dirname(shop), 'minutes.yaml');
+  writeFileSync(
+    file,
+    'view: visitor\nentity: [user_id]\nsource: page_views\nresolution: 1m\nfeatures:\n  - { name: seen, aggregation: count, windows: [1h] }\n',
+  );
+  const { values, replaces, gain } = await tryIt(file);
+  expect(replaces).toBe(false);
+  expect(gain).toBeNull();
+  expect(values.features.map(({ name }) => name)).toEqual(['visitor.seen_1h']);
+}, 120_000);
+
+it('names what is wrong with a definition, and with a history', async () => {
+  const wrong = join(dirname(shop), 'wrong.yaml');
+  writeFileSync(
+    wrong,
+    'view: user\nentity: [user_id]\nsource: page_views\nresolution: 1m\nfeatures:\n  - { name: a, aggregation: mean, of: seconds, windows: [1h] }\n',
+  );
+  const refused = await millrace(['try', wrong], { cwd: shop, env: NOWHERE });
+  expect(refused.code).toBe(2);
+  expect(refused.err).toContain("views/wrong.yaml:6:5: 'mean' needs 'scale'");
+  const nowhere = await millrace(['try', 'views/user.yaml', '--on', 'page_views=no-such-file.jsonl'], {
+    cwd: shop,
+    env: NOWHERE,
+  });
+  expect(nowhere.code).toBe(1);
+  const neither = join(dirname(shop), 'neither.yaml');
+  writeFileSync(neither, 'source: x\n');
+  expect((await millrace(['try', neither], { cwd: shop })).err).toContain('neither a view nor a model');
+}, 120_000);
+
+describe('the parts', () => {
+  it('a summary of one column', () => {
+    const rows = Float64Array.from([1, 9, Number.NaN, 9, 3, 9]);
+    expect(summary('a', rows, 0, 2, 3, 2)).toEqual({
+      name: 'a',
+      nulls: 1 - 2 / 3,
+      least: 1,
+      mean: 2,
+      largest: 3,
+      last: [null, 3],
+    });
+    expect(summary('a', Float64Array.from([Number.NaN]), 0, 1, 1, 5)).toMatchObject({
+      nulls: 1,
+      mean: null,
+      last: [null],
+    });
+  });
+
+  it('an overlay replaces by the declared name, whatever the files are called', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'millrace-overlay-'));
+    mkdirSync(join(directory, 'features'));
+    writeFileSync(join(directory, 'project.yaml'), 'name: x\n');
+    writeFileSync(join(directory, 'features/one.yaml'), 'view: card\n');
+    const file = join(directory, 'other.yaml');
+    writeFileSync(file, 'view: card\nentity: [a]\n');
+    const overlay = overlayOf(directory, file);
+    try {
+      expect(overlay).toMatchObject({ kind: 'view', name: 'card', replaces: true, same: false });
+      expect(() => readFileSync(join(overlay.directory, 'features/one.yaml'))).toThrow();
+      expect(readFileSync(join(overlay.directory, 'views/other.yaml'), 'utf8')).toContain('entity: [a]');
+    } finally {
+      overlay.remove();
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('reads a topic once, leaves out what is no event, and puts it in order of time', async () => {
+    const project = loadProject(shop, { environment: {} });
+    const source = project.sources.find(({ name }) => name === 'page_views');
+    if (source === undefined) throw new Error('no source');
+    const clock = { now: () => 0, sleep: async () => {} };
+    const broker = createMemoryBroker(clock);
+    const kafka = broker.kafka();
+    const admin = await kafka.admin();
+    const topic = 'views';
+    await admin.createTopics([{ name: topic, partitions: 2, retentionMs: -1, compacted: false }]);
+    await admin.close();
+    const producer = await kafka.producer();
+    const send = (partition: number, value: unknown) =>
+      producer.send([
+        { topic, partition, key: null, value: new TextEncoder().encode(JSON.stringify(value)) },
+      ]);
+    const view = (id: string, at: number) => ({
+      view_id: id,
+      at: new Date(at).toISOString(),
+      user: { id: 'u1' },
+      page: '/',
+      seconds: 1,
+    });
+    await send(0, view('b', 2_000));
+    await send(0, 'no json');
+    await send(1, view('a', 1_000));
+    const file = await readEventsOf(kafka, createMemoryRegistry(), { prefix: 'p', source, topic });
+    const ids: string[] = [];
+    for await (const batch of file.read({ from: null, to: null }))
+      ids.push(...batch.events.map(({ id }) => id));
+    expect(ids).toEqual(['a', 'b']);
+    await kafka.close();
+  });
+});

@@ -1,0 +1,193 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { root } from '../architecture/sources.ts';
+
+/**
+ * The package as somebody else gets it: packed, installed into an empty project beside nothing of ours, on the
+ * oldest Node that it promises. Needs the npm registry alone.
+ */
+const home = mkdtempSync(join(tmpdir(), 'millrace-package-'));
+const consumer = join(home, 'consumer');
+const project = join(home, 'project');
+/** The tools that judge the package, and the oldest Node. */
+const TOOLS = ['node@22', 'typescript@7', 'publint@0.3', '@arethetypeswrong/cli@0.18'];
+const MINUTES = 60_000;
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+}
+
+function run(command: string, parameters: readonly string[], cwd = consumer): Promise<Ended> {
+  const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, MILLRACE_DATA: join(home, 'data') };
+  return new Promise((done) => {
+    execFile(command, [...parameters], { cwd, env, maxBuffer: 1e7 }, (error, out, err) =>
+      done({
+        code: error === null ? 0 : Number(error.code ?? 1),
+        out: out + err,
+      }),
+    );
+  });
+}
+
+async function must(command: string, parameters: readonly string[], cwd = consumer): Promise<string> {
+  const { code, out } = await run(command, parameters, cwd);
+  if (code !== 0) throw new Error(`${command} ${parameters.join(' ')} ended with ${code}:\n${out}`);
+  return out;
+}
+
+const bin = (name: string) => join(consumer, 'node_modules', '.bin', name);
+const program = join(consumer, 'node_modules/millrace/dist/cli/millrace.js');
+/** The Node that runs this test, and the oldest that the package promises. */
+const NODES: ReadonlyArray<readonly [string, () => string]> = [
+  ['this Node', () => process.execPath],
+  ['Node 22', () => bin('node')],
+];
+
+/** Prints the processor's time of the whole process, ms: the clock on the wall counts what other tests do as well. */
+const CPU = `data:text/javascript,process.on('exit',()=>{const{user,system}=process.cpuUsage();console.error('cpu '+Math.round((user+system)/1000))})`;
+
+let tarball = '';
+
+beforeAll(async () => {
+  mkdirSync(consumer);
+  writeFileSync(
+    join(consumer, 'package.json'),
+    '{ "name": "consumer", "private": true, "type": "module" }\n',
+  );
+  await must('npm', ['pack', '--pack-destination', home], root);
+  tarball = join(home, readdirSync(home).find((name) => name.endsWith('.tgz')) ?? '');
+  await must('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball, ...TOOLS]);
+  mkdirSync(join(project, 'sources'), { recursive: true });
+  writeFileSync(join(project, 'project.yaml'), 'name: small\n');
+  writeFileSync(
+    join(project, 'sources/clicks.yaml'),
+    'source: clicks\nkey: user\nout_of_orderness: 5s\nfields: { user: string }\nevents: { click: { required: [user] } }\n',
+  );
+}, 8 * MINUTES);
+
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+describe('the installed package', () => {
+  it('is compiled, and brings neither tests nor the half gigabyte of ClickHouse', () => {
+    const files = readdirSync(join(consumer, 'node_modules/millrace'), { recursive: true, encoding: 'utf8' });
+    expect(files.filter((name) => /(?<!\.d)\.ts$/.test(name))).toEqual([]);
+    expect(files.filter((name) => /(^|\/)tests\//.test(name))).toEqual([]);
+    expect(existsSync(join(consumer, 'node_modules/chdb'))).toBe(false);
+    // What the code reads at run time.
+    for (const name of ['redis/commit.lua', 'queue/set-document.lua', 'clickhouse/sql/drift-summary.sql'])
+      expect(files).toContain(join('dist/infrastructure', name));
+    expect(files).toContain('dist/docker-compose.yml');
+    expect(files).toContain('dist/config/project.yaml');
+  });
+
+  for (const [name, node] of NODES) {
+    it(`answers --help within 300 ms on ${name}`, async () => {
+      const all: number[] = [];
+      for (let k = 0; k < 5; k += 1) {
+        const { code, out } = await run(node(), ['--import', CPU, program, '--help']);
+        expect(code).toBe(0);
+        expect(out).toContain('Usage: millrace');
+        all.push(Number(/cpu (\d+)/.exec(out)?.[1]));
+      }
+      expect(Math.min(...all)).toBeLessThan(300);
+    });
+
+    it(`checks a project on ${name}, whichever directory it is called from`, async () => {
+      for (const cwd of [consumer, project, home]) {
+        const { code, out } = await run(node(), [program, 'check', '--project', project], cwd);
+        expect(out).toContain('small is right');
+        expect(code).toBe(0);
+      }
+    });
+
+    it(`loads every command on ${name}`, async () => {
+      const help = await run(node(), [program, '--help']);
+      const names = [...(help.out.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z-]+)/gm)].map(
+        ([, one = '']) => one,
+      );
+      expect(names.length).toBeGreaterThan(20);
+      for (const one of names) {
+        const { code, out } = await run(node(), [program, one, '--help']);
+        expect(`${one}: ${code} ${code === 0 ? '' : out}`).toBe(`${one}: 0 `);
+      }
+    }, 120_000);
+  }
+
+  it('says `npx millrace`', async () => {
+    expect(await must('npx', ['millrace', '--help'])).toContain('Usage: millrace');
+  });
+
+  it('asks for the engine of the local ClickHouse by its name', async () => {
+    const { code, out } = await run(process.execPath, [
+      '--input-type=module',
+      '-e',
+      "const { clickhouse } = await import('./node_modules/millrace/dist/infrastructure/local/clickhouse.js'); await clickhouse.install().catch((error) => console.log(error.message))",
+    ]);
+    expect(code).toBe(0);
+    expect(out).toContain('npm install chdb@');
+  });
+
+  it('is typed: a strict project that checks libraries too finds nothing', async () => {
+    writeFileSync(
+      join(consumer, 'main.ts'),
+      `import { createProducer, loadProject, subscribe, type Prediction } from 'millrace';
+import { MillraceError } from 'millrace/client';
+
+export async function main(): Promise<void> {
+  const project = loadProject('.', { environment: {} });
+  const producer = await createProducer(project);
+  await producer.send('clicks', [{ id: '1', type: 'click', time: 0, user: 'a' }]);
+  // @ts-expect-error a time is a number
+  await producer.send('clicks', [{ id: '1', type: 'click', time: 'now' }]);
+  const subscription = await subscribe({ project, model: 'm' }, (predictions: readonly Prediction[]) => {
+    for (const { score } of predictions) {
+      const known: number | null = score;
+      // @ts-expect-error a score may be null
+      const certain: number = score;
+      if (known === certain) throw new TypeError();
+    }
+  });
+  await subscription.done.catch((error: unknown) => {
+    if (error instanceof MillraceError && error.retriable) return;
+    throw error;
+  });
+}
+`,
+    );
+    writeFileSync(
+      join(consumer, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          noEmit: true,
+          module: 'nodenext',
+          target: 'es2022',
+          types: [],
+        },
+        files: ['main.ts'],
+      }),
+    );
+    const { code, out } = await run(bin('tsc'), ['-p', '.']);
+    expect(out).toBe('');
+    expect(code).toBe(0);
+  });
+
+  it('satisfies publint', async () => {
+    const { code, out } = await run(bin('publint'), ['run', tarball, '--strict']);
+    expect(out).toContain('All good');
+    expect(code).toBe(0);
+  });
+
+  it('satisfies "are the types wrong"', async () => {
+    const { code, out } = await run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'ascii']);
+    expect(out).toMatch(/"millrace"\s+node16 \(from ESM\): 🟢/);
+    expect(out).toMatch(/"millrace\/client"\s+node16 \(from ESM\): 🟢/);
+    expect(code).toBe(0);
+  });
+});
