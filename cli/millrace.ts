@@ -4,6 +4,8 @@ import { enableCompileCache } from 'node:module';
 // What was compiled once is kept (in the temporary directory), which halves the start of a command.
 enableCompileCache();
 const { main } = await import('./program.ts');
+const { redact } = await import('../schemas/redaction.ts');
+const { EXIT } = await import('./errors.ts');
 
 /** A connection that somebody forgot to close must not keep a finished command alive. */
 const EXIT_WITHIN_MS = 1_500;
@@ -12,7 +14,15 @@ const EXIT_WITHIN_MS = 1_500;
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (warning.name !== 'TimeoutNegativeWarning')
-    process.stderr.write(`${warning.name}: ${warning.message}\n`);
+    process.stderr.write(redact(`${warning.name}: ${warning.message}\n`));
+});
+
+// Node prints such an error with all that hangs on it, an address with its password too.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(
+    redact(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`),
+  );
+  process.exit(EXIT.failed);
 });
 
 // `millrace … | head` closes our output early: that is no failure.

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { redact } from '../schemas/redaction.ts';
 import type { Environment } from './environment.ts';
 import { type Column, table } from './format.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -36,8 +37,8 @@ export interface Output {
 export function createOutput(environment: Environment, isJson: boolean): Output {
   const colours = coloursOf(environment.colour && !isJson);
   const errorColours = coloursOf(environment.errorTerminal && environment.colour);
-  const write = (text: string) => void process.stdout.write(text);
-  const tell = (text: string) => void process.stderr.write(text);
+  const write = (text: string) => void process.stdout.write(redact(text));
+  const tell = (text: string) => void process.stderr.write(redact(text));
   return {
     isJson,
     colours,

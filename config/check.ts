@@ -24,6 +24,8 @@ export interface ProjectDescription {
   /** Records that one flush of ingest can cost at most: view partitions over all views. */
   readonly recordsPerFlush: number;
   readonly warnings: readonly string[];
+  /** What is right, and worth knowing. */
+  readonly remarks: readonly string[];
 }
 
 export interface ViewDescription {
@@ -100,6 +102,15 @@ export function describeProject(project: Project): ProjectDescription {
   for (const view of project.views)
     if (!read.has(view.name))
       warnings.push(`No model reads the view ${view.id}: it costs time and memory for look-ups alone.`);
+  const remarks: string[] = [];
+  for (const { name, reads, monitoring } of project.models) {
+    const keys = new Set(reads.flatMap(({ key }) => key));
+    for (const { name: slice, by, atMost } of monitoring.slices)
+      if (keys.has(by))
+        remarks.push(
+          `The slice ${slice} of the model ${name} is by '${by}', which is the key of an entity and may have any number of values: the ${atMost.toLocaleString('en')} largest of a window are judged by themselves (at_most), the rest together as ${slice}=other.`,
+        );
+  }
   return {
     name: project.name,
     prefix: project.prefix,
@@ -119,5 +130,6 @@ export function describeProject(project: Project): ProjectDescription {
     })),
     recordsPerFlush: project.views.reduce((total, view) => total + view.partitions, 0),
     warnings,
+    remarks,
   };
 }

@@ -87,6 +87,13 @@ export const connectionsSchema = z
             secret: z.string().optional().describe(`Signs each delivery. ${secretNote}`),
           }),
           z.strictObject({ alertmanager: z.string().describe('URL of an Alertmanager; empty = off.') }),
+          z.strictObject({
+            chat: z
+              .string()
+              .describe(
+                'URL of a chat\'s incoming webhook that takes `{"text": …}` (Slack, Mattermost, Google Chat); empty = off.',
+              ),
+          }),
         ]),
       )
       .default({})

@@ -1,5 +1,6 @@
 import type { Receiver } from '../schemas/alert.ts';
 import type { Connections } from '../schemas/project.ts';
+import { hideSecrets, knowSecrets, secretsOfUrl } from '../schemas/redaction.ts';
 import { type ConnectionsDeclaration, connectionsSchema, DEFAULTS } from './connections-declaration.ts';
 import type { ConfigDocument, Path } from './document.ts';
 import { problemsOf } from './issues.ts';
@@ -17,7 +18,33 @@ const ONE_ENV = /^\$\{env:[A-Za-z_][A-Za-z0-9_]*(?::-)?\}$/;
 
 const SECRETS: readonly unknown[] = ['password', 'secret', 'token'];
 const isSecret = (path: Path) => SECRETS.includes(path.at(-1));
-const isPrivateKey = (path: Path) => path.join('.') === 'kafka.tls.key';
+const isPrivateKey = (path: Path) => path.at(-2) === 'tls' && path.at(-1) === 'key';
+
+/** What of a text at a place is secret. The whole address of a webhook may be: many carry a token in their path. */
+function secretsAt(path: Path, text: string): string[] {
+  if (isSecret(path) || isPrivateKey(path)) return [text];
+  const name = path.at(-1);
+  if (name === 'url' || name === 'alertmanager') return secretsOfUrl(text);
+  return name === 'webhook' || name === 'chat' ? secretsOfUrl(text, { path: true }) : [];
+}
+
+/** Known to the process from here on, and not shown by JSON or `console.log`. */
+function guarded(connections: Connections): Connections {
+  const { kafka, receivers, ...others } = connections;
+  const see = (value: unknown, path: Path): void => {
+    if (typeof value === 'string') knowSecrets(secretsAt(path, value));
+    else if (typeof value === 'object' && value !== null) {
+      for (const [key, one] of Object.entries(value)) see(one, [...path, key]);
+      if (!Array.isArray(value)) hideSecrets(value);
+    }
+  };
+  for (const [name, { kind, url, ...more }] of Object.entries(receivers))
+    see({ [kind]: url, ...more }, ['receivers', name]);
+  for (const receiver of Object.values(receivers)) hideSecrets(receiver);
+  see(others, []);
+  see(kafka, ['kafka']);
+  return hideSecrets(connections);
+}
 
 /** Replaces references in every text under `value`; secrets written out are refused. */
 function substitute(
@@ -83,6 +110,8 @@ function substitute(
       );
     return '';
   });
+  // Before anything is said of it: what is wrong with it may be told with the text itself.
+  knowSecrets(secretsAt(path, replaced));
   if (replaced !== value && name === 'tls' && (replaced === 'true' || replaced === 'false'))
     return replaced === 'true';
   return replaced;
@@ -136,7 +165,9 @@ function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections>
         name,
         'webhook' in one
           ? { kind: 'webhook', url: one.webhook, secret: one.secret || null }
-          : { kind: 'alertmanager', url: one.alertmanager },
+          : 'chat' in one
+            ? { kind: 'chat', url: one.chat }
+            : { kind: 'alertmanager', url: one.alertmanager },
       ]),
     ),
     allowPrivate: declared.allow_private ?? [],
@@ -188,5 +219,5 @@ export function compileConnections(
   }
   if (reporter.problems.length > before) return null;
   const finished = { ...finish(parsed.data as Partial<ConnectionsDeclaration>), ...overrides } as Connections;
-  return { ...finished, queue: finished.queue ?? { url: finished.redis.url } };
+  return guarded({ ...finished, queue: finished.queue ?? { url: finished.redis.url } });
 }

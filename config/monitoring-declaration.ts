@@ -17,6 +17,14 @@ export const monitoringSchema = z
         z.strictObject({
           by: expression('Of the request, a text: requests with the same answer are a slice.'),
           min_rows: z.int().min(1).default(200).describe('Slices with fewer labelled rows are left out.'),
+          at_most: z
+            .int()
+            .min(1)
+            .max(5_000)
+            .default(500)
+            .describe(
+              'Values that are slices by themselves: the largest of a window; the rest is the slice `other`.',
+            ),
         }),
       )
       .default({})

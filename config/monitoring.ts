@@ -25,7 +25,15 @@ export function compileMonitoring(
     const compiled = compileAt(reporter, compiler, inside(place, 'slices', name, 'by'), slice.by, 'string');
     return compiled === null
       ? []
-      : [{ name, evaluate: compiled.evaluate as EventExpression<string>, minRows: slice.min_rows }];
+      : [
+          {
+            name,
+            by: slice.by,
+            evaluate: compiled.evaluate as EventExpression<string>,
+            minRows: slice.min_rows,
+            atMost: slice.at_most,
+          },
+        ];
   });
   const { drift } = declared;
   const calendar = drift.calendar.flatMap((pattern, index) => {

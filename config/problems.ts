@@ -21,6 +21,7 @@ function formatProblem(problem: Problem): string {
 export class ConfigError extends MillraceError {
   override readonly code = 'bad_configuration';
   override readonly retriable = false;
+  override readonly final = true;
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[]) {

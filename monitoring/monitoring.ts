@@ -70,8 +70,8 @@ export function createMonitoring(deps: MonitoringDeps): Stream {
         const pause = still < STILL_LOOKS ? LOOK_EVERY_MS : SELDOM_MS;
         for (let waited = 0; waited < pause && !signal.aborted; waited += LONGEST_POLL_MS)
           await consumer.poll(Math.min(pause, LONGEST_POLL_MS));
-        healthy();
         if (!leads) {
+          healthy();
           begun = false;
           still = STILL_LOOKS;
           continue;
@@ -82,10 +82,15 @@ export function createMonitoring(deps: MonitoringDeps): Stream {
         const now = tick === null ? null : await eventTimeFinished({ project, warehouse, now: clock.now() });
         still = now === finished ? still + 1 : 0;
         finished = now;
-        if (tick === null || finished === null || finished < tick) continue;
+        if (tick === null || finished === null || finished < tick) {
+          healthy();
+          continue;
+        }
         // A long gap is jumped, and whether there is one shows only now.
         tick = await nextTick({ project, warehouse });
         if (tick !== null && finished >= tick) await takeTick(tick, memory);
+        // A tick that fails each time has not gone through before its end.
+        healthy();
         tick = null;
         still = 0;
       }
@@ -97,10 +102,12 @@ export function createMonitoring(deps: MonitoringDeps): Stream {
   /** The row of the tick comes last: until it stands, everything before it is done again, and is the same. */
   async function takeTick(tick: number, memory: ReturnType<typeof createTickMemory>): Promise<void> {
     const started = performance.now();
-    const measures = await measureTick(deps, tick, memory);
+    const skipped: Array<{ what: string; reason: string }> = [];
+    const onSkipped = (what: string, reason: string) => void skipped.push({ what, reason });
+    const measures = await measureTick({ ...deps, onSkipped }, tick, memory);
     await writeMeasures(warehouse, prefix, `tick ${tick}`, measures, clock.now());
     const fired = (await deps.onTick?.(tick, measures)) ?? [];
-    const detail = { measures: measures.length, fired };
+    const detail = { measures: measures.length, fired, ...(skipped.length === 0 ? {} : { skipped }) };
     // Where there are pipelines, the stream that runs them says when the tick is finished.
     const state = project.pipelines.length === 0 ? 'finished' : 'measured';
     await writeTick(warehouse, prefix, tick, state, detail, clock.now());
@@ -110,7 +117,7 @@ export function createMonitoring(deps: MonitoringDeps): Stream {
 
   return {
     name: 'monitoring',
-    run: (signal) =>
-      restartOnFailure('monitoring', clock, telemetry, signal, (healthy) => runLoop(signal, healthy)),
+    run: (signal, healthy) =>
+      restartOnFailure('monitoring', clock, telemetry, signal, (done) => runLoop(signal, done), healthy),
   };
 }

@@ -40,9 +40,11 @@ export async function sampleResources(deps: ResourceDeps, signal: AbortSignal): 
         await writeMeasures(warehouse, prefix, `resource ${deps.process}`, measures, clock.now());
         failing = '';
       } catch (error) {
-        if (!(error instanceof MillraceError)) throw error;
-        if (failing !== error.code) telemetry.failure('resources', error);
-        failing = error.code;
+        // Whatever it is: a sample that is lost ends nothing.
+        const known = error instanceof Error ? error : new Error(String(error));
+        const code = known instanceof MillraceError ? known.code : known.name;
+        if (failing !== code) telemetry.failure('resources', known);
+        failing = code;
       }
     }
   } finally {

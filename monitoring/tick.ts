@@ -5,6 +5,8 @@ import { parseArtefact } from '../models/artefact.ts';
 import { ESTIMATED_STATISTICS, type Measure } from '../schemas/monitoring.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
+import { MillraceError } from '../schemas/refusal.ts';
+import { reasonOf } from '../streams/runtime/failing.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import { lossPoints, measureDetectors, scorePoints } from './drift/detectors.ts';
 import { measureDrift, measureLabelDrift, referenceFrom } from './drift/drift.ts';
@@ -14,14 +16,16 @@ import { FieldBook } from './inputs/fields.ts';
 import { measureFreshness, measureLabelDelay } from './inputs/freshness.ts';
 import { type MeasureQuery, measure, readMeasures } from './measures.ts';
 import { earlierOf, judgeWindow, pastErrorsOf, waitOf } from './quality/quality.ts';
-import { readScored, readSlices, type ScoredWindow } from './window.ts';
+import { readScored, readSlices, type ScoredWindow, type SliceNames } from './window.ts';
 
 export interface TickDeps {
   readonly project: Project;
   readonly warehouse: Warehouse;
   /** Where a version's importances stand. */
   readonly artefacts: Pick<ArtefactStore, 'get'>;
-  readonly telemetry: Pick<Telemetry, 'step' | 'failure'>;
+  readonly telemetry: Pick<Telemetry, 'step' | 'failure' | 'note'>;
+  /** Hears of what could not be measured, and why; the rest of the tick is measured without it. */
+  readonly onSkipped?: (what: string, reason: string) => void;
 }
 
 /** What is remembered from tick to tick to be quick; without it a tick gives the same. */
@@ -58,7 +62,8 @@ export async function measureTick(
   const measures: Measure[] = [];
   for (const model of due) {
     const started = performance.now();
-    measures.push(...(await measureModel(deps, model, tick, memory)));
+    const what = `the model ${model.name}`;
+    measures.push(...(await apart(deps, tick, what, () => measureModel(deps, model, tick, memory))));
     telemetry.step(`monitoring ${model.name}`, 'measure', performance.now() - started, measures.length);
   }
   for (const source of project.sources) {
@@ -68,9 +73,44 @@ export async function measureTick(
     if (!Number.isFinite(every)) continue;
     const book = memory.fields.get(`${source.name} ${every}`) ?? new FieldBook();
     memory.fields.set(`${source.name} ${every}`, book);
-    measures.push(...(await measureData({ ...deps, source }, book, { from: tick - every, to: tick, tick })));
+    const window = { from: tick - every, to: tick, tick };
+    measures.push(
+      ...(await apart(deps, tick, `the fields of ${source.name}`, () =>
+        measureData({ ...deps, source }, book, window),
+      )),
+    );
   }
   return measures;
+}
+
+/** Of the warehouse itself, not of what it was asked: nothing of the tick may be skipped for them. */
+const NOT_THE_TICK = ['missing_table', 'not_allowed'];
+
+/**
+ * A part of a tick. Where it fails in a way that a repeat cannot change (a bug, a statement that ClickHouse refuses), it is
+ * skipped and told, and the other parts stand: a tick that fails as a whole, again and again, would measure nothing ever more.
+ */
+async function apart(
+  { telemetry, onSkipped = () => {} }: TickDeps,
+  tick: number,
+  what: string,
+  work: () => Promise<readonly Measure[]>,
+): Promise<readonly Measure[]> {
+  try {
+    return await work();
+  } catch (error) {
+    const known = error instanceof Error ? error : new Error(String(error));
+    if (known instanceof MillraceError && (known.retriable || NOT_THE_TICK.includes(known.code))) throw error;
+    const reason = reasonOf(known);
+    telemetry.failure('monitoring', known);
+    telemetry.note('monitoring', 'a part of a tick was skipped', {
+      tick: new Date(tick).toISOString(),
+      what,
+      reason,
+    });
+    onSkipped(what, reason);
+    return [];
+  }
 }
 
 const uses = ({ request, label }: Model, { name }: Source) =>
@@ -106,6 +146,7 @@ async function measureModel(
   const settling: ScoredWindow[] = [];
   for (const start of new Set(open.map((window) => window.from))) {
     const slices = await readSlices(windowDeps, { from: start, to: start + every });
+    if (start === from) tellOfRest(deps, model, slices);
     for (const window of open.filter((one) => one.from === start)) {
       const before = earlier.get(`${window.from} ${window.version}`) ?? NOTHING;
       const found = judgeWindow(model, window, tick, before, slices, pastErrors);
@@ -125,8 +166,11 @@ async function measureModel(
   }
   if (current.length === 0) measures.push(...nothingScored(model, from, tick));
 
-  measures.push(...(await measureFreshness(windowDeps, { from, to: tick, tick })));
-  measures.push(...(await driftMeasures(deps, model, tick, memory, firedBefore)));
+  const part = (what: string, work: () => Promise<readonly Measure[]>) =>
+    apart(deps, tick, `${what} of the model ${model.name}`, work);
+  const window = { from, to: tick, tick };
+  measures.push(...(await part('the freshness', () => measureFreshness(windowDeps, window))));
+  measures.push(...(await part('the drift', () => driftMeasures(deps, model, tick, memory, firedBefore))));
   const newest = [...judged, ...firedBefore, ...measures];
   for (const [start, window] of settledWindows(settling)) {
     measures.push(...(await measureLabelDelay(windowDeps, { from: start, to: start + every, tick })));
@@ -138,6 +182,18 @@ async function measureModel(
     );
   }
   return measures;
+}
+
+/** A slicing with more values than it may have is told, not cut in silence. */
+function tellOfRest({ telemetry }: TickDeps, { name }: Model, slices: SliceNames): void {
+  for (const { slice, values } of slices)
+    if (values > slice.atMost)
+      telemetry.note(`monitoring ${name}`, 'a slice has more values than at_most', {
+        slice: slice.name,
+        values,
+        kept: slice.atMost,
+        rest: `${slice.name}=other`,
+      });
 }
 
 /** Of each window the version with the most rows. */

@@ -3,6 +3,7 @@ import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { readEvents } from '../infrastructure/clickhouse/read-events.ts';
 import { retrying } from '../infrastructure/clickhouse/retry.ts';
 import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import { boundSlices } from '../models/quality/slices.ts';
 import type { Slice } from '../schemas/monitoring.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
@@ -136,6 +137,8 @@ export function labelledRows({ scores, labels }: ScoredWindow): {
 export type SliceNames = ReadonlyArray<{
   readonly slice: Slice;
   readonly of: ReadonlyMap<string, string>;
+  /** Values of the window, those that were put together included. */
+  readonly values: number;
 }>;
 
 export async function readSlices(
@@ -144,7 +147,7 @@ export async function readSlices(
 ): Promise<SliceNames> {
   const { slices } = model.monitoring;
   const named = slices.map((slice) => ({ slice, of: new Map<string, string>() }));
-  if (named.length === 0) return named;
+  if (named.length === 0) return [];
   const source = project.sources.find(({ name }) => name === model.request.source);
   if (source === undefined) throw new Error(`project ${project.name} has no source ${model.request.source}`);
   const options = { ...range, types: [model.request.eventType] };
@@ -152,7 +155,11 @@ export async function readSlices(
     for (const event of batch.events)
       for (const { slice, of } of named) {
         const answer = slice.evaluate(event);
-        if (answer !== null) of.set(event.id, `${slice.name}=${answer}`);
+        if (answer !== null) of.set(event.id, answer);
       }
-  return named;
+  return named.map(({ slice, of }) => {
+    const bounded = boundSlices(of.values(), slice.atMost);
+    for (const [id, answer] of of) of.set(id, `${slice.name}=${bounded.of(answer)}`);
+    return { slice, of, values: bounded.values };
+  });
 }

@@ -227,7 +227,8 @@ export function createPipelines(deps: PipelinesDeps): Stream {
 
   return {
     name,
-    run: (signal) => restartOnFailure(name, clock, telemetry, signal, (healthy) => runLoop(signal, healthy)),
+    run: (signal, healthy) =>
+      restartOnFailure(name, clock, telemetry, signal, (done) => runLoop(signal, done), healthy),
   };
 }
 

@@ -55,4 +55,6 @@ export interface Alerting {
 /** Where alerts are delivered. An empty URL: nowhere, for now. */
 export type Receiver =
   | { readonly kind: 'webhook'; readonly url: string; readonly secret: string | null }
-  | { readonly kind: 'alertmanager'; readonly url: string };
+  | { readonly kind: 'alertmanager'; readonly url: string }
+  /** Takes `{"text": …}`, as Slack, Mattermost and Google Chat do. */
+  | { readonly kind: 'chat'; readonly url: string };

@@ -7,10 +7,14 @@ export type DriftStatistic = (typeof DRIFT_STATISTICS)[number];
 /** A part of the requests that is judged by itself: all requests with the same answer of the expression. */
 export interface Slice {
   readonly name: string;
+  /** The expression as it is written. */
+  readonly by: string;
   /** Of the request. Null: in no slice. */
   readonly evaluate: EventExpression<string>;
   /** Slices with fewer labelled rows in a window are left out. */
   readonly minRows: number;
+  /** Values with a slice of their own in a window: the largest; the rest is one slice, `other`. */
+  readonly atMost: number;
 }
 
 export interface DriftRule {

@@ -1,3 +1,5 @@
+import { redact } from './redaction.ts';
+
 /** The closed list of reasons a record is not taken, by the stage that refuses it. */
 export const REFUSAL_CODES = {
   decode: [
@@ -44,9 +46,12 @@ export type PredictionRefusal = (typeof PREDICTION_REFUSALS)[number];
 export abstract class MillraceError extends Error {
   abstract readonly code: string;
   abstract readonly retriable: boolean;
+  /** No later try in this process can succeed: whoever runs it has to mend something and start again. */
+  readonly final: boolean = false;
 
   constructor(message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    // It may be stored, sent and printed by anybody from here on.
+    super(redact(message), options);
     this.name = new.target.name;
   }
 }

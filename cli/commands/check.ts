@@ -102,5 +102,6 @@ function print(project: ProjectDescription, output: Output): void {
   output.line(
     dim(`A flush of ingest costs at most ${count(project.recordsPerFlush)} records on the view topics.`),
   );
+  for (const remark of project.remarks) output.line(dim(remark));
   for (const warning of project.warnings) output.line(`${yellow('warning:')} ${warning}`);
 }

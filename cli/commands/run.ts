@@ -64,6 +64,7 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
         healthy: [...states.values()].every((state) => state === 'running'),
         streams: Object.fromEntries(states),
         waits: telemetry.waits(),
+        failures: telemetry.failures(),
       }),
     });
     const composed = await untilReady('run', platform.clock, telemetry, signal, async () =>
@@ -105,7 +106,16 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
       AbortSignal.any([signal, ended.signal]),
     );
     try {
-      await runStreams(composed.streams, signal, (name, state) => states.set(name, state));
+      await runStreams(composed.streams, signal, {
+        clock: platform.clock,
+        telemetry,
+        onState: (name, state, reason) => {
+          // The log has it too, but on a terminal that is a file.
+          if (reason !== null && file !== undefined && states.get(name) !== state)
+            output.warn(`${name} ${state === 'failed' ? 'has stopped' : 'begins again'}: ${reason}`);
+          states.set(name, state);
+        },
+      });
     } finally {
       ended.abort();
       await sampling;

@@ -126,7 +126,7 @@ export async function startInProcess(
   const stop = new AbortController();
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => {});
-  const running = runStreams(composed.streams, stop.signal).catch(failure.reject);
+  const running = runStreams(composed.streams, stop.signal, { clock, telemetry }).catch(failure.reject);
   return {
     failed: failure.promise,
     pids: new Map([[STREAM_NAMES.join('-'), process.pid]]),

@@ -71,7 +71,7 @@ function parse(text: string): URL {
   try {
     url = new URL(text);
   } catch {
-    throw new RefusedAddress(`'${text}' is no URL: write https://host/path.`);
+    throw new RefusedAddress('The address of the receiver is no URL: write https://host/path.');
   }
   if (!(url.protocol in PORTS))
     throw new RefusedAddress(`'${url.protocol}//' is refused: only http:// and https:// are asked.`);

@@ -93,3 +93,40 @@ export function alertmanagerBody(
 /** Alertmanager takes an empty label for one that is not there. */
 const filled = (values: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));
+
+/** Alerts that a message names; a chat is read by people, and messages above 4,096 characters are refused by some. */
+const NAMED = 15;
+const LONGEST_LINE = 220;
+
+/** What a chat's incoming webhook takes. */
+export function chatBody({ project, prefix }: Sending, { changes }: Delivery): string {
+  const of = project === prefix ? project : `${project} (${prefix})`;
+  const firing = changes.filter(({ state }) => state === 'firing').length;
+  const counts = [
+    ...(firing > 0 ? [`${firing} firing`] : []),
+    ...(firing < changes.length ? [`${changes.length - firing} over`] : []),
+  ];
+  const lines = changes.slice(0, NAMED).map(lineOf);
+  const more = changes.length - lines.length;
+  const rest = more > 0 ? [`… and ${more} more: millrace alerts ls`] : [];
+  return JSON.stringify({ text: [`${harmless(of)}: ${counts.join(', ')}`, ...lines, ...rest].join('\n') });
+}
+
+function lineOf({ state, severity, rule, summary, slice, subject, tick }: Alert): string {
+  const what = [subject, slice].filter((one) => one !== '' && !summary.includes(one)).join(', ');
+  const text = `${summary}${what === '' ? '' : ` (${what})`}`;
+  const line = `${state === 'firing' ? `[${severity}]` : '[over]'} ${rule}: ${text}`;
+  const cut = line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line;
+  return `${harmless(cut)} at ${iso(tick)}`;
+}
+
+/**
+ * Texts of alerts hold values of events, which anybody may send: no link, no command and no call to everybody of the channel
+ * may come of them. Chats read these in angle brackets and behind an at sign.
+ */
+const harmless = (text: string) =>
+  text
+    .replace(/\s+/g, ' ')
+    .replaceAll('<', '‹')
+    .replaceAll('>', '›')
+    .replace(/@(?=\w)/g, '@\u200b');

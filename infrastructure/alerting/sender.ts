@@ -1,7 +1,8 @@
 import type { Delivery } from '../../models/alerting/deliveries.ts';
 import type { Connections } from '../../schemas/project.ts';
+import { redact } from '../../schemas/redaction.ts';
 import { type AddressGuard, createGuard, type GuardOptions, RefusedAddress } from './guard.ts';
-import { alertmanagerBody, type Sending, webhookBody } from './payload.ts';
+import { alertmanagerBody, chatBody, type Sending, webhookBody } from './payload.ts';
 import { type Answer, post } from './post.ts';
 import { DELIVERY_HEADERS, sign } from './signature.ts';
 
@@ -45,6 +46,8 @@ export function createSender(options: SenderOptions): Sender {
       const body = alertmanagerBody(from, delivery.changes, now());
       return { url: `${receiver.url.replace(/\/+$/, '')}/api/v2/alerts`, body, headers: agent };
     }
+    if (receiver.kind === 'chat')
+      return { url: receiver.url, body: chatBody(from, delivery), headers: agent };
     const body = webhookBody(from, delivery);
     const timestamp = Math.floor(now() / 1_000);
     return {
@@ -70,8 +73,8 @@ export function createSender(options: SenderOptions): Sender {
         return judge(await post({ ...what, guard, timeoutMs, signal }));
       } catch (error) {
         if (signal.aborted) throw error;
-        if (error instanceof RefusedAddress) return { kind: 'never', reason: error.message };
-        return { kind: 'again', reason: reasonOf(error, timeoutMs), afterMs: null };
+        if (error instanceof RefusedAddress) return { kind: 'never', reason: redact(error.message) };
+        return { kind: 'again', reason: redact(reasonOf(error, timeoutMs)), afterMs: null };
       }
     },
   };
@@ -82,7 +85,8 @@ const LATER = [408, 425, 429];
 
 function judge({ status, retryAfterMs, excerpt }: Answer): Sent {
   if (status >= 200 && status < 300) return { kind: 'delivered' };
-  const reason = `It answered ${status}${excerpt === '' ? '' : `: ${excerpt}`}`;
+  // It may repeat the address it was asked at, and stands in the table of deliveries.
+  const reason = redact(`It answered ${status}${excerpt === '' ? '' : `: ${excerpt}`}`);
   if (status >= 500 || LATER.includes(status)) return { kind: 'again', reason, afterMs: retryAfterMs };
   if (status >= 300 && status < 400)
     return { kind: 'rejected', reason: `It answered ${status}, and redirects are not followed.` };

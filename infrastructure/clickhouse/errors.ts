@@ -1,5 +1,6 @@
 import { ClickHouseError } from '@clickhouse/client';
 import { MillraceError } from '../../schemas/refusal.ts';
+import { HttpAnswer } from './answer.ts';
 
 export const WAREHOUSE_ERROR_CODES = [
   'unreachable',
@@ -44,7 +45,7 @@ export const UNKNOWN_DATABASE = 81;
 /** `where` is host:port and `what` the statement or table, for a person. */
 export function warehouseErrorOf(error: unknown, where: string, what: string): WarehouseError {
   if (error instanceof WarehouseError) return error;
-  const text = error instanceof Error ? error.message.split('\n')[0]?.trim() : String(error);
+  const text = reasonOf(error);
   const make = (code: WarehouseErrorCode, sentence: string) =>
     new WarehouseError(code, sentence, { cause: error });
   if (error instanceof ClickHouseError) {
@@ -54,7 +55,7 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
     if (ACCESS.has(number)) return make('not_allowed', `${says} Check user, password and rights.`);
     if (number === 60 || number === UNKNOWN_DATABASE) {
       // ClickHouse repeats the whole statement behind the name that it misses, or ends with a stop.
-      const missed = text?.replace(/( in scope .*|\.)$/, '');
+      const missed = text.replace(/( in scope .*|\.)$/, '');
       return make(
         'missing_table',
         `ClickHouse at ${where} (${number} ${error.type ?? ''}): ${missed}. Run \`millrace apply\` to make the tables.`,
@@ -63,6 +64,13 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
     if (number === 16 || number === 47)
       return make('refused', `${says} If this version added the column, \`millrace apply\` makes it.`);
     return make('refused', says);
+  }
+  if (error instanceof HttpAnswer) {
+    const says = `ClickHouse at ${where} did not take ${what}: ${text}.`;
+    if (LATER.has(error.status)) return make('overloaded', `${says} It is tried again.`);
+    if (error.status === 401 || error.status === 403)
+      return make('not_allowed', `${says} Check user, password and rights.`);
+    return make('refused', `${says} ${adviceOf(error.status)}`);
   }
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
   if (/^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code)) {
@@ -73,7 +81,7 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
   }
   if (
     /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE)$/.test(code) ||
-    /timeout|hang up|aborted|closed/i.test(text ?? '')
+    /timeout|hang up|aborted|closed/i.test(text)
   ) {
     return make(
       'answer_lost',
@@ -81,4 +89,27 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
     );
   }
   return make('refused', `ClickHouse at ${where}, ${what}: ${text}`);
+}
+
+/** HTTP answers of what stands before ClickHouse that pass by themselves. */
+const LATER = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+function adviceOf(status: number): string {
+  if (status === 413)
+    return 'Something between here and ClickHouse limits the size of a body: raise that limit.';
+  if (status === 414 || status === 431)
+    return 'Something between here and ClickHouse limits the length of an address: raise that limit.';
+  return 'Check that the address is that of its HTTP interface.';
+}
+
+const LONGEST_REASON = 500;
+
+/** The first line of what went wrong, never empty: an error without a message is told by its code or its cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const line = error.message.split('\n')[0]?.trim() ?? '';
+  if (line !== '') return line.length > LONGEST_REASON ? `${line.slice(0, LONGEST_REASON)}…` : line;
+  const { code, cause } = error as NodeJS.ErrnoException;
+  if (code !== undefined && code !== '') return code;
+  return cause === undefined ? error.name : reasonOf(cause);
 }

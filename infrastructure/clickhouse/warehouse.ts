@@ -5,8 +5,10 @@ import {
   type ClickHouseSettings,
   createClient,
 } from '@clickhouse/client';
+import { answeredError, jsonRows, textOf } from './answer.ts';
 import { UNKNOWN_DATABASE, WarehouseError, warehouseErrorOf } from './errors.ts';
-import type { SqlParameters, Warehouse } from './port.ts';
+import type { Warehouse } from './port.ts';
+import { bindParameters, shortToken, sizeSettings } from './statement.ts';
 
 export interface WarehouseOptions {
   readonly url: string;
@@ -70,71 +72,87 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
     }
   }
 
-  const run = (sql: string, parameters: SqlParameters) =>
-    client.command({ query: sql, query_params: { ...parameters } });
+  /**
+   * One statement, in the body, with the rows of an insert behind it; only settings travel in the address. Throws what
+   * `warehouseErrorOf` knows how to tell.
+   */
+  async function send(
+    sql: string,
+    more: ClickHouseSettings = {},
+    rows?: Uint8Array,
+    through: ClickHouseClient = client,
+  ): Promise<Readable> {
+    const own = { ignore_error_response: true, clickhouse_settings: { ...sizeSettings(sql), ...more } };
+    const answer = await (rows === undefined
+      ? through.exec({ query: sql, ...own })
+      : through.exec({
+          query: '',
+          values: Readable.from([Buffer.from(`${sql}\n`), viewOf(rows)]),
+          ...own,
+        }));
+    const { stream, http_status_code: status = 200, response_headers: headers } = answer;
+    if (status >= 200 && status < 300 && headers['x-clickhouse-exception-code'] === undefined) return stream;
+    throw answeredError(status, await textOf(stream));
+  }
+
+  /** For statements without an answer: the connection is free again once it is read. */
+  async function run(...call: Parameters<typeof send>): Promise<void> {
+    await textOf(await send(...call));
+  }
 
   /** The session's database has to exist before any statement, even the one that makes it. */
   async function makeDatabase(): Promise<void> {
     const bare = createClient({ url, username, password, application: 'millrace', log: { level: 127 } });
     try {
-      await bare.command({ query: `CREATE DATABASE IF NOT EXISTS ${quoted(database)}` });
+      await run(`CREATE DATABASE IF NOT EXISTS ${quoted(database)}`, {}, undefined, bare);
     } finally {
       await bare.close();
     }
   }
 
+  const insert = (table: string, into: string, rows: Uint8Array, token: string) =>
+    attempt(`the insert into ${table}`, () =>
+      run(`INSERT INTO ${into}`, { insert_deduplication_token: shortToken(token) }, rows),
+    );
+
   return {
     command: (sql, parameters = {}) =>
       attempt(nameOf(sql), async () => {
+        const text = bindParameters(sql, parameters);
         try {
-          await run(sql, parameters);
+          await run(text);
         } catch (error) {
           if (!(error instanceof ClickHouseError) || Number(error.code) !== UNKNOWN_DATABASE) throw error;
           await makeDatabase();
-          await run(sql, parameters);
+          await run(text);
         }
       }),
 
-    query: <Row>(sql: string, parameters: SqlParameters = {}) =>
+    query: <Row>(sql: string, parameters = {}) =>
       attempt(nameOf(sql), async () => {
-        const answer = await client.query({
-          query: sql,
-          query_params: { ...parameters },
-          format: 'JSONEachRow',
-        });
-        return answer.json<Row>();
+        const text = `${bindParameters(sql, parameters)}\nFORMAT JSONEachRow`;
+        return jsonRows<Row>(await textOf(await send(text)));
       }),
 
     stream: (sql, parameters = {}) =>
-      attempt(nameOf(sql), async () => {
-        const { stream } = await client.exec({ query: sql, query_params: { ...parameters } });
-        return pieces(stream, where, nameOf(sql));
-      }),
+      attempt(nameOf(sql), async () =>
+        pieces(await send(bindParameters(sql, parameters)), where, nameOf(sql)),
+      ),
 
-    insert: (table, rows, { token }) =>
-      attempt(`the insert into ${table}`, async () => {
-        if (rows.length === 0) return;
-        await client.insert({
-          table: quoted(table),
-          values: [...rows],
-          format: 'JSONEachRow',
-          clickhouse_settings: { insert_deduplication_token: token },
-        });
-      }),
+    async insert(table, rows, { token }) {
+      if (rows.length === 0) return;
+      const lines = Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      await insert(table, `${quoted(table)} FORMAT JSONEachRow`, lines, token);
+    },
 
     insertRaw: (table, columns, format, bytes, { token }) =>
-      attempt(`the insert into ${table}`, async () => {
-        const { stream } = await client.exec({
-          query: `INSERT INTO ${quoted(table)} (${columns.map(quoted).join(', ')}) FORMAT ${format}`,
-          values: Readable.from([Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)]),
-          clickhouse_settings: { insert_deduplication_token: token },
-        });
-        stream.resume();
-      }),
+      insert(table, `${quoted(table)} (${columns.map(quoted).join(', ')}) FORMAT ${format}`, bytes, token),
 
     close: () => client.close(),
   };
 }
+
+const viewOf = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 async function* pieces(stream: Readable, where: string, what: string): AsyncGenerator<Uint8Array> {
   try {

@@ -1,7 +1,8 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { redact } from '../../schemas/redaction.ts';
 
-/** What a stream of this process is doing. Only `running` and `stopped` count as healthy. */
+/** What a stream of this process is doing. Only `running` counts as healthy. */
 export type StreamState = 'starting' | 'running' | 'restarting' | 'failed' | 'stopped';
 
 export interface Health {
@@ -10,6 +11,8 @@ export interface Health {
   readonly streams: Readonly<Record<string, StreamState>>;
   /** What waits for longer than ten seconds, and for whom: a sentence by `stream what where`. */
   readonly waits: Readonly<Record<string, string>>;
+  /** What fails, how often and since when: a sentence by stream. */
+  readonly failures: Readonly<Record<string, string>>;
 }
 
 export interface OperationsOptions {
@@ -27,7 +30,10 @@ export interface OperationsServer {
   close(): Promise<void>;
 }
 
-/** Serves `/metrics` (Prometheus) and `/health` (200 or 503, JSON) of one process. */
+/**
+ * Serves `/metrics` (Prometheus), `/health` (200 while every stream runs, else 503; JSON) and `/live` (200 while the process
+ * answers at all: one stream that fails is no reason to end the others).
+ */
 export async function serveOperations(options: OperationsOptions): Promise<OperationsServer> {
   const host = options.host ?? '127.0.0.1';
   const server = createServer((request, response) => {
@@ -36,16 +42,22 @@ export async function serveOperations(options: OperationsOptions): Promise<Opera
       return answer(response, 405, 'text/plain', 'only GET\n');
     if (path === '/health') {
       const health = options.health();
-      return answer(response, health.healthy ? 200 : 503, 'application/json', `${JSON.stringify(health)}\n`);
+      return answer(
+        response,
+        health.healthy ? 200 : 503,
+        'application/json',
+        `${redact(JSON.stringify(health))}\n`,
+      );
     }
+    if (path === '/live') return answer(response, 200, 'text/plain', 'live\n');
     if (path === '/metrics') {
       options.metrics().then(
         (text) => answer(response, 200, 'text/plain; version=0.0.4; charset=utf-8', text),
-        (error: unknown) => answer(response, 500, 'text/plain', `${String(error)}\n`),
+        (error: unknown) => answer(response, 500, 'text/plain', `${redact(String(error))}\n`),
       );
       return;
     }
-    answer(response, 404, 'text/plain', 'try /metrics or /health\n');
+    answer(response, 404, 'text/plain', 'try /metrics, /health or /live\n');
   });
   await new Promise<void>((done, fail) => {
     server.once('error', fail);

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import type { Connections } from '../../schemas/project.ts';
+import { createSocketFactory, cuttable } from './addresses.ts';
 import { KafkaError, type KafkaErrorCode } from './errors.ts';
 import './kafkajs-mends.ts';
 
@@ -102,7 +103,6 @@ export interface ClientOptions {
 
 const require = createRequire(import.meta.url);
 const KafkaCluster = require('kafkajs/src/cluster') as new (options: object) => Cluster;
-const createSocketFactory = require('kafkajs/src/network/socketFactory') as () => unknown;
 const { createLogger, LEVELS } = require('kafkajs/src/loggers') as {
   createLogger(options: object): unknown;
   LEVELS: { readonly WARN: number; readonly NOTHING: number };
@@ -115,7 +115,8 @@ const CONNECT_TIMEOUT_MS = 3_000;
 export function clientConfig(kafka: Connections['kafka'], options: ClientOptions) {
   const { logger } = options;
   return {
-    brokers: [...kafka.brokers],
+    brokers: kafka.brokers.map(cuttable),
+    socketFactory: createSocketFactory() as never,
     clientId: options.clientId,
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -144,7 +145,6 @@ export function createCluster(kafka: Connections['kafka'], options: ClientOption
   return new KafkaCluster({
     ...config,
     logger: createLogger({ level: config.logLevel, logCreator: config.logCreator }),
-    socketFactory: createSocketFactory(),
     metadataMaxAge: 300_000,
     allowAutoTopicCreation: false,
     isolationLevel: 1,

@@ -28,10 +28,12 @@ export type KafkaErrorCode = (typeof KAFKA_ERROR_CODES)[number];
 export class KafkaError extends MillraceError {
   readonly code: KafkaErrorCode;
   readonly retriable: boolean;
+  override readonly final: boolean;
 
   constructor(code: KafkaErrorCode, message: string, options: { retriable: boolean; cause?: unknown }) {
     super(message, options);
     this.code = code;
+    this.final = code === 'closed';
     this.retriable = options.retriable;
   }
 }

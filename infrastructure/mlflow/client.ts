@@ -51,8 +51,16 @@ const LONGEST_NAME = 250;
 
 export function createMlflow(options: MlflowOptions): Mlflow {
   const { token, timeoutMs = 10_000, pauseMs = 500 } = options;
-  const base = options.url.replace(/\/+$/, '');
+  const url = URL.parse(options.url);
+  // `fetch` refuses an address with user and password, and repeats both in its error.
+  const base = (url === null ? options.url : `${url.origin}${url.pathname}`).replace(/\/+$/, '');
   const where = hostOf(base);
+  const basic =
+    url === null || url.username === ''
+      ? {}
+      : {
+          authorization: `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`,
+        };
   const experiments = new Map<string, string>();
 
   async function once<T>(method: 'GET' | 'POST', path: string, body: object): Promise<T> {
@@ -63,7 +71,7 @@ export function createMlflow(options: MlflowOptions): Mlflow {
         method,
         headers: {
           'content-type': 'application/json',
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(token === undefined ? basic : { authorization: `Bearer ${token}` }),
         },
         ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
         signal: AbortSignal.timeout(timeoutMs),

@@ -22,7 +22,7 @@ export function createDocuments(url: string, key: string): RedisDocuments {
       await connection.ready();
       return await work(connection);
     } catch (error) {
-      throw queueErrorOf(error, connection?.where ?? url);
+      throw queueErrorOf(error, connection?.where ?? 'its address');
     }
   }
 

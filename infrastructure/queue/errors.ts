@@ -11,10 +11,12 @@ export type QueueErrorCode =
 export class QueueError extends MillraceError {
   readonly code: QueueErrorCode;
   readonly retriable: boolean;
+  override readonly final: boolean;
 
   constructor(code: QueueErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
+    this.final = code === 'closed';
     this.retriable = code === 'unreachable';
   }
 }

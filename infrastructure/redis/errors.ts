@@ -33,10 +33,12 @@ const RETRIABLE: ReadonlySet<StoreErrorCode> = new Set([
 export class StoreError extends MillraceError {
   readonly code: StoreErrorCode;
   readonly retriable: boolean;
+  override readonly final: boolean;
 
   constructor(code: StoreErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
+    this.final = code === 'closed';
     this.retriable = RETRIABLE.has(code);
   }
 }

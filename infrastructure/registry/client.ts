@@ -33,13 +33,7 @@ export function createRegistry(
   options: RegistryOptions = {},
 ): SchemaRegistry {
   const now = options.now ?? (() => performance.now());
-  const base = connection.url.replace(/\/+$/, '');
-  const authorization =
-    connection.username === undefined
-      ? {}
-      : {
-          authorization: `Basic ${Buffer.from(`${connection.username}:${connection.password ?? ''}`).toString('base64')}`,
-        };
+  const { base, authorization } = accessOf(connection);
   const known = new Map<number, string>();
   const unknown = new Map<number, number>();
   const lookups = new Map<number, Promise<string | null>>();
@@ -198,6 +192,20 @@ export function createRegistry(
     async close() {},
   };
   return registry;
+}
+
+/**
+ * The address without user and password, and the header that carries them: `fetch` refuses an address with them. The options
+ * `username` and `password` come before those of the address.
+ */
+function accessOf({ url: text, username, password }: Connections['registry']) {
+  const url = URL.parse(text);
+  const plain = (url === null ? text : `${url.origin}${url.pathname}`).replace(/\/+$/, '');
+  const user = username ?? decodeURIComponent(url?.username ?? '');
+  if (user === '') return { base: plain, authorization: {} };
+  const secret = username === undefined ? decodeURIComponent(url?.password ?? '') : (password ?? '');
+  const basic = Buffer.from(`${user}:${secret}`).toString('base64');
+  return { base: plain, authorization: { authorization: `Basic ${basic}` } };
 }
 
 /** Adds an entry; the oldest gives way where there are too many. */

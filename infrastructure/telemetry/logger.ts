@@ -1,4 +1,5 @@
 import { type DestinationStream, pino } from 'pino';
+import { redact } from '../../schemas/redaction.ts';
 
 /** What streams and tools need of a log. Fields first, then one sentence. */
 export interface Logger {
@@ -26,7 +27,9 @@ export function createLogger(options: LoggerOptions, destination?: DestinationSt
     // A failure's cause is told too, and never the bytes of a record.
     serializers: { error: pino.stdSerializers.errWithCause },
   };
-  return pino(settings, destination ?? destinationOf(options.file));
+  const sink = destination ?? destinationOf(options.file);
+  // Whoever logs a line, and whatever stands in it: the causes of errors are other people's words.
+  return pino(settings, { write: (line) => sink.write(redact(line)) });
 }
 
 /** Synchronous, so that the last lines before a crash are there. */

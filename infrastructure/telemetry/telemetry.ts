@@ -32,10 +32,21 @@ export interface Telemetry {
   waits(): Readonly<Record<string, string>>;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
+  /** A stream fails in the same way again and again, or has stopped for good; null once it goes on. */
+  failing(stream: string, failure: LastingFailure | null): void;
+  /** What fails now: a sentence by stream. */
+  failures(): Readonly<Record<string, string>>;
   /** Something seldom that an operator wants to read: an assignment, a rebuild, a new model. */
   note(stream: string, message: string, details?: Readonly<Record<string, string | number>>): void;
   /** What /metrics answers, in Prometheus' text format. */
   metrics(): Promise<string>;
+}
+
+export interface LastingFailure {
+  readonly reason: string;
+  readonly times: number;
+  readonly sentence: string;
+  readonly final: boolean;
 }
 
 export interface TelemetryOptions {
@@ -53,6 +64,8 @@ const SCORE_BUCKETS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 
 
 /** A line for each repeated event at most this often; the counters count them all. */
 const LOG_EVERY_MS = 1_000;
+/** The same for a stream that fails in one way again and again. */
+const FAILING_EVERY_MS = 60_000;
 /** The same for what stays wrong until a person mends it. */
 const WARN_EVERY_MS = 600_000;
 
@@ -115,12 +128,15 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     ['topic', 'partition'],
   );
   const waits = new Map<string, string>();
+  const failingNow = gauge('failing', 'Streams that fail: 1 until they go on.', ['stream']);
+  const failing = new Map<string, string>();
 
   // Names come from the project, reasons from closed lists; these bounds hold if either is ever wrong.
   const name = labelBound(500);
   const reason = labelBound(100);
   const partition = labelBound(2_000);
   const mayLog = everyMs(LOG_EVERY_MS);
+  const mayLogAgain = everyMs(FAILING_EVERY_MS);
   const mayWarn = everyMs(WARN_EVERY_MS);
 
   return {
@@ -143,9 +159,24 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     failure(stream, error) {
       const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
       failures.labels(name(stream), reason(code)).inc();
-      if (mayLog(`failure ${stream} ${code}`))
-        logger.warn({ event: 'failure', stream, code, error }, 'the stream waits and begins again');
+      // One that lasts is told by `failing`.
+      if (!failing.has(stream) && mayLog(`failure ${stream} ${code}`))
+        logger.warn({ event: 'failure', stream, code, error }, error.message || code);
     },
+    failing(stream, failure) {
+      failingNow.labels(name(stream)).set(failure === null ? 0 : 1);
+      if (failure === null) {
+        if (failing.delete(stream)) logger.info({ event: 'goes_on', stream }, 'the stream goes on');
+        return;
+      }
+      failing.set(stream, failure.sentence);
+      const { reason, times, sentence, final } = failure;
+      // The first of its kind was told with its stack by `failure`.
+      if (times === 1 && !final) return;
+      if (final || mayLogAgain(`failing ${stream} ${reason.replace(/\d+/g, '0')}`))
+        logger.error({ event: 'failing', stream, times }, sentence);
+    },
+    failures: () => Object.fromEntries(failing),
     note(stream, message, details = {}) {
       notes.labels(name(stream), reason(message)).inc();
       logger.info({ event: 'note', stream, ...details }, message);

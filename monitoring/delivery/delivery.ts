@@ -214,7 +214,7 @@ export function createDelivery(deps: DeliveryDeps): Stream {
 
   return {
     name: 'delivery',
-    run: (signal) =>
-      restartOnFailure('delivery', clock, telemetry, signal, (healthy) => runLoop(signal, healthy)),
+    run: (signal, healthy) =>
+      restartOnFailure('delivery', clock, telemetry, signal, (done) => runLoop(signal, done), healthy),
   };
 }

@@ -1,5 +1,6 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { readEvents } from '../../infrastructure/clickhouse/read-events.ts';
+import { boundSlices } from '../../models/quality/slices.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { DataSet } from '../training/dataset.ts';
 
@@ -29,5 +30,10 @@ export async function slicesOf(
         if (of !== undefined) of[row] = evaluate(event);
       }
     }
+  for (const { name, atMost } of slices) {
+    const of = found[name] ?? [];
+    const bounded = boundSlices(of, atMost);
+    found[name] = of.map((value) => (value === null ? null : bounded.of(value)));
+  }
   return found;
 }

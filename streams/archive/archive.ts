@@ -51,8 +51,8 @@ export function createArchive(deps: ArchiveDeps): Stream {
   const { clock, telemetry } = deps;
   return {
     name: 'archive',
-    run: (signal) =>
-      restartOnFailure('archive', clock, telemetry, signal, (healthy) => runLoop(deps, signal, healthy)),
+    run: (signal, healthy) =>
+      restartOnFailure('archive', clock, telemetry, signal, (done) => runLoop(deps, signal, done), healthy),
   };
 }
 

@@ -47,8 +47,8 @@ export function createFeatures(deps: FeaturesDeps): Stream {
   const { clock, telemetry } = deps;
   return {
     name: 'features',
-    run: (signal) =>
-      restartOnFailure('features', clock, telemetry, signal, (healthy) => runLoop(deps, signal, healthy)),
+    run: (signal, healthy) =>
+      restartOnFailure('features', clock, telemetry, signal, (done) => runLoop(deps, signal, done), healthy),
   };
 }
 

@@ -40,6 +40,7 @@ export interface InferenceDeps {
 export class GateTimeout extends MillraceError {
   readonly code = 'gate_timeout';
   readonly retriable = false;
+  override readonly final = true;
 }
 
 const MAX_BATCH = 500;
@@ -60,9 +61,14 @@ export function createInference(deps: InferenceDeps): Stream {
   const limits = new RecordLimits();
   return {
     name,
-    run: (signal) =>
-      restartOnFailure(name, clock, telemetry, signal, (healthy) =>
-        runLoop(deps, { mismatched, limits }, signal, healthy),
+    run: (signal, healthy) =>
+      restartOnFailure(
+        name,
+        clock,
+        telemetry,
+        signal,
+        (done) => runLoop(deps, { mismatched, limits }, signal, done),
+        healthy,
       ),
   };
 }

@@ -116,12 +116,12 @@ export function createTakeover(deps: InferenceDeps, before: Project): Stream {
     });
   };
 
-  async function run(signal: AbortSignal): Promise<void> {
+  async function run(signal: AbortSignal, healthy?: () => void): Promise<void> {
     let serving = await choose('former');
     while (!signal.aborted) {
       const change = new AbortController();
       const stop = AbortSignal.any([signal, change.signal]);
-      const running = streams[serving].run(stop).finally(() => change.abort());
+      const running = streams[serving].run(stop, healthy).finally(() => change.abort());
       // Its failure is thrown below, once this turn of the loop has seen that it ended.
       running.catch(() => {});
       while (!stop.aborted) {

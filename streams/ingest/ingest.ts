@@ -58,9 +58,14 @@ export function createIngest(deps: IngestDeps): Stream {
   const limits = new RecordLimits();
   return {
     name: 'ingest',
-    run: (signal) =>
-      restartOnFailure('ingest', clock, telemetry, signal, (healthy) =>
-        runLoop(deps, limits, signal, healthy),
+    run: (signal, healthy) =>
+      restartOnFailure(
+        'ingest',
+        clock,
+        telemetry,
+        signal,
+        (done) => runLoop(deps, limits, signal, done),
+        healthy,
       ),
   };
 }

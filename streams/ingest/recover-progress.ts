@@ -14,6 +14,7 @@ import { startOf } from '../runtime/topic.ts';
 export class ProgressLost extends MillraceError {
   readonly code = 'progress_lost';
   readonly retriable = false;
+  override readonly final = true;
 }
 
 export interface RecoverDeps {

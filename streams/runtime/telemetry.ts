@@ -30,8 +30,21 @@ export interface Telemetry {
   producerTimes(topic: string, partition: number, records: number): void;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
+  /** A stream fails in the same way again and again, or has stopped for good: with what; null once it goes on. */
+  failing(stream: string, failure: LastingFailure | null): void;
   /** Something that happens seldom and that an operator wants to read: assignment, rebuild, new model. */
   note(stream: string, message: string, details?: Readonly<Record<string, string | number>>): void;
+}
+
+export interface LastingFailure {
+  /** One line, never empty. */
+  readonly reason: string;
+  /** In a row. */
+  readonly times: number;
+  /** The reason, since when, and what comes next. */
+  readonly sentence: string;
+  /** It has stopped and does not begin again. */
+  readonly final: boolean;
 }
 
 export const SILENT: Telemetry = {
@@ -46,5 +59,6 @@ export const SILENT: Telemetry = {
   guarded: () => {},
   producerTimes: () => {},
   failure: () => {},
+  failing: () => {},
   note: () => {},
 };

@@ -216,6 +216,9 @@ describe('the flights project', () => {
     const described = describeProject(flights);
     expect(described.recordsPerFlush).toBe(12);
     expect(described.warnings).toEqual([]);
+    expect(described.remarks).toContainEqual(
+      expect.stringMatching(/^The slice origin of the model late_arrival .* 500 largest .* origin=other\.$/),
+    );
     const route = described.views.find((view) => view.id.startsWith('route@'));
     expect(route?.windows.find((window) => window.length === '1d')).toEqual({
       set: 'windows',

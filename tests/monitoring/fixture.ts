@@ -66,7 +66,15 @@ export function ordersProject(monitoring: Partial<Model['monitoring']> = {}): Pr
       reference: 14 * DAY,
       labelWait: 2 * DAY,
       confidence: 0.95,
-      slices: [{ name: 'shop', evaluate: (event) => event.shop as string | null, minRows: 50 }],
+      slices: [
+        {
+          name: 'shop',
+          by: 'shop',
+          evaluate: (event) => event.shop as string | null,
+          minRows: 50,
+          atMost: 500,
+        },
+      ],
       drift: {
         statistic: 'psi',
         minEffect: 0.1,

@@ -123,6 +123,61 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
       expect(rows).toEqual([{ big: 7, word: "it's\n\t\\", list: ['a', "b'"], twice: 0.2 }]);
     });
 
+    it('takes any number of values, of any length', async () => {
+      // Addresses above 16 kB are refused without a word, statements above 256 kB by default.
+      const ids = Array.from({ length: 10_000 }, (_, i) => `merchant-${String(i).padStart(38, '0')}`);
+      const [row] = await warehouse.query<{ n: number; last: string; found: number }>(
+        `SELECT length({list:Array(String)}) AS n, {list:Array(String)}[-1] AS last,
+           has({list:Array(String)}, concat('merchant-', leftPad('77', 38, '0'))) AS found`,
+        { list: ids },
+      );
+      expect(row).toEqual({ n: 10_000, last: ids.at(-1), found: 1 });
+      const bytes: Uint8Array[] = [];
+      for await (const piece of await warehouse.stream(
+        'SELECT {list:Array(String)} AS x FORMAT TabSeparated',
+        {
+          list: ids,
+        },
+      ))
+        bytes.push(piece);
+      expect(Buffer.concat(bytes).length).toBeGreaterThan(10_000 * 47);
+    });
+
+    it('takes inserts with a token and columns of any length, and knows a long token again', async () => {
+      const { prefix } = tripsProject();
+      const wide = `${prefix}_wide`;
+      const names = Array.from({ length: 400 }, (_, i) => `a_rather_long_name_of_a_column_${i}`);
+      await warehouse.command(
+        `CREATE TABLE ${wide} (${names.map((name) => `${name} String`).join(', ')}, at DateTime64(3, 'UTC'))
+         ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100`,
+      );
+      try {
+        const token = 'x'.repeat(40_000);
+        const row = Object.fromEntries(names.map((name) => [name, "it's\n"]));
+        const at = '2026-01-02T03:04:05.678Z';
+        await warehouse.insert(wide, [{ ...row, at }], { token });
+        await warehouse.insert(wide, [{ ...row, at }], { token });
+        const raw = Buffer.concat(names.map(() => Buffer.from([2, 10, 10])));
+        await warehouse.insertRaw(wide, names, 'RowBinary', raw, { token: `${token}y` });
+        const rows = await warehouse.query<{ word: string; at: number }>(
+          `SELECT ${names.at(-1)} AS word, toUnixTimestamp64Milli(at) AS at FROM ${wide} ORDER BY at`,
+        );
+        expect(rows).toEqual([
+          { word: '\n\n', at: 0 },
+          { word: "it's\n", at: Date.parse(at) },
+        ]);
+      } finally {
+        await warehouse.command(`DROP TABLE ${wide}`);
+      }
+    });
+
+    it('says what is wrong with a statement, in the words of ClickHouse', async () => {
+      await expect(warehouse.query('SELECT 1 +')).rejects.toThrow(/SYNTAX_ERROR.*Syntax error/i);
+      await expect(
+        warehouse.query("SELECT throwIf(number = 70000, 'half way') FROM numbers(100000)"),
+      ).rejects.toThrow('half way');
+    });
+
     it('makes tables once, says what it would do, and adds columns for new fields', async () => {
       const project = tripsProject();
       made.push(project);

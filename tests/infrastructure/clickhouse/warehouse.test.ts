@@ -20,10 +20,14 @@ describe('a warehouse that is not there', () => {
   });
 
   it('hangs up in the middle: the answer is lost; too many parts: overloaded; wrong password: not allowed', async () => {
-    let answer: 'hang up' | number = 'hang up';
+    let answer: 'hang up' | 'no reason' | number = 'hang up';
     const server = createServer((request, response) => {
       request.resume();
       if (answer === 'hang up') return request.socket.destroy();
+      if (answer === 'no reason') {
+        response.writeHead(431).end();
+        return undefined;
+      }
       response.statusCode = 500;
       response.end(`Code: ${answer}. DB::Exception: Some words. (SOME_NAME) (version 26.7)`);
       return undefined;
@@ -38,6 +42,10 @@ describe('a warehouse that is not there', () => {
     await expect(insert()).rejects.toMatchObject({ code: 'overloaded', retriable: true });
     answer = 516;
     await expect(insert()).rejects.toMatchObject({ code: 'not_allowed', retriable: false });
+    answer = 'no reason';
+    await expect(insert()).rejects.toThrow('the insert into t: HTTP status 431, without a reason');
+    await expect(warehouse.query('SELECT 1')).rejects.toThrow('HTTP status 431, without a reason');
+    await expect(warehouse.stream('SELECT 1')).rejects.toThrow('HTTP status 431, without a reason');
     await warehouse.close();
     server.close();
   });

@@ -20,6 +20,8 @@ export const silentTelemetry: Telemetry = {
   producerTimes: nothing,
   waits: () => ({}),
   failure: nothing,
+  failing: nothing,
+  failures: () => ({}),
   note: nothing,
   metrics: () => Promise.resolve(''),
 };

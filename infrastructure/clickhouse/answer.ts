@@ -1,0 +1,48 @@
+import type { Readable } from 'node:stream';
+import { parseError } from '@clickhouse/client';
+
+/** An answer that is no success and not in ClickHouse's own words: of a proxy, or of its HTTP layer. */
+export class HttpAnswer extends Error {
+  readonly status: number;
+
+  constructor(status: number, text: string) {
+    const says = text
+      .replace(/<[^>]*>/g, ' ')
+      .replace(/\s+/g, ' ')
+      .trim()
+      .slice(0, 300);
+    super(`HTTP status ${status}${says === '' ? ', without a reason' : `: ${says}`}`);
+    this.status = status;
+  }
+}
+
+/** The error that an answer tells: ClickHouse's own where it wrote one, else what HTTP says. */
+export function answeredError(status: number, text: string): Error {
+  const error = parseError(text);
+  return 'code' in error ? error : new HttpAnswer(status, text);
+}
+
+export async function textOf(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Rows of an answer in JSONEachRow. An error that ClickHouse meets after it began to answer stands among them. */
+export function jsonRows<Row>(text: string): Row[] {
+  const rows: Row[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const found = text.indexOf('\n', at);
+    const end = found < 0 ? text.length : found;
+    const line = text.slice(at, end).trim();
+    if (line !== '')
+      try {
+        rows.push(JSON.parse(line) as Row);
+      } catch {
+        throw answeredError(200, text.slice(at));
+      }
+    at = end + 1;
+  }
+  return rows;
+}
