@@ -172,7 +172,7 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
     });
 
     it('says what is wrong with a statement, in the words of ClickHouse', async () => {
-      await expect(warehouse.query('SELECT 1 +')).rejects.toThrow(/SYNTAX_ERROR.*Syntax error/i);
+      await expect(warehouse.query('SELECT (1')).rejects.toThrow(/SYNTAX_ERROR.*Syntax error/i);
       await expect(
         warehouse.query("SELECT throwIf(number = 70000, 'half way') FROM numbers(100000)"),
       ).rejects.toThrow('half way');
