@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import type { Logger } from '../infrastructure/telemetry/logger.ts';
-import { openServers, type Platform } from '../platform/platform.ts';
+import { openServers, type Platform, type PlatformOptions } from '../platform/platform.ts';
 import type { Project } from '../schemas/project.ts';
 import type { CommandContext } from './command.ts';
 
@@ -10,9 +9,15 @@ export const artefactDirectory = (context: CommandContext) =>
   join(context.environment.dataDirectory, 'artefacts');
 
 /** The servers of a project, and the models kept on this machine. */
-export function openPlatform(context: CommandContext, project: Project, logger?: Logger): Platform {
+export function openPlatform(
+  context: CommandContext,
+  project: Project,
+  more: Omit<PlatformOptions, 'artefacts'> = {},
+): Platform {
   return openServers(project, {
     artefacts: artefactDirectory(context),
-    ...(logger === undefined ? {} : { logger }),
+    onForeign: (kind, detail) =>
+      context.output.warn(`A record on one of our topics is no ${kind} and was passed over: ${detail}.`),
+    ...more,
   });
 }

@@ -19,7 +19,7 @@ import type { SchemaRegistry } from '../infrastructure/registry/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { keys } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import { type Codecs, openCodecs } from '../streams/runtime/codecs.ts';
+import { type Codecs, type OnForeign, openCodecs } from '../streams/runtime/codecs.ts';
 
 /**
  * Everything a project's streams and tools talk to. A part is opened when it is first asked for, so a tool
@@ -44,6 +44,8 @@ export interface Platform {
 export interface PlatformOptions {
   /** Directory that keeps the bytes of models; every process that scores must see it. */
   readonly artefacts: string;
+  /** Hears of records on our topics that are none of ours. */
+  readonly onForeign?: OnForeign;
   readonly logger?: {
     debug(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -114,7 +116,7 @@ export function openServers(project: Project, options: PlatformOptions): Platfor
     },
     artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
-    codecs: once(() => openCodecs(project, registry())),
+    codecs: once(() => openCodecs(project, registry(), options.onForeign)),
     close: parts.close,
   };
 }
@@ -134,7 +136,7 @@ export async function openTwins(project: Project, options: PlatformOptions): Pro
     artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
     queue,
-    codecs: once(() => openCodecs(project, registry)),
+    codecs: once(() => openCodecs(project, registry, options.onForeign)),
     async close() {
       await queue.close();
       await kafka.close();

@@ -8,6 +8,7 @@ import { composeStreams, STREAM_NAMES, type StreamDeps, type StreamName } from '
 import type { Platform } from '../../platform/platform.ts';
 import { openExecutor, stepTools } from '../../platform/step-tools.ts';
 import type { Project } from '../../schemas/project.ts';
+import type { OnForeign } from '../../streams/runtime/codecs.ts';
 import { runStreams, type StreamState, untilReady } from '../../streams/runtime/supervise.ts';
 import type { Telemetry } from '../../streams/runtime/telemetry.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
@@ -54,7 +55,7 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
   const signal = endWithParent(context.signal);
 
   const states = new Map<string, StreamState | 'starting'>(chosen.map((name) => [name, 'starting']));
-  const platform = openPlatform(context, project, logger);
+  const platform = openPlatform(context, project, { logger, onForeign: foreignTo(telemetry) });
   let server: OperationsServer | undefined;
   try {
     server = await serveOperations({
@@ -128,6 +129,17 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
     await server?.close();
     await platform.close();
   }
+}
+
+/** Somebody else's record on one of our topics: passed over, counted and told. */
+function foreignTo(telemetry: Telemetry): OnForeign {
+  return (kind, detail) => {
+    telemetry.refused('topics', 'foreign_record', 1);
+    telemetry.note('topics', 'a record on one of our topics is none of ours and was passed over', {
+      expected: kind,
+      detail,
+    });
+  };
 }
 
 /** `cpu` steps are done by this same command line, in a process of their own. */

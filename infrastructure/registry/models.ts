@@ -10,7 +10,8 @@ import { historiesOf, historyOf, type ModelHistory, type VersionState } from './
 /** Bytes of a model record, both ways. */
 export interface ModelCodec {
   encode(version: ModelVersion): Uint8Array;
-  decode(bytes: Uint8Array): ModelVersion;
+  /** Null where the record is none of ours. */
+  read(bytes: Uint8Array): ModelVersion | null;
 }
 
 /** A change as its author decides it; the registry numbers and stamps it. */
@@ -83,7 +84,8 @@ export function createModelRegistry(deps: ModelRegistryDeps): ModelRegistry {
         for (const { records } of await reader.poll(1_000))
           for (const { offset, value } of records) {
             next = Math.max(next, offset + 1);
-            if (offset < end && value !== null) versions.push(codec.decode(value));
+            const version = offset < end && value !== null ? codec.read(value) : null;
+            if (version !== null) versions.push(version);
           }
     } finally {
       await reader.close();

@@ -39,7 +39,8 @@ export class AlertLog {
     const see = ({ offset, value }: KafkaRecord): void => {
       if (offset < this.#next) return;
       this.#next = offset + 1;
-      if (value !== null) this.learn(this.#codec.decode(value), offset);
+      const alert = value === null ? null : this.#codec.read(value);
+      if (alert !== null) this.learn(alert, offset);
     };
     await readTopic(this.#kafka, this.#topic, [bounds], see, () => this.#next);
   }

@@ -114,8 +114,8 @@ export function createDelivery(deps: DeliveryDeps): Stream {
       // The rest of those before was never appended: the process that began it died, and another began again.
       if (index === 0 && together.length > 0) dispatch(record.offset);
       if (record.value !== null) {
-        const alert = codecs.alerts.decode(record.value);
-        if (log.learn(alert, record.offset)) together.push(alert);
+        const alert = codecs.alerts.read(record.value);
+        if (alert !== null && log.learn(alert, record.offset)) together.push(alert);
       }
       if (index + 1 >= count) dispatch(record.offset + 1);
     }

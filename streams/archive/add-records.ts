@@ -51,7 +51,9 @@ function addEvent(
   record: KafkaRecord,
   value: Uint8Array,
 ): void {
-  const { lineage, row } = batch.table.decode(record, value);
+  const decoded = batch.table.decode(record, value);
+  if (decoded === null) return;
+  const { lineage, row } = decoded;
   if (!isNew(mark, lineage)) return;
   if (batch.rows === 0) batch.since = clock.now();
   addRow(batch, row, record);

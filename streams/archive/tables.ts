@@ -32,7 +32,8 @@ export interface ArchiveTable<Row = unknown> {
   readonly table: string;
   readonly columns: readonly string[];
   readonly format: string;
-  decode(record: KafkaRecord, value: Uint8Array): Archived<Row>;
+  /** Null where the record is none of ours. */
+  decode(record: KafkaRecord, value: Uint8Array): Archived<Row> | null;
   /** Adds a row to what the next `drain` gives. */
   add(row: Row): void;
   /** The encoded rows added since the last call; the encoder is empty afterwards. */
@@ -62,7 +63,9 @@ function eventsTable(
     table: tables.events(project.prefix, source.name),
     lineageSql: lineageBy(`'ingest'`),
     decode(record, value) {
-      const { event, offset, appendTime, arrivedAt } = codec.decode(value);
+      const validated = codec.read(value);
+      if (validated === null) return null;
+      const { event, offset, appendTime, arrivedAt } = validated;
       return {
         lineage: { sourcePartition: record.partition, sourceOffset: offset, writer: 'ingest' },
         row: {
@@ -87,7 +90,8 @@ function deadLettersTable(project: Project, source: string, codecs: Codecs): Arc
     table: tables.deadLetters(project.prefix, source),
     lineageSql: lineageBy('writer'),
     decode(record, value) {
-      const letter = codecs.deadLetters.decode(value);
+      const letter = codecs.deadLetters.read(value);
+      if (letter === null) return null;
       const { sourcePartition, sourceOffset, writer } = letter;
       return {
         lineage: { sourcePartition, sourceOffset, writer },
@@ -104,7 +108,8 @@ function predictionsTable(project: Project, model: string, codecs: Codecs): Arch
     table: tables.predictions(project.prefix, model),
     lineageSql: lineageBy('model'),
     decode(record, value) {
-      const prediction = codecs.predictions.decode(value);
+      const prediction = codecs.predictions.read(value);
+      if (prediction === null) return null;
       const { sourcePartition, sourceOffset, model: writer } = prediction;
       return {
         lineage: { sourcePartition, sourceOffset, writer },
@@ -122,7 +127,8 @@ function shadowTable(project: Project, model: string, codecs: Codecs): ArchiveTa
     table: tables.shadow(project.prefix, model),
     lineageSql: lineageBy(`concat(model, '@', toString(model_version))`),
     decode(record, value) {
-      const prediction = codecs.predictions.decode(value);
+      const prediction = codecs.predictions.read(value);
+      if (prediction === null) return null;
       const { sourcePartition, sourceOffset } = prediction;
       return {
         lineage: { sourcePartition, sourceOffset, writer: `${prediction.model}@${prediction.modelVersion}` },
@@ -140,7 +146,8 @@ function alertsTable(project: Project, codecs: Codecs): ArchiveTable<AlertRow> {
     table: tables.alerts(project.prefix),
     lineageSql: { writer: 'fingerprint', partition: '0', offset: 'change' },
     decode(record, value) {
-      const alert = codecs.alerts.decode(value);
+      const alert = codecs.alerts.read(value);
+      if (alert === null) return null;
       return {
         lineage: { sourcePartition: 0, sourceOffset: alert.change, writer: alert.fingerprint },
         row: { alert, ...place(record) },

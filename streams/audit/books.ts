@@ -128,7 +128,9 @@ export async function unfinishedPartitions(
   const found = new Set<number>();
   const see = (record: KafkaRecord): void => {
     if (record.value === null) return;
-    const { lineage } = table.decode(record, record.value);
+    const decoded = table.decode(record, record.value);
+    if (decoded === null) return;
+    const { lineage } = decoded;
     const mark = (marks.get(record.partition) ?? none).sources.get(markKey(lineage)) ?? -1;
     if (lineage.sourceOffset > mark) found.add(record.partition);
   };

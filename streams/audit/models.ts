@@ -46,7 +46,8 @@ export async function auditModel(
   let refused = 0;
   const take = ({ value }: { value: Uint8Array | null }): void => {
     if (value === null) return;
-    const prediction = codecs.predictions.decode(value);
+    const prediction = codecs.predictions.read(value);
+    if (prediction === null) return;
     const { sourcePartition, sourceOffset, status } = prediction;
     if (answered.add(sourcePartition, sourceOffset) > 0) {
       repeats += 1;

@@ -58,7 +58,9 @@ export class ShadowBooks {
     const pages = new Map<number, Page>();
     const take = ({ value }: { readonly value: Uint8Array | null }): void => {
       if (value === null) return;
-      const { modelVersion, sourcePartition, sourceOffset } = codecs.predictions.decode(value);
+      const prediction = codecs.predictions.read(value);
+      if (prediction === null) return;
+      const { modelVersion, sourcePartition, sourceOffset } = prediction;
       let page = pages.get(modelVersion);
       if (page === undefined) {
         page = { answered: new Tally(), first: [], repeats: 0, missing: new Finding() };

@@ -138,7 +138,9 @@ async function readAccepted(
       if (Number.isSafeInteger(offset)) clocks.add(partition, offset);
       return;
     }
-    const { offset, event } = codec.decode(value);
+    const validated = codec.read(value);
+    if (validated === null) return;
+    const { offset, event } = validated;
     if (accepted.add(partition, offset) > 0) {
       repeats += 1;
       return;
@@ -169,7 +171,9 @@ async function readRefused({ kafka, codecs, tick }: Books, topic: string): Promi
   let repeats = 0;
   const take = ({ value }: KafkaRecord): void => {
     if (value === null) return;
-    const { writer, code, sourcePartition, sourceOffset } = codecs.deadLetters.decode(value);
+    const letter = codecs.deadLetters.read(value);
+    if (letter === null) return;
+    const { writer, code, sourcePartition, sourceOffset } = letter;
     const own = writer === 'ingest';
     let before: number;
     if (own) before = refused.add(sourcePartition, sourceOffset);

@@ -94,7 +94,7 @@ async function readContributions(
     const meta = metas[partition] ?? null;
     const tallies = seen[partition];
     if (value === null || meta === null || tallies === undefined) return;
-    for (const section of codecs.blocks.decode(value).sections) {
+    for (const section of codecs.blocks.read(value)?.sections ?? []) {
       const source = `${section.topic}:${section.partition}`;
       const begin = meta.sources[source]?.begin ?? -1;
       const tally = tallies.get(source) ?? new Tally();

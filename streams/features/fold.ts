@@ -36,7 +36,7 @@ export function foldRecords(
   let contributions = 0;
   for (const record of records) {
     if (record.value !== null) {
-      const { sections } = codecs.blocks.decode(record.value);
+      const sections = codecs.blocks.read(record.value)?.sections ?? [];
       const incoming = sections.reduce((count, section) => count + section.contributions.length, 0);
       if (taken > 0 && (folder.entities + incoming) * view.sets.length > MAX_KEYS) break;
       meta = { ...applyBlock(state, meta, sections, folder, refused), next: record.offset + 1 };

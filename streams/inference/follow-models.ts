@@ -117,7 +117,7 @@ class LogFollower {
     for (const { records } of await this.#reader.poll(POLL_MS))
       for (const { offset, value } of records) {
         reached = offset + 1;
-        const version = value === null ? null : codecs.models.decode(value);
+        const version = value === null ? null : codecs.models.read(value);
         if (version !== null && version.model === model) this.#log.push(version);
       }
     this.#polls += 1;

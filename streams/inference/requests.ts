@@ -108,7 +108,8 @@ export class RequestQueue {
         continue;
       }
       if (record.value === null) continue;
-      const event = codec.decode(record.value);
+      const event = codec.read(record.value);
+      if (event === null) continue;
       const repeat = event.offset <= this.#seen;
       this.#seen = Math.max(this.#seen, event.offset);
       const time = cappedTime(event.event.time, event.arrivedAt);

@@ -52,12 +52,14 @@ function lastAnswer(tail: readonly KafkaRecord[], codec: Codec<Prediction>): Omi
   let answered = -1;
   let replayed = false;
   for (const record of tail) {
+    const prediction = record.value === null ? null : codec.read(record.value);
+    if (record.value !== null && prediction === null) continue;
     const after = textOf(record, NEXT_HEADER);
     if (after !== null) {
       next = Number(after);
       replayed = textOf(record, OPEN_HEADER) !== null;
     }
-    if (record.value !== null) answered = codec.decode(record.value).sourceOffset;
+    if (prediction !== null) answered = prediction.sourceOffset;
   }
   return { next, answered, replayed };
 }
@@ -76,8 +78,9 @@ async function readAhead(
       const marks = new Map<number, number>();
       let oldest = Number.POSITIVE_INFINITY;
       for (const { value } of tail) {
-        if (value === null) continue;
-        const { modelVersion, sourceOffset } = codec.decode(value);
+        const prediction = value === null ? null : codec.read(value);
+        if (prediction === null) continue;
+        const { modelVersion, sourceOffset } = prediction;
         oldest = Math.min(oldest, sourceOffset);
         if (sourceOffset > (answered[partition] ?? -1))
           marks.set(modelVersion, Math.max(marks.get(modelVersion) ?? -1, sourceOffset));

@@ -46,9 +46,10 @@ export async function recoverProgress(
   const progress: Progress[] = [];
   for (const { topic, partition } of lost) {
     const source = sourceOf(project, topic);
-    const validated = (await readTails(kafka, topics.validated(project.prefix, source.name), 1))[
-      partition
-    ]?.at(-1);
+    const codec = codecs.validated(source.name);
+    const tails = await readTails(kafka, topics.validated(project.prefix, source.name), LOOK_BACK);
+    // What somebody else put behind our last event says nothing.
+    const validated = tails[partition]?.findLast(({ value }) => value === null || codec.read(value) !== null);
     const told = project.views
       .filter((view) => view.sources.includes(source.name))
       .flatMap(({ id }) =>
@@ -59,7 +60,7 @@ export async function recoverProgress(
       );
     const known = told.map(({ sections }) => sections);
     const reached = Math.min(
-      validated === undefined ? -1 : sourceOffsetOf(validated, codecs.validated(source.name)),
+      validated === undefined ? -1 : sourceOffsetOf(validated, codec),
       ...known.map((sections) => sections.at(-1)?.to ?? -1),
     );
     const best = known
@@ -101,12 +102,9 @@ function sectionsOf(
   return tail.flatMap(({ value }) =>
     value === null
       ? []
-      : codecs.blocks
-          .decode(value)
-          .sections.filter(
-            (section) =>
-              section.history === null && section.topic === topic && section.partition === partition,
-          ),
+      : (codecs.blocks.read(value)?.sections ?? []).filter(
+          (section) => section.history === null && section.topic === topic && section.partition === partition,
+        ),
   );
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Schema } from 'avsc';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { DecodedRecord } from '../../processors/segment.ts';
@@ -26,6 +27,12 @@ export interface Codec<T> {
   encode(value: T): Uint8Array;
   /** Throws UnreadableRecord where a record of ours cannot be read: that is a failing world, not a bad event. */
   decode(bytes: Uint8Array): T;
+  /**
+   * The same of a record that somebody else may have put on one of our topics: null where it is none of ours, which is told;
+   * it is passed over, since whoever writes to a topic must not end all that read it. Throws UnreadableRecord where it is of a
+   * later version of Millrace.
+   */
+  read(bytes: Uint8Array): T | null;
 }
 
 /** Decodes what strangers send: whatever the bytes, the answer is a value. */
@@ -86,8 +93,16 @@ export function subjectsOf(
   ];
 }
 
+/** Hears of a record on one of our topics that is none of ours: of which kind it should be, and why it is not. */
+export type OnForeign = (kind: string, detail: string) => void;
+
 /** Registers what is missing and opens all codecs of a project. Throws RegistryError. */
-export async function openCodecs(project: Project, registry: SchemaIds): Promise<Codecs> {
+export async function openCodecs(
+  project: Project,
+  registry: SchemaIds,
+  onForeign: OnForeign = () => {},
+): Promise<Codecs> {
+  const foreign = once(onForeign);
   const subjects = subjectsOf(project);
   const ids = new Map<string, number>();
   await Promise.all(
@@ -100,7 +115,7 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
     const one = createCodec<T>(schema, [...known][0] ?? 0);
     // The same schema may have another id under another subject; all of them are ours.
     for (const id of known) if (id !== one.id) one.accept(id, schema);
-    return ours(one, kind);
+    return ours(one, kind, foreign);
   };
   const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
   const validated = new Map<string, Codec<ValidatedEvent>>();
@@ -116,7 +131,7 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
     });
     const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
     const own = createValidatedCodec(source, project.prefix, validatedId);
-    validated.set(source.name, ours(own, 'validated event'));
+    validated.set(source.name, ours(own, 'validated event', foreign));
   }
   const of = <T>(map: ReadonlyMap<string, T>, source: string): T => {
     const found = map.get(source);
@@ -135,20 +150,45 @@ export async function openCodecs(project: Project, registry: SchemaIds): Promise
   };
 }
 
+type Foreign = (kind: string, detail: string, bytes: Uint8Array) => void;
+
+/** Several streams read a topic, and each of them again after a failure: a record is told once. */
+function once(tell: OnForeign): Foreign {
+  const told = new Set<string>();
+  return (kind, detail, bytes) => {
+    const key = `${kind} ${createHash('sha1').update(bytes).digest('base64')}`;
+    if (told.has(key)) return;
+    if (told.size >= MAX_TOLD) told.clear();
+    told.add(key);
+    tell(kind, detail);
+  };
+}
+
+const MAX_TOLD = 10_000;
+
 /** What stands on our own topics can be read, or it is a fault. */
-function ours<T extends object>(codec: WireCodec<T>, kind: string): Codec<T> {
+function ours<T extends object>(codec: WireCodec<T>, kind: string, foreign: Foreign): Codec<T> {
+  function checked(value: T): T {
+    const { format } = value as { format?: number };
+    if (format !== undefined && format !== 1)
+      throw new UnreadableRecord(
+        `A ${kind} has format ${format}; this version of Millrace reads format 1. Run the version that wrote it.`,
+      );
+    return value;
+  }
   return {
     encode: (value) => codec.encode(value),
     decode(bytes) {
       const value = codec.decode(bytes);
       if (value instanceof DecodeFailure)
         throw new UnreadableRecord(`A ${kind} on one of our topics cannot be read: ${value.detail}.`);
-      const { format } = value as { format?: number };
-      if (format !== undefined && format !== 1)
-        throw new UnreadableRecord(
-          `A ${kind} has format ${format}; this version of Millrace reads format 1. Run the version that wrote it.`,
-        );
-      return value;
+      return checked(value);
+    },
+    read(bytes) {
+      const value = codec.decode(bytes);
+      if (!(value instanceof DecodeFailure)) return checked(value);
+      foreign(kind, value.detail, bytes);
+      return null;
     },
   };
 }
