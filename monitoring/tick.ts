@@ -173,12 +173,16 @@ async function measureModel(
   measures.push(...(await part('the drift', () => driftMeasures(deps, model, tick, memory, firedBefore))));
   const newest = [...judged, ...firedBefore, ...measures];
   for (const [start, window] of settledWindows(settling)) {
-    measures.push(...(await measureLabelDelay(windowDeps, { from: start, to: start + every, tick })));
+    const labels = { from: start, to: start + every, tick };
+    measures.push(...(await part('the delay of labels', () => measureLabelDelay(windowDeps, labels))));
     const positives = window.labels.reduce((sum, label) => sum + (label === 1 ? 1 : 0), 0);
     const rows = window.labels.reduce((sum, label) => sum + (label >= 0 ? 1 : 0), 0);
     const at = { from: start, to: start + every, tick, version: window.version };
+    const earlierLabels = labelPast(newest, model, start);
     measures.push(
-      ...(await measureLabelDrift(windowDeps, at, { rows, positives }, labelPast(newest, model, start))),
+      ...(await part('the drift of labels', () =>
+        measureLabelDrift(windowDeps, at, { rows, positives }, earlierLabels),
+      )),
     );
   }
   return measures;

@@ -18,7 +18,9 @@ export async function archiveWorld(
     let rows = 0;
     await readTopic(kafka, topic, await boundsOf(kafka, topic), (record) => {
       if (record.value === null) return;
-      add(decode(record, record.value).row);
+      const decoded = decode(record, record.value);
+      if (decoded === null) throw new Error(`a record on ${topic} is none of ours`);
+      add(decoded.row);
       rows += 1;
     });
     inserts += 1;

@@ -15,7 +15,7 @@ import type { ModelState, ModelVersion } from '../../../schemas/records/model-ve
 
 const codec = {
   encode: (version: ModelVersion) => Buffer.from(JSON.stringify(version)),
-  decode: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as ModelVersion,
+  read: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as ModelVersion,
 };
 
 function change(version: number, state: ModelState, more: Partial<Change> = {}): Change {

@@ -32,7 +32,7 @@ export type Skill = keyof typeof SKILLS;
 
 const codec = {
   encode: (version: ModelVersion) => Buffer.from(JSON.stringify(version)),
-  decode: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as ModelVersion,
+  read: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as ModelVersion,
 };
 
 export interface RolloutArchive {
