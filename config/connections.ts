@@ -68,7 +68,7 @@ function substitute(
     );
   const place = placeOf(document, path);
   const name = String(path.at(-1));
-  if (isSecret(path) && !(typeof value === 'string' && ONE_ENV.test(value))) {
+  if (isSecret(path) && value !== null && !(typeof value === 'string' && ONE_ENV.test(value))) {
     reporter.report(
       place,
       `The secret '${name}' is written out in the file.`,

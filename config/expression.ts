@@ -261,6 +261,12 @@ function explain(
       mend: mendOfUnknown(name, Object.keys(scope)),
     };
   }
+  if (said.startsWith('Cannot index type'))
+    return {
+      offset,
+      message: `\`${text}\` takes a field for a group of features.`,
+      mend: "A feature is written <read>.<feature>; declare the read under 'reads:'.",
+    };
   if (code === 'no_such_key' && Array.isArray(node?.args)) {
     const [group, key] = node.args as [{ op: string; args: unknown; end?: number }, string];
     const name = unmangle(String(group.args));

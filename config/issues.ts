@@ -6,7 +6,12 @@ import { HINTS } from './texts.ts';
 
 /** Turns what the schema says into sentences that name the place and the mend. */
 
-const FORMATS: Readonly<Record<string, { readonly message: string; readonly mend: string }>> = {
+interface Format {
+  readonly message: string;
+  readonly mend: string;
+}
+
+const FORMATS: Readonly<Record<string, Format>> = {
   duration: { message: 'is not a duration.', mend: 'Write it as 90s, 5m, 6h, 7d or 13h15m.' },
   expression: {
     message: 'is not an expression.',
@@ -75,8 +80,11 @@ function schemasAt(schema: z.ZodType, path: Path): z.ZodType[] {
   return next === undefined ? [] : schemasAt(next, rest);
 }
 
+const formatOf = (kind: string): Format =>
+  FORMATS[kind] ?? { message: 'is not written as it should be.', mend: kind };
+
 /** What kind of text is wanted at a path, where it is more than any text. */
-function formatAt(schema: z.ZodType, path: Path): (typeof FORMATS)[string] | undefined {
+function formatAt(schema: z.ZodType, path: Path): Format | undefined {
   for (const one of schemasAt(schema, path))
     for (const [kind, hint] of Object.entries(HINTS))
       if (one.description?.endsWith(hint)) return FORMATS[kind];
@@ -84,10 +92,16 @@ function formatAt(schema: z.ZodType, path: Path): (typeof FORMATS)[string] | und
 }
 
 /** A number without its unit: what a person may have meant by it. */
-const mendOfFormat = ({ mend }: (typeof FORMATS)[string], value: unknown) =>
-  mend === FORMATS.duration?.mend && typeof value === 'number'
-    ? `Write it with its unit: ${value}s, ${value}m, ${value}h or ${value}d.`
-    : mend;
+function mendOfFormat({ mend }: Format, value: unknown): string {
+  if (mend !== FORMATS.duration?.mend || !Number.isSafeInteger(value) || Number(value) <= 0) return mend;
+  return `Write it with its unit: ${value}s, ${value}m, ${value}h or ${value}d.`;
+}
+
+const labelOf = (path: Path) => {
+  const last = path.at(-1);
+  if (last === undefined) return 'The file';
+  return typeof last === 'number' ? `An entry of '${String(path.at(-2))}'` : `'${String(last)}'`;
+};
 
 function valueAt(value: unknown, path: Path): unknown {
   let at = value;
@@ -138,7 +152,7 @@ function problemsOfIssue(
   const path = [...above, ...issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key))];
   const value = valueAt(document.value, path);
   const last = path.at(-1);
-  const label = typeof last === 'number' ? `An entry of '${String(path.at(-2))}'` : `'${String(last)}'`;
+  const label = labelOf(path);
   const at = (message: string, mend: string) => [document.problemAt(path, message, mend)];
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -168,11 +182,12 @@ function problemsOfIssue(
           ),
         ];
       }
-      if (format !== undefined)
+      if (format !== undefined && value !== null)
         return at(`${label} is ${shown(value)}, which ${format.message}`, mendOfFormat(format, value));
+      if (value === null) return at(`${label} has no value.`, `Write ${kind}, or remove the key.`);
       return at(
-        `${last === undefined ? 'The file' : label} is ${shown(value)}, which is not ${kind}.`,
-        issue.expected === 'array' && typeof value === 'string'
+        `${label} is ${shown(value)}, which is not ${kind}.`,
+        issue.expected === 'array' && typeof value === 'string' && value !== ''
           ? `Write a list: [${value}].`
           : `Write ${kind}.`,
       );
@@ -180,12 +195,15 @@ function problemsOfIssue(
     case 'invalid_value':
       if (value === undefined)
         return at(`The key '${String(last)}' is missing.`, `Choose one of ${quoted(issue.values)}.`);
+      if (value === '' || value === null)
+        return at(
+          `${label} ${value === '' ? 'is empty' : 'has no value'}.`,
+          mendOfUnknown('', issue.values.map(String)),
+        );
       return at(`${shown(value)} is not known here.`, mendOfUnknown(String(value), issue.values.map(String)));
     case 'invalid_format': {
-      const format = FORMATS[issue.message] ?? {
-        message: 'is not written as it should be.',
-        mend: issue.message,
-      };
+      if (value === '') return at(`${label} is empty.`, formatOf(issue.message).mend);
+      const format = formatOf(issue.message);
       return at(`${shown(value)} ${format.message}`, format.mend);
     }
     case 'too_small':
@@ -244,16 +262,26 @@ function problemsOfUnion(
     return [
       document.problemAt(
         path,
-        `'${String(path.at(-1))}' is ${shown(value)}, which ${format.message}`,
+        `${labelOf(path)} is ${shown(value)}, which ${format.message}`,
         mendOfFormat(format, value),
       ),
     ];
-  if (typeof value === 'string' && literals.length > 0)
+  if (value === null || value === '')
+    return [
+      document.problemAt(
+        path,
+        `${labelOf(path)} ${value === '' ? 'is empty' : 'has no value'}.`,
+        literals.length > 0
+          ? mendOfUnknown('', [...literals, ...keysAt(schema, path)])
+          : 'Write one, or remove the key.',
+      ),
+    ];
+  if (typeof value !== 'object' && value !== undefined && literals.length > 0)
     return [
       document.problemAt(
         path,
         `${shown(value)} is not known here.`,
-        mendOfUnknown(value, [...literals, ...keysAt(schema, path)]),
+        mendOfUnknown(String(value), [...literals, ...keysAt(schema, path)]),
       ),
     ];
   if (value === undefined) {
@@ -268,7 +296,7 @@ function problemsOfUnion(
   return [
     document.problemAt(
       path,
-      `${path.length === 0 ? 'The file' : `'${String(path.at(-1))}'`} is ${shown(value)}, which cannot be read here.`,
+      `${labelOf(path)} is ${shown(value)}, which cannot be read here.`,
       `Write ${[...kinds].join(' or ')}.`,
     ),
   ];

@@ -174,7 +174,9 @@ export function featuresOf(
         at,
         `No stored feature is called '${entry}'.`,
         entry.includes('*')
-          ? `The reads are ${reads.map(({ read }) => `'${read.name}'`).join(', ')}.`
+          ? reads.length === 0
+            ? "Declare what the model reads under 'reads:'."
+            : `The reads are ${reads.map(({ read }) => `'${read.name}'`).join(', ')}.`
           : mendOfUnknown(entry, storedNames),
       );
     for (const feature of matched)

@@ -33,6 +33,12 @@ function labelOf(
         request: other,
         place: inside(at, 'join', own),
       }));
+  if (pairs.length === 0)
+    reporter.report(
+      inside(at, 'join'),
+      'The label is joined by no field, so every event would be the label of every request.',
+      'Name the fields that are equal in both.',
+    );
   for (const pair of pairs) {
     if (!fieldNames(source).includes(pair.label))
       reporter.report(
@@ -70,12 +76,15 @@ function labelOf(
 function instantAt(text: string | undefined, place: Place, reporter: Reporter): number | null {
   if (text === undefined) return null;
   const exact = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
-  const time = exact ? Date.parse(text) : Number.NaN;
+  // Date.parse takes 30 February for 2 March.
+  const day = exact ? Date.parse(`${text.slice(0, 10)}T00:00Z`) : Number.NaN;
+  const real = !Number.isNaN(day) && new Date(day).toISOString().startsWith(text.slice(0, 10));
+  const time = real ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(time)) {
     reporter.report(
       place,
       `'${text}' is not a time with a zone.`,
-      'Write it as 2001-03-23 or 2001-03-23T12:00Z.',
+      'Write it as 2001-03-23 or 2001-03-23T12:00Z, or leave it out for all there is.',
     );
     return null;
   }
@@ -105,6 +114,8 @@ export function compileModel(
   const reads = readsOf(model, place, request, declared, reporter);
   if (reads === null) return null;
   const features = featuresOf(model, place, request, reads, reporter);
+  if (features.length === 0 && reporter.problems.length === before)
+    reporter.report(inside(place, 'features'), 'The model has no features.', 'Name at least one.');
   const parameters = parametersOf(model.trainer, model.model, features, place, reporter);
   const monitoring = compileMonitoring(
     model.monitoring,

@@ -488,7 +488,7 @@ const CASES: ReadonlyArray<
     'a time without a zone',
     edited(M, 'label:', 'training: {from: "2001-02-01T00:00"}\nlabel:'),
     [
-      "models/returns.yaml:9:19: '2001-02-01T00:00' is not a time with a zone. Write it as 2001-03-23 or 2001-03-23T12:00Z.",
+      "models/returns.yaml:9:19: '2001-02-01T00:00' is not a time with a zone. Write it as 2001-03-23 or 2001-03-23T12:00Z, or leave it out for all there is.",
     ],
   ],
   [
