@@ -45,6 +45,11 @@ export interface Producer {
    * null where it stamped none. Throws KafkaError.
    */
   send(records: readonly OutgoingRecord[]): Promise<number | null>;
+  /**
+   * The same, and answers with the offset of each record; null where the broker had stored it in an attempt whose answer was lost
+   * and did not say where. Throws KafkaError.
+   */
+  place(records: readonly OutgoingRecord[]): Promise<ReadonlyArray<number | null>>;
   close(): Promise<void>;
 }
 

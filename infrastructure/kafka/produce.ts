@@ -40,6 +40,9 @@ export class Refused extends Error {
   }
 }
 
+/** Hears where a record came to stand. */
+export type Told = (record: OutgoingRecord, offset: number) => void;
+
 /** Whether the same request may succeed later. */
 export function isPassing(error: unknown): boolean {
   return error instanceof Refused ? PASSING_ERRORS.has(error.protocolCode) : isConnectionFailure(error);
@@ -62,6 +65,7 @@ export interface RefusedBatch {
 export async function attemptRound(
   cluster: Cluster,
   round: readonly Pending[],
+  told: Told | null = null,
 ): Promise<{ refused: RefusedBatch[]; appendTime: number | null }> {
   const byLeader = new Map<number, Pending[]>();
   const refused: RefusedBatch[] = [];
@@ -86,7 +90,10 @@ export async function attemptRound(
       for (const pending of pendings) {
         const answer = answers.get(`${pending.topic}:${pending.partition}`);
         const code = answer?.code ?? 7;
-        if (code === 0) appendTime = earlier(appendTime, answer?.appendTime ?? null);
+        if (code === 0) {
+          appendTime = earlier(appendTime, answer?.appendTime ?? null);
+          if (told !== null) tell(told, pending, answer?.base ?? null);
+        }
         // A batch the broker has stored already, from an attempt whose answer was lost.
         else if (code !== 46) refuse(pending, new Refused(pending, code));
       }
@@ -95,8 +102,14 @@ export async function attemptRound(
   return { refused, appendTime };
 }
 
+function tell(told: Told, { records }: Pending, base: number | null): void {
+  if (base !== null) for (const [i, record] of records.entries()) told(record, base + i);
+}
+
 interface Produced {
   readonly code: number;
+  /** Offset of the batch's first record; null where the broker does not say. */
+  readonly base: number | null;
   /** Epoch ms; null where the topic keeps the producer's own times. */
   readonly appendTime: number | null;
 }
@@ -131,10 +144,14 @@ function decodeProduced(bytes: Buffer): Map<string, Produced> {
     for (let partitions = cursor.int32(); partitions > 0; partitions--) {
       const partition = cursor.int32();
       const code = cursor.int16();
-      cursor.pos += 8; // Base offset.
+      const base = cursor.int64();
       const appendTime = cursor.int64();
       cursor.pos += 8; // Log start.
-      produced.set(`${topic}:${partition}`, { code, appendTime: appendTime < 0 ? null : appendTime });
+      produced.set(`${topic}:${partition}`, {
+        code,
+        base: base < 0 ? null : base,
+        appendTime: appendTime < 0 ? null : appendTime,
+      });
     }
   }
   return produced;

@@ -11,7 +11,7 @@ import {
 } from './cluster.ts';
 import { KafkaError, RecordTooLarge } from './errors.ts';
 import type { OutgoingRecord, Producer } from './port.ts';
-import { attemptRound, earlier, isPassing, isTooLarge, type Pending } from './produce.ts';
+import { attemptRound, earlier, isPassing, isTooLarge, type Pending, type Told } from './produce.ts';
 import { encodeBatch, recordSize } from './record-batch.ts';
 
 /**
@@ -123,12 +123,12 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
   }
 
   /** Sends a round until every batch is acknowledged; answers with the least append time among them. */
-  async function deliver(round: readonly Pending[]): Promise<number | null> {
+  async function deliver(round: readonly Pending[], told: Told | null): Promise<number | null> {
     const deadline = Date.now() + DELIVERY_MS;
     let left = round;
     let stamped: number | null = null;
     for (let attempt = 0; ; attempt++) {
-      const { refused, appendTime } = await attemptRound(cluster, left);
+      const { refused, appendTime } = await attemptRound(cluster, left, told);
       stamped = earlier(stamped, appendTime);
       if (refused.length === 0) return stamped;
       const error = refused.find(({ reason }) => !isPassing(reason) && !isTooLarge(reason))?.reason;
@@ -137,8 +137,14 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
       const others = refused.flatMap(({ pending, reason }) => (isTooLarge(reason) ? [] : [pending]));
       if (large.length > 0) {
         // A partition's second half is sent once its first is stored.
-        stamped = earlier(stamped, await deliver([...others, ...large.map(([first]) => first)]));
-        return earlier(stamped, await deliver(large.map(([, second]) => second)));
+        stamped = earlier(stamped, await deliver([...others, ...large.map(([first]) => first)], told));
+        return earlier(
+          stamped,
+          await deliver(
+            large.map(([, second]) => second),
+            told,
+          ),
+        );
       }
       if (closed || Date.now() > deadline) throw refused[0]?.reason;
       await sleep(Math.min(1_000, 20 * 2 ** attempt));
@@ -147,14 +153,14 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
       if (others.length > 1 && bytes > MIN_ROUND_BYTES && isConnectionFailure(refused[0]?.reason)) {
         // A broker that allows smaller requests than this one breaks the connection and says nothing.
         const half = others.length >> 1;
-        stamped = earlier(stamped, await deliver(others.slice(0, half)));
-        return earlier(stamped, await deliver(others.slice(half)));
+        stamped = earlier(stamped, await deliver(others.slice(0, half), told));
+        return earlier(stamped, await deliver(others.slice(half), told));
       }
       left = others;
     }
   }
 
-  async function send(records: readonly OutgoingRecord[]): Promise<number | null> {
+  async function send(records: readonly OutgoingRecord[], told: Told | null): Promise<number | null> {
     if (closed) throw new KafkaError('closed', 'the producer has been closed', { retriable: false });
     if (dead !== null) {
       throw new KafkaError('producer_dead', `this producer failed before (${dead.message}); make a new one`, {
@@ -168,7 +174,7 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
       const fresh = [...topics].filter((topic) => !states.has(topic));
       if (fresh.length > 0) await cluster.addMultipleTargetTopics(fresh);
       let stamped: number | null = null;
-      for (const round of encode(records)) stamped = earlier(stamped, await deliver(round));
+      for (const round of encode(records)) stamped = earlier(stamped, await deliver(round, told));
       return stamped;
     } catch (error) {
       const topics = [...new Set(records.map((record) => record.topic))].join(', ');
@@ -177,12 +183,21 @@ export async function createProducer(kafka: Connections['kafka'], options: Clien
     }
   }
 
+  function inTurn(records: readonly OutgoingRecord[], told: Told | null): Promise<number | null> {
+    if (records.length === 0 && dead === null && !closed) return Promise.resolve(null);
+    const sent = turn.then(() => send(records, told));
+    turn = sent.catch(() => {});
+    return sent;
+  }
+
   return {
-    send(records) {
-      if (records.length === 0 && dead === null && !closed) return Promise.resolve(null);
-      const sent = turn.then(() => send(records));
-      turn = sent.catch(() => {});
-      return sent;
+    send: (records) => inTurn(records, null),
+    async place(records) {
+      // The same object may be given twice; each copy is told its own place.
+      const copies = records.map((record) => ({ ...record }));
+      const offsets = new Map<OutgoingRecord, number>();
+      await inTurn(copies, (record, offset) => void offsets.set(record, offset));
+      return copies.map((record) => offsets.get(record) ?? null);
     },
     async close() {
       closed = true;

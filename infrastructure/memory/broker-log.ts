@@ -209,6 +209,17 @@ export class Logs {
     this.wake();
   }
 
+  /** The offsets that these records get if they are appended now. */
+  nextOffsets(records: readonly OutgoingRecord[]): readonly number[] {
+    const next = new Map<string, number>();
+    return records.map(({ topic, partition }) => {
+      const key = `${topic}:${partition}`;
+      const offset = next.get(key) ?? this.partition(topic, partition).end;
+      next.set(key, offset + 1);
+      return offset;
+    });
+  }
+
   /** Ends a transaction: its marker goes to every partition that has records of it. */
   finish(transaction: Transaction, state: 'committed' | 'aborted'): void {
     transaction.state = state;

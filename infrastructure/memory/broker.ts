@@ -83,33 +83,42 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
 
     function producer(): Producer {
       let dead = false;
-      return {
-        async send(records) {
+      async function send(records: readonly OutgoingRecord[], see: () => void): Promise<number | null> {
+        check();
+        if (dead) {
+          throw new KafkaError('producer_dead', 'this producer failed before; make a new one', {
+            retriable: true,
+          });
+        }
+        try {
+          await step('send');
           check();
-          if (dead) {
-            throw new KafkaError('producer_dead', 'this producer failed before; make a new one', {
+          const failure = failures.shift();
+          let appendTime: number | null = null;
+          see();
+          if (failure === undefined || failure === 'after') appendTime = logs.append(records);
+          else if (failure === 'partial') logs.append(firstHalf(records));
+          if (failure !== undefined) {
+            throw new KafkaError('send_failed', `the send failed (simulated, ${failure})`, {
               retriable: true,
             });
           }
-          try {
-            await step('send');
-            check();
-            const failure = failures.shift();
-            let appendTime: number | null = null;
-            if (failure === undefined || failure === 'after') appendTime = logs.append(records);
-            else if (failure === 'partial') logs.append(firstHalf(records));
-            if (failure !== undefined) {
-              throw new KafkaError('send_failed', `the send failed (simulated, ${failure})`, {
-                retriable: true,
-              });
-            }
-            await step('send');
-            check();
-            return appendTime;
-          } catch (error) {
-            dead = true;
-            throw error;
-          }
+          await step('send');
+          check();
+          return appendTime;
+        } catch (error) {
+          dead = true;
+          throw error;
+        }
+      }
+      return {
+        send: (records) => send(records, () => {}),
+        async place(records) {
+          let offsets: readonly number[] = [];
+          await send(records, () => {
+            offsets = logs.nextOffsets(records);
+          });
+          return offsets;
         },
         async close() {
           dead = true;

@@ -131,6 +131,34 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>, fo
       expect(Math.abs((told ?? 0) - Date.now())).toBeLessThan(60_000);
     });
 
+    it('a placed send answers with the offset of each record, in the order in which they were given', async () => {
+      const name = await topic(2);
+      const producer = await kafka.producer();
+      await producer.send([record(name, 1, 'before')]);
+      const large = 'x'.repeat(400_000);
+      const values = [
+        [0, 'a'],
+        [1, 'b'],
+        [0, large],
+        [0, large],
+        [0, large],
+        [1, 'c'],
+      ] as const;
+      const offsets = await producer.place(
+        values.map(([partition, value]) => record(name, partition, value)),
+      );
+      expect(await producer.place([])).toEqual([]);
+      await producer.close();
+      expect(offsets).toEqual([0, 1, 1, 2, 3, 2]);
+      const read = await readAll(kafka, name, 7, 2);
+      for (const [i, [partition, value]] of values.entries())
+        expect(
+          Buffer.from(
+            read.find((one) => one.partition === partition && one.offset === offsets[i])?.value ?? [],
+          ).toString(),
+        ).toBe(value);
+    });
+
     it('keeps order within each partition over many large sends, one not waiting for the other', async () => {
       const name = await topic(3);
       const producer = await kafka.producer();

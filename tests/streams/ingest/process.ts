@@ -103,6 +103,7 @@ export async function ingestProcess(
           const producer = await kafka.producer();
           return {
             send: (records) => around('sending', () => producer.send(records)),
+            place: (records) => around('sending', () => producer.place(records)),
             close: () => producer.close(),
           };
         },

@@ -65,6 +65,7 @@ describe('a checkpoint', () => {
     const producer = await kafka.producer();
     const one = {
       closed: false,
+      place: async () => [],
       async send(records: readonly OutgoingRecord[]) {
         steps.push(`send ${records[0]?.topic}`);
         if (fault !== null && records[0]?.topic === fault.topic) {
