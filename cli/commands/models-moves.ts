@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import type { ModelHistory } from '../../infrastructure/registry/history.ts';
 import type { Appended, Change, ModelRegistry } from '../../infrastructure/registry/models.ts';
-import { parseArtefact } from '../../models/artefact.ts';
-import { createScorer } from '../../models/scorer.ts';
 import { eventTimeFinished } from '../../monitoring/progress.ts';
+import { mustScore } from '../../pipelines/rollout/can-score.ts';
 import { lookAtGuard } from '../../pipelines/rollout/guard.ts';
 import {
   type Author,
@@ -12,7 +11,6 @@ import {
   retire,
   rollBack,
   toChallenger,
-  versionOf,
 } from '../../pipelines/rollout/moves.ts';
 import { lookAtShadow } from '../../pipelines/rollout/shadow.ts';
 import type { Platform } from '../../platform/platform.ts';
@@ -173,28 +171,25 @@ function tell({ output }: CommandContext, { changes, history }: Appended): void 
   }
 }
 
-/** A version that cannot score is not let near a request. Throws what is wrong with it. */
-async function mustScore({ platform, model, registry }: Session, version: number): Promise<void> {
-  const { artefact } = versionOf(await registry.history(model.name), version);
-  createScorer(parseArtefact(await platform.artefacts.get(artefact), artefact), model.layoutHash);
-}
+const scores = ({ platform, model, registry }: Session, version: number) =>
+  mustScore(model, registry, platform.artefacts, version);
 
 const shadow = (context: CommandContext, version: number, options: MoveOptions) =>
   change(context, `shadow ${version}`, options, async (session) => {
-    await mustScore(session, version);
+    await scores(session, version);
     return toChallenger(version, session.author);
   });
 
 const promoteByHand = (context: CommandContext, version: number, options: MoveOptions) =>
   change(context, `promote ${version}`, options, async (session) => {
-    await mustScore(session, version);
+    await scores(session, version);
     return promote(version, session.author, options.guard ?? true);
   });
 
 const rollback = (context: CommandContext, options: MoveOptions) =>
   change(context, 'rollback', options, async (session) => {
     const before = beforeOf(await session.registry.history(session.model.name));
-    if (before !== null) await mustScore(session, before.version);
+    if (before !== null) await scores(session, before.version);
     return rollBack(session.author);
   });
 

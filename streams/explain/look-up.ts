@@ -1,14 +1,13 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import { partitionOf } from '../../processors/partition.ts';
-import { type AsOf, asOf, createReader } from '../../processors/read.ts';
+import { type AsOf, asOf } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
-import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import { readPast, startFor } from '../history/past.ts';
 import { SnapshotReader } from '../inference/snapshot.ts';
+import { ViewFeatures } from '../inference/view-features.ts';
 
 /** The features of one entity as a request at `time` would see them. Times are epoch ms of event time. */
 export interface LookUp {
@@ -50,35 +49,15 @@ export interface LookUpOptions {
  * the archive. Throws NoFeatures where neither can tell.
  */
 export async function lookUp(deps: LookUpDeps, options: LookUpOptions): Promise<LookUp> {
-  const { view, entity, zone } = options;
-  const partition = partitionOf(entity, view.partitions);
-  const key = keys.viewPartition(deps.project.prefix, view.id, partition);
-  const [snapshot] = await new SnapshotReader(deps.store).read([
-    { of: { view, partition, key }, entities: [entity] },
-  ]);
-  const meta = snapshot?.meta ?? null;
-  if (snapshot === undefined || meta === null || meta.frontier === null || snapshot.unreadable !== null) {
-    if (options.time !== null) return readHistory(deps, options, options.time);
-    throw new NoFeatures(
-      `View ${view.id} has no state under ${deps.project.prefix} yet: are ingest and features running, and did events arrive? (--at reads from the archive.)`,
-    );
-  }
-  const time = options.time ?? meta.frontier + view.readDelay;
-  const edge = asOf(view, time, meta.frontier);
-  const out = new Float64Array(view.features.length);
-  const status = createReader(view).read(
-    snapshot.logs(entity),
-    { time, zone },
-    edge,
-    {
-      oldestExactHead: meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
-      base: meta.base ?? Number.NEGATIVE_INFINITY,
-    },
-    out,
-    0,
+  const { view, entity, zone, time } = options;
+  const features = new ViewFeatures(deps.project.prefix, view, new SnapshotReader(deps.store));
+  const [found] = await features.read([{ entity, time, zone }]);
+  if (found?.status === 'read') return answer(view, entity, found.time, found.edge, 'online', found.values);
+  const past = found?.reason === 'behind' ? found.time : time;
+  if (past !== null) return readHistory(deps, options, past);
+  throw new NoFeatures(
+    `View ${view.id} has no state under ${deps.project.prefix} yet: are ingest and features running, and did events arrive? (--at reads from the archive.)`,
   );
-  if (status === 'behind') return readHistory(deps, options, time);
-  return answer(view, entity, time, edge, 'online', out);
 }
 
 async function readHistory(
