@@ -1,6 +1,6 @@
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { retrying } from '../infrastructure/clickhouse/retry.ts';
-import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import { answersOf, quoteName } from '../infrastructure/clickhouse/tables.ts';
 import { tickAfter } from '../schemas/monitoring.ts';
 import { tables, topics } from '../schemas/names.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
@@ -127,7 +127,7 @@ export async function nextTick({ project, warehouse }: Omit<Deps, 'now'>): Promi
     project.models.map(async ({ name }) => {
       const [row] = await warehouse.query<{ rows: number; first: number }>(
         `SELECT count() AS rows, min(toUnixTimestamp64Milli(request_time)) AS first
-         FROM ${quoteName(tables.predictions(project.prefix, name))}
+         FROM ${answersOf(project.prefix, name)}
          WHERE request_time >= fromUnixTimestamp64Milli({from:Int64})`,
         { from: after ?? -(2 ** 40) },
       );

@@ -1,9 +1,8 @@
 import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
-import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import { answersOf } from '../infrastructure/clickhouse/tables.ts';
 import { parseArtefact } from '../models/artefact.ts';
 import { ESTIMATED_STATISTICS, type Measure } from '../schemas/monitoring.ts';
-import { tables } from '../schemas/names.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { reasonOf } from '../streams/runtime/failing.ts';
@@ -243,7 +242,7 @@ async function driftMeasures(
   const [last] = await warehouse.query<{ rows: number; version: number; artefact: string }>(
     `SELECT count() AS rows, argMax(model_version, (request_time, source_partition, source_offset)) AS version,
        argMax(artefact, (request_time, source_partition, source_offset)) AS artefact
-     FROM ${quoteName(tables.predictions(project.prefix, model.name))} FINAL
+     FROM ${answersOf(project.prefix, model.name)}
      WHERE status = 'scored' AND request_time >= fromUnixTimestamp64Milli({from:Int64})
        AND request_time < fromUnixTimestamp64Milli({to:Int64})`,
     { from, to: tick },

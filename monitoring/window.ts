@@ -2,7 +2,7 @@ import { gather, readBlocks } from '../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import { readEvents } from '../infrastructure/clickhouse/read-events.ts';
 import { retrying } from '../infrastructure/clickhouse/retry.ts';
-import { quoteName } from '../infrastructure/clickhouse/tables.ts';
+import { answersOf, quoteName } from '../infrastructure/clickhouse/tables.ts';
 import { boundSlices } from '../models/quality/slices.ts';
 import type { Slice } from '../schemas/monitoring.ts';
 import { tables } from '../schemas/names.ts';
@@ -95,13 +95,13 @@ async function readScores(
   const select = (table: string, shadow: 0 | 1) =>
     `SELECT request_id AS id, toFloat64(toUnixTimestamp64Milli(request_time)) AS at, model_version AS version,
       assumeNotNull(score) AS score, toUInt8(${shadow}) AS shadow
-    FROM ${quoteName(table)} FINAL
+    FROM ${table}
     WHERE status = 'scored' AND score >= 0 AND score <= 1
       AND request_time >= fromUnixTimestamp64Milli({from:Int64})
       AND request_time < fromUnixTimestamp64Milli({to:Int64})`;
   const sql = `SELECT * FROM (
-    ${select(tables.predictions(project.prefix, model.name), 0)}
-    UNION ALL ${select(tables.shadow(project.prefix, model.name), 1)}
+    ${select(answersOf(project.prefix, model.name), 0)}
+    UNION ALL ${select(`${quoteName(tables.shadow(project.prefix, model.name))} FINAL`, 1)}
   ) ORDER BY version, at, id, shadow FORMAT Native`;
   const bytes = await retrying(async () => gather(await warehouse.stream(sql, { from, to })));
   const all: Row[] = [];

@@ -11,6 +11,8 @@ export const topics = {
   predictions: (prefix: string, model: string) => `${prefix}.predictions.${model}`,
   /** Scores of challengers, and of the champion before: never clocks. */
   shadow: (prefix: string, model: string) => `${prefix}.shadow.${model}`,
+  /** Answers to whoever asked over HTTP: no event of a source asked for them, so each is its own lineage. Never clocks. */
+  asked: (prefix: string, model: string) => `${prefix}.asked.${model}`,
   models: (prefix: string) => `${prefix}.models`,
   alerts: (prefix: string) => `${prefix}.alerts`,
   /** What was applied under the prefix: the files of the project, one record a definition. */
@@ -53,6 +55,8 @@ export const tables = {
   imports: (prefix: string) => table(prefix, 'imports'),
   vectors: (prefix: string, model: string) => table(prefix, `vectors_${model}`),
   shadow: (prefix: string, model: string) => table(prefix, `shadow_${model}`),
+  /** Answers to whoever asked over HTTP. */
+  asked: (prefix: string, model: string) => table(prefix, `asked_${model}`),
   /** Rows that versions learnt from, with their scores: what later windows are compared with. */
   references: (prefix: string, model: string) => table(prefix, `references_${model}`),
   /** How far event time has come in each archived partition. */

@@ -7,10 +7,9 @@ import type {
   NumericSummary,
   WindowSummary,
 } from '../../models/drift/types.ts';
-import { tables } from '../../schemas/names.ts';
 import { cellText, fill, integer, levels, ranged, splitColumns } from './drift-text.ts';
 import type { SqlParameters, Warehouse } from './port.ts';
-import { quoteName, quoteText } from './tables.ts';
+import { answersOf, quoteText } from './tables.ts';
 
 /** Rows to compare: a SELECT that gives `at`, `numbers` and `words`. */
 export interface DriftSource {
@@ -55,7 +54,7 @@ export function predictionSource(options: {
   const version = modelVersion === null ? '' : ` AND model_version = ${Math.trunc(modelVersion)}`;
   return {
     select: `SELECT request_time AS at, arrayPushBack(vector, ifNull(score, nan)) AS numbers
-      FROM ${quoteName(tables.predictions(prefix, model))} FINAL
+      FROM ${answersOf(prefix, model)}
       WHERE request_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
         AND request_time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
         AND status = 'scored' AND layout = ${quoteText(layoutHash)} AND length(vector) = ${features.length}${version}`,

@@ -180,6 +180,7 @@ export function tableSpecs(project: Project): readonly TableSpec[] {
       predictionsTable(tables.predictions(prefix, name), []),
       // Several versions answer the same request.
       predictionsTable(tables.shadow(prefix, name), ['model_version']),
+      predictionsTable(tables.asked(prefix, name), []),
       {
         name: tables.vectors(prefix, name),
         columns: VECTOR_COLUMNS,
@@ -218,6 +219,15 @@ function featureView(prefix: string, model: Model): ViewSpec {
 
 export function viewSpecs(project: Project): readonly ViewSpec[] {
   return project.models.map((model) => featureView(project.prefix, model));
+}
+
+/**
+ * Every answer of a model, once each, as something to select FROM: to requests of its stream, and to whoever asked over HTTP. They are
+ * watched together; what follows a stream's requests one by one reads the table of its predictions alone.
+ */
+export function answersOf(prefix: string, model: string): string {
+  const [stream, asked] = [tables.predictions(prefix, model), tables.asked(prefix, model)].map(quoteName);
+  return `(SELECT * FROM ${stream} FINAL UNION ALL SELECT * FROM ${asked} FINAL)`;
 }
 
 export const quoteName = (name: string) => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;

@@ -1,5 +1,5 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { answersOf, quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Detector, DetectorKind } from '../../models/detectors/detector.ts';
 import { DETECTORS, type DetectorName } from '../../models/detectors/index.ts';
 import { LOG_LOSS_CLIP } from '../../models/metrics.ts';
@@ -89,13 +89,13 @@ async function partMeans(
   step: number,
 ): Promise<Array<{ part: number; mean: number }>> {
   const select = (table: string) =>
-    `SELECT toUnixTimestamp64Milli(request_time) AS at, score FROM ${quoteName(table)} FINAL
+    `SELECT toUnixTimestamp64Milli(request_time) AS at, score FROM ${table}
      WHERE status = 'scored' AND model_version = {version:Int32}
        AND request_time >= fromUnixTimestamp64Milli({from:Int64})
        AND request_time < fromUnixTimestamp64Milli({to:Int64})`;
   return warehouse.query(
     `SELECT toInt32(floor((at - {from:Int64}) / {step:Float64})) AS part, round(avg(score), 12) AS mean
-     FROM (${select(tables.predictions(prefix, name))} UNION ALL ${select(tables.shadow(prefix, name))})
+     FROM (${select(answersOf(prefix, name))} UNION ALL ${select(`${quoteName(tables.shadow(prefix, name))} FINAL`)})
      GROUP BY part ORDER BY part`,
     { version, from, to, step },
   );

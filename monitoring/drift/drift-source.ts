@@ -6,7 +6,7 @@ import {
   SCORE,
   summariseWindows,
 } from '../../infrastructure/clickhouse/drift-sql.ts';
-import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts';
+import { answersOf, quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts';
 import type { WindowSummary } from '../../models/drift/types.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
@@ -40,7 +40,7 @@ function sourcesOf({ project, model }: WindowDeps, version: number) {
   const { name, layoutHash } = model;
   const features = model.features.map((feature) => feature.name);
   const scores = (table: string) =>
-    `SELECT request_time AS at, [ifNull(score, nan)] AS numbers FROM ${quoteName(table)} FINAL
+    `SELECT request_time AS at, [ifNull(score, nan)] AS numbers FROM ${table}
      WHERE ${TIMES} AND status = 'scored' AND model_version = ${Math.trunc(version)}`;
   const words = wordFields({ project, model });
   const predictions = predictionSource({ prefix, model: name, layoutHash, features, modelVersion: null });
@@ -52,7 +52,7 @@ function sourcesOf({ project, model }: WindowDeps, version: number) {
       numbers: features,
     } satisfies DriftSource,
     scores: {
-      select: `${scores(tables.predictions(prefix, name))} UNION ALL ${scores(tables.shadow(prefix, name))}`,
+      select: `${scores(answersOf(prefix, name))} UNION ALL ${scores(`${quoteName(tables.shadow(prefix, name))} FINAL`)}`,
       numbers: [SCORE],
       words: [],
     } satisfies DriftSource,

@@ -1,5 +1,5 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { answersOf, quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
@@ -61,19 +61,19 @@ const usualArrival = (source: Pick<Source, 'outOfOrderness'>) => 2 * source.outO
  */
 export async function measureFreshness(deps: WindowDeps, window: Window): Promise<Measure[]> {
   const { project, model, warehouse } = deps;
-  const table = quoteName(tables.predictions(project.prefix, model.name));
+  const table = answersOf(project.prefix, model.name);
   const within = `request_time >= fromUnixTimestamp64Milli({from:Int64})
     AND request_time < fromUnixTimestamp64Milli({to:Int64})`;
   const { from, to } = window;
   const shared = { ...window, model: model.name };
   const ages = await warehouse.query<Quantiles & { view: string }>(
     `SELECT read.view AS view, ${QUANTILES('read.age_ms')}
-     FROM ${table} FINAL ARRAY JOIN reads AS read WHERE ${within} GROUP BY view ORDER BY view`,
+     FROM ${table} ARRAY JOIN reads AS read WHERE ${within} GROUP BY view ORDER BY view`,
     { from, to },
   );
   const [arrival] = await warehouse.query<Quantiles>(
     `SELECT ${QUANTILES('toUnixTimestamp64Milli(raw_append_time) - toUnixTimestamp64Milli(request_time)')}
-     FROM ${table} FINAL WHERE ${within}`,
+     FROM ${table} WHERE ${within}`,
     { from, to },
   );
   const replayed = await replays(warehouse, project.prefix, window);

@@ -36,6 +36,7 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
     ...project.models.flatMap(({ name, request }) => [
       spec(topics.predictions(prefix, name), partitionsOf(request.source), retention.predictions),
       spec(topics.shadow(prefix, name), partitionsOf(request.source), retention.predictions),
+      spec(topics.asked(prefix, name), partitionsOf(request.source), retention.predictions),
     ]),
     // Small, and the one memory of what fires: an alert may fire for longer than any retention.
     spec(topics.alerts(prefix), 1, -1),

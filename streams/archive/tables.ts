@@ -138,6 +138,24 @@ function shadowTable(project: Project, model: string, codecs: Codecs): ArchiveTa
   };
 }
 
+/** Nothing but the record says that somebody asked: its own place is its lineage. */
+function askedTable(project: Project, model: string, codecs: Codecs): ArchiveTable<PredictionRow> {
+  return {
+    ...predictionEncoder(),
+    topic: topics.asked(project.prefix, model),
+    table: tables.asked(project.prefix, model),
+    lineageSql: lineageBy('model'),
+    decode(record, value) {
+      const { partition: sourcePartition, offset: sourceOffset } = record;
+      const prediction = { ...codecs.predictions.decode(value), sourcePartition, sourceOffset };
+      return {
+        lineage: { sourcePartition, sourceOffset, writer: model },
+        row: { prediction, appendTime: record.appendTime, ...place(record) },
+      };
+    },
+  };
+}
+
 /** An alert counts its changes: 1, 2, ... */
 function alertsTable(project: Project, codecs: Codecs): ArchiveTable<AlertRow> {
   return {
@@ -164,6 +182,7 @@ export function archiveTables(project: Project, codecs: Codecs): readonly Archiv
     ...project.models.flatMap(({ name }) => [
       predictionsTable(project, name, codecs),
       shadowTable(project, name, codecs),
+      askedTable(project, name, codecs),
     ]),
     alertsTable(project, codecs),
   ] as unknown as ArchiveTable[];

@@ -34,7 +34,10 @@ export interface PredictionRow {
   readonly score_ms: number;
 }
 
-/** Reads a prediction by its id, its request's, or that of a shadow score; `sql` shows it with each feature in a column of its name. */
+/**
+ * Reads a prediction by its id, its request's, or that of a shadow score; else what somebody was answered over HTTP. `sql` shows it, that
+ * of the stream with each feature in a column of its name.
+ */
 export async function readPrediction(
   warehouse: Warehouse,
   prefix: string,
@@ -42,8 +45,23 @@ export async function readPrediction(
   id: string,
 ): Promise<{ readonly row: PredictionRow; readonly sql: string }> {
   const shadowed = /:v\d+$/.test(id) && id.slice(0, id.lastIndexOf(':')).endsWith(`:${model}`);
-  const table = (shadowed ? tables.shadow : tables.predictions)(prefix, model);
   const predictionId = shadowed || id.endsWith(`:${model}`) ? id : `${id}:${model}`;
+  const homes = shadowed ? [tables.shadow] : [tables.predictions, tables.asked];
+  for (const home of homes) {
+    const table = home(prefix, model);
+    const row = await readRow(warehouse, table, predictionId);
+    if (row === undefined) continue;
+    const features = home === tables.predictions ? '_features' : '';
+    const quoted = row.id.replaceAll("'", "\\'");
+    return { row, sql: `SELECT * FROM ${table}${features} WHERE id = '${quoted}'` };
+  }
+  throw new UnknownPrediction(
+    `There is no prediction ${predictionId} of ${model}: is the id right, and has the archive caught up?`,
+  );
+}
+
+/** The newest of this id: somebody may ask twice under one. */
+async function readRow(warehouse: Warehouse, table: string, id: string): Promise<PredictionRow | undefined> {
   const [row] = await warehouse.query<PredictionRow>(
     `SELECT id, request_id, toUnixTimestamp64Milli(request_time) AS request_time, status, reason, model_version, artefact,
        score, decision, layout, arrayMap(x -> hex(reinterpretAsUInt64(x)), vector) AS vector,
@@ -52,16 +70,10 @@ export async function readPrediction(
        arrayMap(a -> (a.read, a.reason), absent) AS absent,
        source_topic, source_partition, source_offset,
        toUnixTimestamp64Milli(append_time) - toUnixTimestamp64Milli(raw_append_time) AS total_ms, wait_ms, read_ms, score_ms
-     FROM ${quoteName(table)} FINAL WHERE id = {id:String} LIMIT 1`,
-    { id: predictionId },
+     FROM ${quoteName(table)} FINAL WHERE id = {id:String} ORDER BY append_time DESC LIMIT 1`,
+    { id },
   );
-  if (row === undefined)
-    throw new UnknownPrediction(
-      `There is no prediction ${predictionId} in ${table}: is the id right, and has the archive caught up?`,
-    );
-  const features = shadowed ? '' : '_features';
-  const quoted = row.id.replaceAll("'", "\\'");
-  return { row, sql: `SELECT * FROM ${table}${features} WHERE id = '${quoted}'` };
+  return row;
 }
 
 /** What other versions scored beside a prediction, in the shadow, by version. */

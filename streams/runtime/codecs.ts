@@ -87,6 +87,7 @@ export function subjectsOf(
     ...project.models.flatMap(({ name }) => [
       subject(topics.predictions(prefix, name), predictionSchema),
       subject(topics.shadow(prefix, name), predictionSchema),
+      subject(topics.asked(prefix, name), predictionSchema),
     ]),
     subject(topics.models(prefix), modelVersionSchema),
     subject(topics.alerts(prefix), alertSchema),

@@ -69,6 +69,7 @@ describe('apply', () => {
       'demo-test-1.view.route.v5e6f7a8b': 2,
       'demo-test-1.predictions.late': 3,
       'demo-test-1.shadow.late': 3,
+      'demo-test-1.asked.late': 3,
       'demo-test-1.alerts': 1,
       'demo-test-1.models': 1,
       'demo-test-1.definitions': 1,
@@ -146,7 +147,7 @@ describe('a topic that somebody made before, with CreateTime', () => {
     const change = changes.find(({ name }) => name === raw);
     expect(change).toMatchObject({ action: 'unknown' });
     expect(change?.detail).toContain(`--entity-name ${raw} --add-config`);
-    expect(Object.keys(await partitionsByTopic())).toHaveLength(10);
+    expect(Object.keys(await partitionsByTopic())).toHaveLength(11);
   });
 });
 
@@ -173,7 +174,7 @@ describe('removing a project', () => {
           },
         ]);
     const removed = await removeProject(project.prefix, project.prefix, { kafka, store, ...noSchemas });
-    expect(removed).toMatchObject({ topics: 10, keys: 3 });
+    expect(removed).toMatchObject({ topics: 11, keys: 3 });
     expect(Object.keys(await partitionsByTopic()).every((name) => name.startsWith('demo-test-12.'))).toBe(
       true,
     );
@@ -189,6 +190,6 @@ describe('removing a project', () => {
       ['demo.*', 'demo.*'],
     ] as const)
       await expect(removeProject(prefix, own, { kafka, store, ...noSchemas })).rejects.toThrow(ApplyConflict);
-    expect(Object.keys(await partitionsByTopic())).toHaveLength(10);
+    expect(Object.keys(await partitionsByTopic())).toHaveLength(11);
   });
 });
