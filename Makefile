@@ -5,7 +5,7 @@ NODE := node_modules/.bin/node
 WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 MILLRACE := ./millrace
 
-.PHONY: help install demo up down status test test-faults check bench build clean
+.PHONY: help install demo up down status test test-faults check bench bench-http build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
 	@echo "make check             format, lint, types, then every test"
 	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
+	@echo "make bench-http        the HTTP API beside a bare Fastify route, as JSON"
 	@echo "make build             compiles the package into dist/; npm pack makes it a file"
 	@echo "make clean             stops the local stack and removes what was installed and built here"
 
@@ -49,6 +50,9 @@ check: install
 
 bench: install
 	@$(NODE) tests/benchmarks/bench.ts $(ARGS)
+
+bench-http: install
+	@$(NODE) tests/benchmarks/http.ts $(ARGS)
 
 build: install
 	@$(WITH_NODE) $(NODE) .ci/build.mjs

@@ -66,6 +66,17 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/run.ts')).registerRun,
   },
   {
+    name: 'api',
+    summary:
+      'serve the HTTP API until Ctrl-C: events, features, predictions, and all that can be seen or changed',
+    load: async () => (await import('./commands/api.ts')).registerApi,
+  },
+  {
+    name: 'keys',
+    summary: 'keys of the HTTP API: who may do what',
+    load: async () => (await import('./commands/keys.ts')).registerKeys,
+  },
+  {
     name: 'replay',
     parameters: '[file]',
     summary:

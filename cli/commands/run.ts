@@ -14,20 +14,34 @@ import type { Telemetry } from '../../streams/runtime/telemetry.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { wholeOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { API_DEFAULTS, apiStream } from '../serve-api.ts';
 import { codeVersion } from '../version.ts';
 import { ownCommand } from '../work-here.ts';
 
 interface Options {
   readonly metricsPort?: number;
+  readonly apiHost: string;
+  readonly apiPort: number;
   readonly log?: string;
 }
 
 export const registerRun: Register = (program, run) => {
   program
     .command('run')
-    .addArgument(new Argument('[stream...]', 'which ones; default: all').choices(STREAM_NAMES))
+    .addArgument(
+      new Argument('[stream...]', 'which ones; default: all streams, without the HTTP API').choices([
+        ...STREAM_NAMES,
+        'api',
+      ]),
+    )
     .description('run streams until Ctrl-C; each may run alone, any number of times')
     .option('--metrics-port <port>', 'of /metrics and /health (default: a free one)', wholeOption(0))
+    .option(
+      '--api-host <address>',
+      'where the HTTP API listens; any but one of this machine needs keys',
+      '127.0.0.1',
+    )
+    .option('--api-port <port>', 'port of the HTTP API; 0 = a free one', wholeOption(0), 8420)
     .option('--log <file>', 'where the log goes (default: .millrace/logs on a terminal, else standard error)')
     .addHelpText(
       'after',
@@ -40,11 +54,16 @@ export const registerRun: Register = (program, run) => {
     .action(run(runCommand));
 };
 
-async function runCommand(context: CommandContext, names: StreamName[], options: Options): Promise<void> {
+async function runCommand(
+  context: CommandContext,
+  names: Array<StreamName | 'api'>,
+  options: Options,
+): Promise<void> {
   const { environment, output } = context;
   const project = openProject(context);
   const chosen = names.length === 0 ? STREAM_NAMES : STREAM_NAMES.filter((name) => names.includes(name));
-  const label = names.length === 0 ? 'run' : `run ${chosen.join(' ')}`;
+  const named = [...chosen, ...(names.includes('api') ? ['api'] : [])];
+  const label = names.length === 0 ? 'run' : `run ${named.join(' ')}`;
   const file =
     options.log ??
     (environment.errorTerminal
@@ -54,7 +73,7 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
   const telemetry = createTelemetry({ process: label, logger });
   const signal = endWithParent(context.signal);
 
-  const states = new Map<string, StreamState | 'starting'>(chosen.map((name) => [name, 'starting']));
+  const states = new Map<string, StreamState | 'starting'>(named.map((name) => [name, 'starting']));
   const platform = openPlatform(context, project, { logger, onForeign: foreignTo(telemetry) });
   let server: OperationsServer | undefined;
   try {
@@ -89,9 +108,9 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
     if (composed === null) return;
     states.clear();
     const where = { metrics: `${server.url}/metrics`, health: `${server.url}/health`, log: file ?? null };
-    if (output.isJson) output.json({ streams: chosen, prefix: project.prefix, ...where });
+    if (output.isJson) output.json({ streams: named, prefix: project.prefix, ...where });
     else {
-      output.note(`${chosen.join(', ')} of ${project.prefix} run; Ctrl-C drains and ends them`);
+      output.note(`${named.join(', ')} of ${project.prefix} run; Ctrl-C drains and ends them`);
       output.note(`metrics ${where.metrics}${file === undefined ? '' : `  log ${file}`}`);
     }
     process.send?.({ ready: true, metrics: where.metrics });
@@ -107,7 +126,12 @@ async function runCommand(context: CommandContext, names: StreamName[], options:
       AbortSignal.any([signal, ended.signal]),
     );
     try {
-      await runStreams(composed.streams, signal, {
+      const { apiHost: host, apiPort: port } = options;
+      const parts = { project, platform, logger, telemetry };
+      const streams = names.includes('api')
+        ? [...composed.streams, apiStream(context, parts, { ...API_DEFAULTS, host, port })]
+        : composed.streams;
+      await runStreams(streams, signal, {
         clock: platform.clock,
         telemetry,
         onState: (name, state, reason) => {

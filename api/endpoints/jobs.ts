@@ -1,0 +1,294 @@
+import { z } from 'zod';
+import { audit } from '../../streams/audit/audit.ts';
+import type { ApiDeps } from '../deps.ts';
+import { modelOf, sourceOf, viewOf } from '../find.ts';
+import { createJobs, JOB_STATES, type JobStatus, type Jobs } from '../jobs/jobs.ts';
+import { planHistory, readRequests, runHistory, runScoring } from '../jobs/join.ts';
+import { readTable, TABLE_TYPES } from '../jobs/table.ts';
+import { Problem } from '../problem.ts';
+import { CHANGE, LOOK } from '../roles.ts';
+import { Reply, type Route, route } from '../route.ts';
+import { epochMs, nameSchema } from '../schemas.ts';
+import { authorOf } from './models.ts';
+
+const MAX_TABLE_BYTES = 16 * 1024 * 1024;
+
+const jobSchema = z.object({
+  id: z.string(),
+  kind: z.string(),
+  by: z.string(),
+  state: z.enum(JOB_STATES),
+  createdAt: epochMs,
+  startedAt: epochMs.nullable(),
+  finishedAt: epochMs.nullable(),
+  doing: z.string().describe('For a person.'),
+  done: z.number(),
+  total: z.number().nullable().describe('Null: not known.'),
+  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+  result: z
+    .object({ type: z.string(), bytes: z.number() })
+    .nullable()
+    .describe('GET /v1/jobs/{job}/result gives it.'),
+});
+
+const begun = [
+  { status: 202, description: 'The job; look after it at GET /v1/jobs/{job}.', schema: jobSchema },
+];
+const busy = 'As many jobs wait as may.';
+const accepted = (status: JobStatus) => new Reply(202, status, { location: `/v1/jobs/${status.id}` });
+
+export function jobRoutes(deps: ApiDeps): { readonly routes: Route[]; close(): Promise<void> } {
+  const jobs = createJobs(() => deps.clock.now(), deps.onFailure);
+  return {
+    routes: [
+      historyRoute(deps, jobs),
+      scoringRoute(deps, jobs),
+      ...auditRoutes(deps, jobs),
+      ...lookRoutes(jobs),
+    ],
+    close: () => jobs.close(),
+  };
+}
+
+function historyRoute(deps: ApiDeps, jobs: Jobs): Route {
+  const { project } = deps;
+  return route({
+    method: 'POST',
+    path: '/v1/history',
+    name: 'joinHistory',
+    tag: 'jobs',
+    summary: "The features of a table's entities as they were at the time of each row",
+    description:
+      'A point-in-time join: each row gets what a request at its time would have read, never anything later; the same bits. The table has a column for the time and one for each part of the keys; it comes back with a column for each feature, `view.feature`. Computed from the archive, as a job.',
+    access: LOOK,
+    query: z.strictObject({
+      views: z.string().min(1).max(2_000).describe('Names, with commas between them.'),
+      time: nameSchema.default('time').describe('Column of the time: epoch ms, or ISO 8601 with a zone.'),
+      zone: nameSchema.optional().describe('Column with an IANA zone, for periodic features; default UTC.'),
+    }),
+    body: { types: TABLE_TYPES },
+    bodyLimit: MAX_TABLE_BYTES,
+    answers: begun,
+    problems: {
+      404: 'There is no such view.',
+      422: 'The table cannot be read, or lacks a column.',
+      503: busy,
+    },
+    handle: async ({ query, raw, caller }) => {
+      const views = [...new Set(query.views.split(','))].map((name) => viewOf(project, name.trim()));
+      if (raw === null) throw noTable();
+      const { type, bytes } = raw;
+      const requestOf = () => ({
+        table: readTable(type, bytes),
+        views,
+        timeColumn: query.time,
+        zoneColumn: query.zone ?? null,
+      });
+      // Looked at now, so that whoever sends it hears what is wrong; kept as bytes, which are smaller.
+      planHistory(requestOf());
+      return accepted(
+        jobs.start({
+          kind: 'history',
+          by: authorOf(caller),
+          type,
+          run: (work) => runHistory(deps, requestOf(), work),
+        }),
+      );
+    },
+  });
+}
+
+const noTable = () => new Problem(400, 'bad_request', 'A table is needed: send CSV or lines of JSON.');
+
+function scoringRoute(deps: ApiDeps, jobs: Jobs): Route {
+  const { project, clock } = deps;
+  return route({
+    method: 'POST',
+    path: '/v1/models/{model}/score',
+    name: 'scoreTable',
+    tag: 'jobs',
+    summary: 'Score a table of requests, from the features as they were at the time of each',
+    description: `The table has a column for each field of the requests, and \`time\`; other columns are kept. It comes back with the columns score, decision, model_version and reason. Nothing of it is monitored.`,
+    access: CHANGE,
+    params: z.strictObject({ model: nameSchema }),
+    query: z.strictObject({
+      version: z
+        .string()
+        .regex(/^[1-9]\d{0,8}$/, 'is no number of a version')
+        .transform(Number)
+        .optional()
+        .describe('Default: the champion.'),
+    }),
+    body: { types: TABLE_TYPES },
+    bodyLimit: MAX_TABLE_BYTES,
+    answers: begun,
+    problems: { 422: 'The table cannot be read, or a row is no request of the model.', 503: busy },
+    handle: async ({ params, query, raw, caller }) => {
+      const model = modelOf(project, params.model);
+      if (raw === null) throw noTable();
+      const { type, bytes } = raw;
+      const requestOf = () => ({
+        table: readTable(type, bytes),
+        model,
+        source: sourceOf(project, model.request.source),
+        version: query.version ?? null,
+      });
+      readRequests(requestOf(), clock.now());
+      return accepted(
+        jobs.start({
+          kind: 'score',
+          by: authorOf(caller),
+          type,
+          run: (work) => runScoring(deps, requestOf(), work),
+        }),
+      );
+    },
+  });
+}
+
+function auditRoutes(deps: ApiDeps, jobs: Jobs): Route[] {
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/audit',
+      name: 'startAudit',
+      tag: 'jobs',
+      summary: 'Follow every raw record to its answer and its row',
+      description: 'Reads all topics from their start, as a job; its result is the audit as JSON.',
+      access: CHANGE,
+      answers: begun,
+      problems: { 503: busy },
+      handle: async ({ caller }) =>
+        accepted(
+          jobs.start({
+            kind: 'audit',
+            by: authorOf(caller),
+            type: 'application/json',
+            async run(work) {
+              const { project, kafka, warehouse, codecs, store } = deps;
+              const result = await audit({
+                project,
+                kafka,
+                warehouse,
+                codecs,
+                store,
+                onProgress: (records) => {
+                  work.signal.throwIfAborted();
+                  work.progress('reads topics', records, null);
+                },
+              });
+              await work.write(`${JSON.stringify(result)}\n`);
+            },
+          }),
+        ),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/audit',
+      name: 'getAudit',
+      tag: 'jobs',
+      summary: 'The audit that ended last on this server',
+      access: LOOK,
+      answers: [
+        {
+          status: 200,
+          description: 'The audit.',
+          schema: z.looseObject({
+            status: z.enum(['holds', 'behind', 'broken']),
+            findings: z.array(z.string()),
+            notes: z.array(z.string()),
+          }),
+        },
+      ],
+      problems: { 404: 'None has ended yet: POST /v1/audit.' },
+      handle: async () => {
+        const last = jobs.all().findLast(({ kind, state }) => kind === 'audit' && state === 'done');
+        const result = last === undefined ? null : jobs.result(last.id);
+        if (result === null)
+          throw new Problem(404, 'no_audit', 'No audit has ended on this server: POST /v1/audit.');
+        return new Reply(200, result.open(), { 'content-type': result.type });
+      },
+    }),
+  ];
+}
+
+const atJob = z.strictObject({ job: z.string().min(1).max(100) });
+const unknown = (id: string) =>
+  new Problem(404, 'unknown_job', `There is no job '${id}': it was another server's, or is forgotten.`);
+
+function lookRoutes(jobs: Jobs): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/jobs',
+      name: 'listJobs',
+      tag: 'jobs',
+      summary: 'Jobs of this server, the newest last',
+      access: LOOK,
+      answers: [{ status: 200, description: 'Jobs.', schema: z.object({ jobs: z.array(jobSchema) }) }],
+      handle: async () => ({ jobs: jobs.all() }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/jobs/{job}',
+      name: 'getJob',
+      tag: 'jobs',
+      summary: 'How far a job is',
+      access: LOOK,
+      params: atJob,
+      answers: [{ status: 200, description: 'The job.', schema: jobSchema }],
+      handle: async ({ params }) => {
+        const status = jobs.get(params.job);
+        if (status === null) throw unknown(params.job);
+        return status;
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/jobs/{job}/result',
+      name: 'getJobResult',
+      tag: 'jobs',
+      summary: 'What a job made, in the form of what it was given',
+      access: LOOK,
+      params: atJob,
+      answers: [
+        { status: 200, description: 'The table, or the audit as JSON.', schema: null, type: 'text/csv' },
+      ],
+      problems: { 409: 'It is not done.' },
+      timeoutMs: 600_000,
+      handle: async ({ params }) => {
+        const status = jobs.get(params.job);
+        if (status === null) throw unknown(params.job);
+        const result = jobs.result(params.job);
+        if (result === null)
+          throw new Problem(
+            409,
+            'not_done',
+            `The job is ${status.state}: ${status.error?.detail ?? status.doing}`,
+          );
+        return new Reply(200, result.open(), {
+          'content-type': result.type,
+          'content-length': String(result.bytes),
+        });
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/jobs/{job}/cancel',
+      name: 'cancelJob',
+      tag: 'jobs',
+      summary: 'Cancel a job',
+      access: CHANGE,
+      params: atJob,
+      answers: [{ status: 200, description: 'The job as it is now.', schema: jobSchema }],
+      problems: { 409: 'It is over.' },
+      changes: true,
+      handle: async ({ params }) => {
+        if (jobs.get(params.job) === null) throw unknown(params.job);
+        const status = jobs.cancel(params.job);
+        if (status === null) throw new Problem(409, 'over', 'The job is over.');
+        return status;
+      },
+    }),
+  ];
+}

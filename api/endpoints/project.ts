@@ -1,0 +1,215 @@
+import { z } from 'zod';
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { tables } from '../../schemas/names.ts';
+import type { ApiDeps } from '../deps.ts';
+import { sourceOf } from '../find.ts';
+import { LOOK } from '../roles.ts';
+import { type Route, route } from '../route.ts';
+import { epochMs, limitQuery, nameSchema } from '../schemas.ts';
+import { createTopology, topologySchema } from '../topology.ts';
+
+const projectSchema = z.object({
+  name: z.string(),
+  prefix: z.string(),
+  hash: z.string().describe('Of the declarations.'),
+  sources: z.array(
+    z.object({
+      source: z.string(),
+      key: z.string(),
+      partitions: z.number().int(),
+      format: z.string(),
+      outOfOrdernessMs: z.number(),
+      fields: z.array(z.object({ name: z.string(), type: z.string() })),
+      events: z.array(
+        z.object({ type: z.string(), required: z.array(z.string()), rules: z.array(z.string()) }),
+      ),
+    }),
+  ),
+  views: z.array(
+    z.object({
+      view: z.string(),
+      id: z.string().describe('name@version'),
+      entity: z.array(z.string()),
+      sources: z.array(z.string()),
+      resolutionMs: z.number(),
+      readDelayMs: z.number(),
+      slackMs: z.number(),
+      features: z.array(z.object({ name: z.string(), aggregation: z.string() })),
+    }),
+  ),
+  models: z.array(
+    z.object({
+      model: z.string(),
+      request: z.object({ source: z.string(), eventType: z.string() }),
+      reads: z.array(z.object({ name: z.string(), view: z.string(), key: z.array(z.string()) })),
+      features: z.array(z.object({ name: z.string(), expression: z.string().nullable() })),
+      label: z.object({ source: z.string(), eventType: z.string(), maturityMs: z.number() }),
+      threshold: z.number(),
+    }),
+  ),
+  rules: z.array(z.string()).describe('Of alerts.'),
+  pipelines: z.array(z.string()),
+});
+
+/** Of the connections nothing. */
+function plainProject({ project }: Pick<ApiDeps, 'project'>): z.output<typeof projectSchema> {
+  const { name, prefix, hash } = project;
+  return {
+    name,
+    prefix,
+    hash,
+    sources: project.sources.map((one) => ({
+      source: one.name,
+      key: one.key,
+      partitions: one.partitions,
+      format: one.format.kind,
+      outOfOrdernessMs: one.outOfOrderness,
+      fields: [...one.fields],
+      events: one.events.map(({ name: type, required, rules }) => ({
+        type,
+        required: [...required],
+        rules: rules.map((rule) => rule.name),
+      })),
+    })),
+    views: project.views.map((one) => ({
+      view: one.name,
+      id: one.id,
+      entity: [...one.entity],
+      sources: [...one.sources],
+      resolutionMs: one.resolution,
+      readDelayMs: one.readDelay,
+      slackMs: one.slack,
+      features: one.features.map(({ name: feature, aggregation }) => ({ name: feature, aggregation })),
+    })),
+    models: project.models.map((one) => ({
+      model: one.name,
+      request: one.request,
+      reads: one.reads.map(({ name: read, view, key }) => ({ name: read, view, key: [...key] })),
+      features: one.features.map((feature) => ({
+        name: feature.name,
+        expression: feature.kind === 'on_demand' ? feature.expression : null,
+      })),
+      label: { source: one.label.source, eventType: one.label.eventType, maturityMs: one.label.maturity },
+      threshold: one.threshold,
+    })),
+    rules: project.alerting.rules.map((rule) => rule.name),
+    pipelines: project.pipelines.map((pipeline) => pipeline.name),
+  };
+}
+
+export function projectRoutes(deps: ApiDeps): Route[] {
+  const topology = createTopology(deps);
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/project',
+      name: 'getProject',
+      tag: 'project',
+      summary: 'What the project declares',
+      access: LOOK,
+      answers: [{ status: 200, description: 'The declarations.', schema: projectSchema }],
+      handle: async () => plainProject(deps),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/topology',
+      name: 'getTopology',
+      tag: 'project',
+      summary: 'Topics and streams, with what flows and what waits now',
+      description: 'Rates are measured between two looks at the ends of the topics, at least a second apart.',
+      access: LOOK,
+      answers: [{ status: 200, description: 'The topology.', schema: topologySchema }],
+      handle: async () => topology(),
+    }),
+    ...deadLetterRoutes(deps),
+  ];
+}
+
+const letterSchema = z.object({
+  source: z.string(),
+  stage: z.string(),
+  code: z.string(),
+  detail: z.string(),
+  writer: z.string(),
+  topic: z.string(),
+  partition: z.number().int(),
+  offset: z.number(),
+  appendTime: epochMs,
+  eventId: z.string().nullable(),
+  eventTime: epochMs.nullable(),
+  value: z.string().nullable().describe('The raw record, base64; null where a view refused a contribution.'),
+});
+
+function deadLetterRoutes({ project, warehouse }: ApiDeps): Route[] {
+  const table = (source: string) => quoteName(tables.deadLetters(project.prefix, source));
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/dead-letters',
+      name: 'countDeadLetters',
+      tag: 'dead letters',
+      summary: 'Records that were not taken, counted by reason',
+      access: LOOK,
+      answers: [
+        {
+          status: 200,
+          description: 'Counts.',
+          schema: z.object({
+            reasons: z.array(
+              z.object({
+                source: z.string(),
+                stage: z.string(),
+                code: z.string(),
+                records: z.number().int(),
+                first: epochMs,
+                last: epochMs,
+              }),
+            ),
+          }),
+        },
+      ],
+      handle: async () => {
+        const counted = await Promise.all(
+          project.sources.map(({ name }) =>
+            warehouse.query<object>(
+              `SELECT {source:String} AS source, stage, code, count() AS records,
+                 toUnixTimestamp64Milli(min(append_time)) AS first, toUnixTimestamp64Milli(max(append_time)) AS last
+               FROM ${table(name)} FINAL GROUP BY stage, code ORDER BY records DESC, code`,
+              { source: name },
+            ),
+          ),
+        );
+        return { reasons: counted.flat() };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/dead-letters/{source}',
+      name: 'listDeadLetters',
+      tag: 'dead letters',
+      summary: 'The newest records of a source that were not taken, whole',
+      access: LOOK,
+      params: z.strictObject({ source: nameSchema }),
+      query: z.strictObject({
+        code: nameSchema.optional().describe('Only this reason: late.'),
+        limit: limitQuery(500, 20),
+      }),
+      answers: [
+        { status: 200, description: 'Letters.', schema: z.object({ letters: z.array(letterSchema) }) },
+      ],
+      handle: async ({ params, query }) => {
+        const source = sourceOf(project, params.source);
+        const letters = await warehouse.query<object>(
+          `SELECT {source:String} AS source, stage, code, detail, writer, source_topic AS topic, source_partition AS partition,
+             source_offset AS offset, toUnixTimestamp64Milli(append_time) AS appendTime, event_id AS eventId,
+             toUnixTimestamp64Milli(event_time) AS eventTime, base64Encode(value) AS value
+           FROM (SELECT * FROM ${table(source.name)} FINAL
+             WHERE {code:String} = '' OR code = {code:String}
+             ORDER BY refused_time DESC, source_partition, source_offset DESC LIMIT {limit:UInt32})`,
+          { source: source.name, code: query.code ?? '', limit: query.limit },
+        );
+        return { letters };
+      },
+    }),
+  ];
+}

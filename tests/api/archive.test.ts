@@ -1,0 +1,252 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
+import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
+import { tables } from '../../schemas/names.ts';
+import { MINUTE, SECOND } from '../../schemas/time.ts';
+import { createArchive } from '../../streams/archive/archive.ts';
+import { SILENT } from '../../streams/runtime/telemetry.ts';
+import { tripStart } from '../streams/plane.ts';
+import { type ApiWorld, createApiWorld } from './world.ts';
+
+const headers = { host: 'localhost' };
+
+const until = async <T>(what: string, look: () => Promise<T | undefined>): Promise<T> => {
+  for (const end = Date.now() + 30_000; Date.now() < end; ) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`${what} did not come`);
+};
+
+describe('what the archive tells over HTTP', () => {
+  let warehouse: MemoryWarehouse;
+  let world: ApiWorld;
+  const stop = new AbortController();
+  let archiving: Promise<void>;
+  // A whole number of minutes, so that heads are easy to name.
+  const start = Math.floor((Date.now() - 20 * MINUTE) / MINUTE) * MINUTE;
+
+  const post = (url: string, payload: object | string, type = 'application/json') =>
+    world.app.inject({ method: 'POST', url, headers: { ...headers, 'content-type': type }, payload });
+  const get = async (url: string) => (await world.app.inject({ url, headers })).json();
+
+  beforeAll(async () => {
+    warehouse = await createMemoryWarehouse();
+    world = await createApiWorld({ warehouse });
+    const { project, deps } = world;
+    await ensureTables(warehouse, project);
+    world.run();
+    const { kafka, codecs, clock } = deps;
+    archiving = createArchive({ project, kafka, codecs, clock, warehouse, telemetry: SILENT }).run(
+      stop.signal,
+    );
+    const events = Array.from({ length: 60 }, (_, i) => ({
+      ...tripStart(`e${i}`, start + i * 12 * SECOND, ['north', 'south'][i % 2]),
+      ...(i % 3 === 2
+        ? { type: 'trip.ended', price: 10 + i, started_at: start + (i - 1) * 12 * SECOND }
+        : {}),
+    }));
+    const lines = events.map((one) => JSON.stringify(one)).join('\n');
+    expect((await post('/v1/events/trips', lines, 'application/x-ndjson')).statusCode).toBe(202);
+    await until('the events', async () => {
+      const [row] = await warehouse.query<{ n: number }>(
+        `SELECT count() AS n FROM ${tables.events(project.prefix, 'trips')} FINAL`,
+      );
+      return row?.n === 60 ? true : undefined;
+    });
+  }, 60_000);
+  afterAll(async () => {
+    stop.abort();
+    await archiving;
+    await world.close();
+    await warehouse.close();
+  });
+
+  it('answers that were asked over HTTP are archived once, found and explained', async () => {
+    const request = { ...tripStart('asked-1', start + 8 * MINUTE), id: 'asked-1' };
+    const answer = (await post('/v1/models/cost/predict', { request })).json();
+    const rows = await until('the row', async () => {
+      const { predictions } = await get(`/v1/models/cost/predictions?request=asked-1`);
+      return predictions.length > 0 ? predictions : undefined;
+    });
+    expect(rows).toEqual([
+      expect.objectContaining({
+        id: 'asked-1:cost',
+        asked: true,
+        score: answer.score,
+        partition: answer.record.partition,
+        offset: answer.record.offset,
+        reason: null,
+      }),
+    ]);
+    // The scorer of this world is no artefact, so nothing can be computed again.
+    const explained = await get('/v1/models/cost/predictions/asked-1');
+    expect(explained).toMatchObject({ status: 503, code: 'bad_address' });
+    const byEntity = await get('/v1/models/cost/predictions?entity=north&limit=5');
+    expect(byEntity.predictions.length).toBe(5);
+  });
+
+  it('the books of the stream do not count what was asked', async () => {
+    const begun = (await post('/v1/audit', '')).json();
+    const job = await until('the audit', async () => {
+      const status = await get(`/v1/jobs/${begun.id}`);
+      return status.finishedAt === null ? undefined : status;
+    });
+    expect(job).toMatchObject({ state: 'done', error: null });
+    const audit = await get('/v1/audit');
+    expect(audit.findings).toEqual([]);
+    expect(audit.models[0]).toMatchObject({ requests: 40, predictions: 40, rows: 40 });
+  });
+
+  const history = async (type: string, table: string, query = 'views=zone,line') => {
+    const begun = await post(`/v1/history?${query}`, table, type);
+    if (begun.statusCode !== 202) return begun;
+    const { id } = begun.json();
+    await until('the job', async () => {
+      const status = await get(`/v1/jobs/${id}`);
+      return status.finishedAt === null ? undefined : status;
+    });
+    return world.app.inject({ url: `/v1/jobs/${id}/result`, headers });
+  };
+
+  it("a table's features are those that live reads gave at the same time, bit for bit", async () => {
+    const times = [3, 5, 7, 9].map((minutes) => start + minutes * MINUTE + 7 * SECOND);
+    const rows = times.flatMap((time, i) => [
+      { row: `a${i}`, zone: 'north', to: 'station', time },
+      { row: `b${i}`, zone: 'south', to: 'station', time: new Date(time).toISOString() },
+    ]);
+    // Not in the order of time.
+    const lines = rows.toReversed().map((row) => JSON.stringify(row));
+    const answer = await history('application/x-ndjson', lines.join('\n'));
+    expect(answer.headers['content-type']).toContain('application/x-ndjson');
+    const joined = answer.body
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(joined.map(({ row }) => row)).toEqual(rows.toReversed().map(({ row }) => row));
+    for (const one of joined) {
+      const at = typeof one.time === 'number' ? one.time : Date.parse(String(one.time));
+      for (const [view, entity] of [
+        ['zone', one.zone],
+        ['line', `${one.zone}|${one.to}`],
+      ]) {
+        const live = await get(`/v1/features/${view}?entity=${encodeURIComponent(String(entity))}&at=${at}`);
+        for (const [name, value] of Object.entries(live.features))
+          expect([view, entity, name, one[`${view}.${name}`]]).toEqual([view, entity, name, value]);
+      }
+    }
+    expect(joined.some((one) => Number(one['zone.starts_10m']) > 3)).toBe(true);
+  });
+
+  it('takes and gives CSV, quotes and all; a row that lacks a key stays empty', async () => {
+    const time = start + 7 * MINUTE;
+    const csv = `note,zone,to,when\r\n"a, ""b""\n",north,station,${time}\r\nempty,,station,${new Date(time).toISOString()}\r\n`;
+    const answer = await history('text/csv', csv, 'views=zone&time=when');
+    const [head, first, , second] = answer.body.split('\n');
+    expect(head).toMatch(/^note,zone,to,when,zone\.price_sum_1m,/);
+    expect(`${first}\n`).toBe('"a, ""b""\n');
+    expect(second).toMatch(/^empty,,station,[^,]+,,+$/);
+  });
+
+  it.each([
+    ['no view', 'views=zones', 'zone,time\na,1\n', 404, 'unknown_view'],
+    ['no column of a key', 'views=line', 'zone,time\na,1\n', 422, 'missing_column'],
+    ['no column of the time', 'views=zone', 'zone,at\na,1\n', 422, 'missing_column'],
+    ['no time', 'views=zone', 'zone,time\na,yesterday\n', 422, 'bad_time'],
+    ['no rows', 'views=zone', 'zone,time\n', 422, 'no_rows'],
+    ['nothing', 'views=zone', '', 422, 'no_rows'],
+    ['a short row', 'views=zone', 'zone,time\na\n', 422, 'bad_row'],
+    ['an open quote', 'views=zone', 'zone,time\n"a,1\n', 422, 'bad_row'],
+    ['a column twice', 'views=zone', 'zone,zone\na,1\n', 422, 'bad_header'],
+    ['a column that the join adds', 'views=zone', 'zone,time,zone.starts_1m\na,1,2\n', 422, 'taken_column'],
+  ])('refuses a table with %s', async (_, query, csv, status, code) => {
+    const answer = await post(`/v1/history?${query}`, csv, 'text/csv');
+    expect([answer.statusCode, answer.json().code]).toEqual([status, code]);
+  });
+
+  it('scores a table only where there is a champion in the registry, and says so', async () => {
+    const begun = await post(
+      '/v1/models/cost/score',
+      `zone,to,car,time\nnorth,station,c,${start}\n`,
+      'text/csv',
+    );
+    const job = await until('the job', async () => {
+      const status = await get(`/v1/jobs/${begun.json().id}`);
+      return status.finishedAt === null ? undefined : status;
+    });
+    expect(job).toMatchObject({ state: 'failed', error: { code: 'no_model' } });
+    const result = await world.app.inject({ url: `/v1/jobs/${job.id}/result`, headers });
+    expect([result.statusCode, result.json().code]).toEqual([409, 'not_done']);
+  });
+
+  it('dead letters are counted and shown', async () => {
+    const late = { ...tripStart('late-1', start - 5 * MINUTE) };
+    expect((await post('/v1/events/trips', late)).statusCode).toBe(202);
+    const { reasons } = await until('the letter', async () => {
+      const counted = await get('/v1/dead-letters');
+      return counted.reasons.length > 0 ? counted : undefined;
+    });
+    expect(reasons).toEqual([expect.objectContaining({ source: 'trips', code: 'late', records: 1 })]);
+    const { letters } = await get('/v1/dead-letters/trips?code=late');
+    expect(letters).toEqual([expect.objectContaining({ eventId: 'late-1', stage: 'lateness' })]);
+    expect(Buffer.from(letters[0].value, 'base64').length).toBeGreaterThan(10);
+  });
+
+  it('silences hold, name who made them and why, and end', async () => {
+    const silence = (
+      await post('/v1/silences', { model: 'cost', for: '2h', reason: '  known storm ' })
+    ).json();
+    expect(silence).toMatchObject({ model: 'cost', rule: '', by: 'local, by HTTP', reason: 'known storm' });
+    expect((await get('/v1/silences')).silences).toEqual([silence]);
+    for (const [body, code] of [
+      [{ for: '2h', reason: 'x' }, 'nothing_named'],
+      [{ model: 'costs', for: '2h', reason: 'x' }, 'unknown_model'],
+      [{ rule: 'none', for: '2h', reason: 'x' }, 'unknown_rule'],
+    ] as const)
+      expect((await post('/v1/silences', body)).json().code).toBe(code);
+    for (const body of [
+      { model: 'cost', for: '2h' },
+      { model: 'cost', for: '2h', reason: ' ' },
+      { model: 'cost', for: 'soon', reason: 'x' },
+      { model: 'cost', for: '0s', reason: 'x' },
+    ])
+      expect((await post('/v1/silences', body)).statusCode).toBe(400);
+    await post(`/v1/silences/${silence.id}/end`, { reason: 'over' });
+    expect((await get('/v1/silences')).silences).toEqual([]);
+  });
+
+  it('figures, ticks and runs are there, empty at first', async () => {
+    expect((await get('/v1/models/cost/quality')).measures).toEqual([]);
+    expect((await get('/v1/models/cost/drift')).measures).toEqual([]);
+    expect((await get('/v1/data')).measures).toEqual([]);
+    expect((await get('/v1/runs')).runs).toEqual([]);
+    expect((await get('/v1/pipeline-runs')).runs).toEqual([]);
+    expect(await get('/v1/ticks')).toMatchObject({ ticks: [] });
+    expect((await get('/v1/runs/none')).code).toBe('unknown_run');
+    expect((await get('/v1/pipeline-runs/none')).code).toBe('unknown_run');
+    expect((await get('/v1/alerts/none')).code).toBe('unknown_alert');
+    expect((await get('/v1/models/cost/predictions/none')).code).toBe('unknown_prediction');
+  });
+
+  it('topology shows what flows, with lags', async () => {
+    const topology = await get('/v1/topology');
+    const raw = topology.topics.find(({ kind }: { kind: string }) => kind === 'raw');
+    expect(raw.records).toBeGreaterThanOrEqual(60);
+    expect(topology.streams.map(({ stream }: { stream: string }) => stream)).toEqual([
+      'ingest',
+      'features',
+      'inference',
+      'archive',
+      'delivery',
+    ]);
+  });
+
+  it('monitoring counts what was asked beside what was streamed', async () => {
+    const { answersOf } = await import('../../infrastructure/clickhouse/tables.ts');
+    const [row] = await warehouse.query<{ n: number; asked: number }>(
+      `SELECT count() AS n, countIf(endsWith(source_topic, 'asked.cost')) AS asked FROM ${answersOf(world.project.prefix, 'cost')}`,
+    );
+    expect(row).toEqual({ n: 41, asked: 1 });
+  });
+});
