@@ -53,7 +53,8 @@ export function follow({ ports, topic, codec, positions, handle, onTrouble }: Fo
     }
     if (ids.size === 0) return;
     for (const [id, schema] of await ports.registry.schemasById(ids)) {
-      if (schema === null) continue;
+      // What is written on our topics names no other schema; anything else is not ours.
+      if (typeof schema !== 'string') continue;
       codec.accept(id, schema);
       learnt.add(id);
     }

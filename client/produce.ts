@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { OutgoingRecord, Producer } from '../infrastructure/kafka/port.ts';
 import { partitionOf } from '../processors/partition.ts';
+import { readsEnvelope } from '../schemas/envelope.ts';
 import type { EventRecord, Scalar } from '../schemas/event.ts';
 import { createRawCodec, rawSchema } from '../schemas/event-schema.ts';
 import { createJsonEncoder } from '../schemas/json-event.ts';
@@ -172,6 +173,10 @@ async function valueEncoder(
   ports: Ports,
 ): Promise<(event: EventRecord) => Uint8Array> {
   const { format } = source;
+  if (format.kind === 'json' && readsEnvelope(format.mapping))
+    throw new TypeError(
+      `the records of ${source.name} carry a part of their events in headers, key or stamp: send them with the producer that owns them`,
+    );
   if (format.kind === 'json') return createJsonEncoder(source, format.mapping);
   if (format.kind === 'registry') {
     throw new TypeError(

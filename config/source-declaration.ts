@@ -29,7 +29,9 @@ const path = z
   .regex(/^(?!(?:.*\.)?(?:__proto__|\$)(?:\.|$))(?!\/)[^.\s](?:[^.]*[^.\s])?(?:\.[^.\s](?:[^.]*[^.\s])?)*$/, {
     error: 'path',
   })
-  .describe("Dotted path into the team's record: `card.token`.");
+  .describe(
+    "Dotted path into the team's record: `card.token`. Or what stands beside it: `$headers.ce_id`, `$key`, or `$timestamp`, when the broker stamped the record.",
+  );
 
 /** Whether a text can be a path of a mapping. */
 export const isPath = (text: string): boolean => path.safeParse(text).success;

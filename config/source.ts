@@ -1,3 +1,4 @@
+import { isOfEnvelope, stepsOf } from '../schemas/envelope.ts';
 import type { EventRecord } from '../schemas/event.ts';
 import type { EventMapping, Field, Rule, Source, SourceFormat } from '../schemas/project.ts';
 import type { Place } from './document.ts';
@@ -74,7 +75,18 @@ function checkPaths(
     { path: mapped.time.path, at: inside(place, 'time', 'path') },
     ...fields.map((name) => ({ path: mapped.fields[name] ?? name, at: inside(place, 'fields', name) })),
   ];
+  if (mapped.time.path === '$timestamp' && mapped.time.unit !== 'ms')
+    reporter.report(inside(place, 'time', 'unit'), "'$timestamp' is in milliseconds.", "Write 'unit: ms'.");
   for (const { path, at } of paths) {
+    if (isOfEnvelope(stepsOf(path))) {
+      if (!/^(\$headers\..+|\$key|\$timestamp)$/.test(path))
+        reporter.report(
+          at,
+          `'${path}' names nothing beside the record's value.`,
+          "Write '$headers.NAME', '$key' or '$timestamp'.",
+        );
+      continue;
+    }
     const other = paths.find((one) => one.path.startsWith(`${path}.`));
     if (other !== undefined)
       reporter.report(

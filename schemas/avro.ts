@@ -267,23 +267,28 @@ function checkUnfolding(type: Type, seen: Set<Type>, known: Map<Type, number>): 
 }
 
 /**
- * Type of a schema, as JSON or its text, with bounded reading. Throws TypeError, with one sentence, where the
- * schema itself is no good.
+ * Type of a schema, as JSON or its text, with bounded reading. `references` are texts of the schemas that it names, each before
+ * those that name it. Throws TypeError, with one sentence, where the schema itself is no good.
  */
-export function parseSchema(schema: Schema | string): Type {
-  let parsed: Schema = schema;
+export function parseSchema(schema: Schema | string, references: readonly string[] = []): Type {
   try {
-    if (typeof schema === 'string') {
-      if (schema.length > MAX_SCHEMA_TEXT) throw new TypeError(`its text is longer than ${MAX_SCHEMA_TEXT}`);
-      parsed = /^\s*[[{"]/.test(schema) ? (JSON.parse(schema) as Schema) : schema;
-    }
-    const type = avsc.Type.forSchema(parsed, { typeHook: boundedType, omitRecordMethods: true });
+    const length = references.reduce(
+      (sum, text) => sum + text.length,
+      typeof schema === 'string' ? schema.length : 0,
+    );
+    if (length > MAX_SCHEMA_TEXT) throw new TypeError(`its text is longer than ${MAX_SCHEMA_TEXT}`);
+    const options = { typeHook: boundedType, omitRecordMethods: true, registry: {} };
+    for (const text of references) avsc.Type.forSchema(schemaOf(text), options);
+    const type = avsc.Type.forSchema(schemaOf(schema), options);
     checkUnfolding(type, new Set(), new Map());
     return type;
   } catch (cause) {
     throw new TypeError(`the Avro schema cannot be used: ${(cause as Error).message}`, { cause });
   }
 }
+
+const schemaOf = (schema: Schema | string): Schema =>
+  typeof schema === 'string' && /^\s*[[{"]/.test(schema) ? (JSON.parse(schema) as Schema) : schema;
 
 /** Turns the bytes of one value into it; throws for bytes that are not one, whole, with nothing after it. */
 export type ValueReader = (bytes: Uint8Array) => unknown;

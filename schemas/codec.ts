@@ -8,7 +8,8 @@ import type { RefusalCode, Rejected } from './refusal.ts';
  * A record that cannot be decoded is answered as a value, never thrown.
  */
 
-const WIRE_HEADER = 5;
+/** Bytes before the value. */
+export const WIRE_HEADER = 5;
 
 /** Why bytes are no record of ours: a refusal that can be told from any value by `instanceof`. */
 export class DecodeFailure implements Rejected {

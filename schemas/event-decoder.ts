@@ -1,10 +1,12 @@
 import { createValueReader, parseSchema, type TimeUnit, timeUnitAt, type ValueReader } from './avro.ts';
-import { DecodeFailure, readWire, wireId } from './codec.ts';
+import { DecodeFailure, readWire, WIRE_HEADER, wireId } from './codec.ts';
+import type { Envelope } from './envelope.ts';
 import type { EventRecord } from './event.ts';
 import { createEventMapper, type EventMapper } from './event-mapping.ts';
 import { rawSchema } from './event-schema.ts';
 import { createJsonDecoder } from './json-event.ts';
-import type { Source } from './project.ts';
+import type { EventMapping, Source } from './project.ts';
+import { registeredSchema, type SchemaText } from './registered-schema.ts';
 import { isTime, looksLikeSeconds, notATime, toMs } from './time-unit.ts';
 
 /**
@@ -16,26 +18,24 @@ import { isTime, looksLikeSeconds, notATime, toMs } from './time-unit.ts';
 export interface EventDecoder {
   /** Schema ids among these records that have not been learnt. Always empty for JSON. */
   unknownIds(values: ReadonlyArray<Uint8Array | null>): readonly number[];
-  /** Text of a schema. Answers why it is of no use to this source, if so; its records are then refused with that. */
-  learn(id: number, schema: string): DecodeFailure | null;
-  decode(value: Uint8Array | null): EventRecord | DecodeFailure;
+  /** A schema of the registry. Answers why it is of no use to this source, if so; its records are then refused with that. */
+  learn(id: number, schema: SchemaText): DecodeFailure | null;
+  /** `envelope`: what the record says beside its value. */
+  decode(value: Uint8Array | null, envelope?: Envelope): EventRecord | DecodeFailure;
 }
 
-/** How the records of one schema are read, and what makes events of them. */
-interface Reading {
-  readonly read: ValueReader;
-  readonly map: EventMapper;
-}
+/** Makes events of the records of one schema, whose id they begin with. */
+type Reading = (value: Uint8Array, envelope?: Envelope) => EventRecord | DecodeFailure;
 
 const NO_VALUE = new DecodeFailure('null_value', 'the record has no value, and it is no clock record');
 
 export function createEventDecoder(source: Source, prefix: string): EventDecoder {
   if (source.format.kind === 'json') {
-    const decode = createJsonDecoder(source, source.format.mapping);
+    const decode = createFramedJsonDecoder(source, source.format.mapping);
     return {
       unknownIds: () => [],
       learn: () => null,
-      decode: (value) => (value === null ? NO_VALUE : decode(value)),
+      decode: (value, envelope) => (value === null ? NO_VALUE : decode(value, envelope)),
     };
   }
   const { format } = source;
@@ -55,14 +55,12 @@ export function createEventDecoder(source: Source, prefix: string): EventDecoder
       known.set(id, answer);
       return answer instanceof DecodeFailure ? answer : null;
     },
-    decode(value) {
+    decode(value, envelope) {
       if (value === null) return NO_VALUE;
       const id = wireId(value);
       if (typeof id !== 'number') return id;
       const reading = known.get(id) ?? unknown(id);
-      if (reading instanceof DecodeFailure) return reading;
-      const record = readWire(reading.read, value);
-      return record instanceof DecodeFailure ? record : reading.map(record);
+      return reading instanceof DecodeFailure ? reading : reading(value, envelope);
     },
   };
 
@@ -73,19 +71,23 @@ export function createEventDecoder(source: Source, prefix: string): EventDecoder
     );
   }
 
-  function readerOf(schema: string, id: number): Reading | DecodeFailure {
+  function readerOf(registered: SchemaText, id: number): Reading | DecodeFailure {
+    const { type, text, references } = registeredSchema(registered);
+    if (type === 'JSON' && format.kind === 'registry') return createFramedJsonDecoder(source, format.mapping);
+    if (type !== 'AVRO')
+      return new DecodeFailure(
+        'unsupported_schema',
+        `the record's schema ${id} is of the kind ${type}; the source ${source.name} reads Avro${format.kind === 'registry' ? ' and JSON' : ''}`,
+      );
     try {
-      const writer = parseSchema(schema);
+      const writer = parseSchema(text, references);
       const unitAt = (path: readonly string[]) => timeUnitAt(writer, path);
-      if (own === null)
-        return {
-          read: createValueReader(writer),
-          map:
-            format.kind === 'registry'
-              ? createEventMapper(source, format.mapping, unitAt)
-              : (record) => record as EventRecord,
-        };
-      return { read: createValueReader(writer, own), map: createOwnCheck(source, unitAt) };
+      if (own !== null) return readingOf(createValueReader(writer, own), createOwnCheck(source, unitAt));
+      const map: EventMapper =
+        format.kind === 'registry'
+          ? createEventMapper(source, format.mapping, unitAt)
+          : (record) => record as EventRecord;
+      return readingOf(createValueReader(writer), map);
     } catch (error) {
       return new DecodeFailure(
         'unknown_schema',
@@ -93,6 +95,30 @@ export function createEventDecoder(source: Source, prefix: string): EventDecoder
       );
     }
   }
+}
+
+function readingOf(read: ValueReader, map: EventMapper): Reading {
+  return (value, envelope) => {
+    const record = readWire(read, value);
+    return record instanceof DecodeFailure ? record : map(record, undefined, envelope);
+  };
+}
+
+/** Reads JSON with or without the id of a schema before it; a text of JSON never begins with a zero byte. */
+function createFramedJsonDecoder(source: Source, mapping: EventMapping): Reading {
+  const decode = createJsonDecoder(source, mapping);
+  return (value, envelope) => {
+    if (value[0] !== 0) return decode(value, envelope);
+    const id = wireId(value);
+    if (typeof id !== 'number') return id;
+    const event = decode(value.subarray(WIRE_HEADER), envelope);
+    return event instanceof DecodeFailure && event.code === 'bad_json'
+      ? new DecodeFailure(
+          'bad_json',
+          `the record begins with the id of a schema (${id}), and what follows is no JSON: is it Avro (declare format: registry) or Protobuf, which is not read?`,
+        )
+      : event;
+  };
 }
 
 /**

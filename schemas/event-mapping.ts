@@ -1,5 +1,6 @@
 import type { TimeUnit } from './avro.ts';
 import { DecodeFailure } from './codec.ts';
+import { type Envelope, envelopeValue, isOfEnvelope, stepsOf } from './envelope.ts';
 import type { EventRecord, FieldType, Scalar } from './event.ts';
 import type { EventMapping, Source } from './project.ts';
 import { type CountedUnit, isTime, looksLikeSeconds, notATime, toMs } from './time-unit.ts';
@@ -113,8 +114,22 @@ function fieldOf(value: unknown, type: FieldType, unit: CountedUnit, name: strin
   return value as Scalar;
 }
 
-/** `withDigits` reads the same record once more, with an ExactNumber for each number that is no safe one. */
-export type EventMapper = (record: unknown, withDigits?: () => unknown) => EventRecord | DecodeFailure;
+/** What a text of an envelope says where a number or a condition is wanted; the text itself where it says none. */
+function valueOfText(value: unknown, type: FieldType): unknown {
+  if (typeof value !== 'string') return value;
+  if (type === 'bool') return value === 'true' ? true : value === 'false' ? false : value;
+  return type !== 'string' && /^-?\d{1,300}(\.\d{1,300})?$/.test(value) ? Number(value) : value;
+}
+
+/**
+ * `withDigits` reads the same record once more, with an ExactNumber for each number that is no safe one. `envelope` is what
+ * the record says beside its value.
+ */
+export type EventMapper = (
+  record: unknown,
+  withDigits?: () => unknown,
+  envelope?: Envelope,
+) => EventRecord | DecodeFailure;
 
 /**
  * Compiles a mapping for its source. Throws TypeError where the mapping itself is no good (the loader has checked
@@ -127,7 +142,7 @@ export function createEventMapper(
   unitAt: (path: readonly string[]) => TimeUnit | null = () => null,
 ): EventMapper {
   const pathOf = (text: string): Path => {
-    const steps = text.split('.');
+    const steps = stepsOf(text);
     if (steps.some((step) => step === '' || step === '__proto__')) {
       throw new TypeError(`the mapping of ${source.name} has a path '${text}' that names nothing`);
     }
@@ -144,8 +159,13 @@ export function createEventMapper(
     return { ...field, path, unit: (path === null ? null : unitAt(path)) ?? 'ms' };
   });
 
-  return function mapEvent(record, withDigits) {
-    const at = (path: Path): unknown => {
+  return function mapEvent(record, withDigits, envelope) {
+    const at = (path: Path, type: FieldType = 'string'): unknown => {
+      if (isOfEnvelope(path))
+        return valueOfText(
+          envelope === undefined ? valueAt(record, path) : envelopeValue(envelope, path),
+          type,
+        );
       const value = valueAt(record, path);
       if (typeof value === 'bigint') return new ExactNumber(String(value), Number(value));
       if (
@@ -171,17 +191,21 @@ export function createEventMapper(
       if (typeof type !== 'string' || type === '') {
         throw new Mismatch(`the event's type, at ${typePath.join('.')}, is ${describe(type)}, not a text`);
       }
-      const time = eventTimeOf(at(timePath), unit, `the event's time, at ${mapping.time.path},`);
+      const time = eventTimeOf(
+        at(timePath, unit === 'iso' ? 'string' : 'timestamp'),
+        unit,
+        `the event's time, at ${mapping.time.path},`,
+      );
       const event: Record<string, Scalar> = { id, type, time };
       for (const field of fields) {
         event[field.name] =
           field.path === null
             ? null
-            : fieldOf(at(field.path), field.type, field.unit, `the field ${field.name}`);
+            : fieldOf(at(field.path, field.type), field.type, field.unit, `the field ${field.name}`);
       }
       return event as EventRecord;
     } catch (error) {
-      if (error instanceof NeedsDigits) return mapEvent(withDigits?.(), undefined);
+      if (error instanceof NeedsDigits) return mapEvent(withDigits?.(), undefined, envelope);
       if (error instanceof Mismatch) return new DecodeFailure('bad_envelope', error.message);
       throw error;
     }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { asBuffer } from './avro.ts';
 import { DecodeFailure } from './codec.ts';
+import { type Envelope, stepsOf } from './envelope.ts';
 import type { EventRecord } from './event.ts';
 import { createEventMapper, ExactNumber } from './event-mapping.ts';
 import type { EventMapping, Source } from './project.ts';
@@ -16,9 +17,9 @@ export function createJsonDecoder(
   source: Source,
   mapping: EventMapping,
   maxBytes: number = MAX_JSON_BYTES,
-): (bytes: Uint8Array) => EventRecord | DecodeFailure {
+): (bytes: Uint8Array, envelope?: Envelope) => EventRecord | DecodeFailure {
   const map = createEventMapper(source, mapping);
-  return function decodeJson(bytes) {
+  return function decodeJson(bytes, envelope) {
     if (bytes.length > maxBytes) {
       return new DecodeFailure('bad_json', `the record has ${bytes.length} bytes; ${maxBytes} are allowed`);
     }
@@ -33,7 +34,7 @@ export function createJsonDecoder(
         `the record is no JSON: ${(error as Error).message.slice(0, 200)}`,
       );
     }
-    return map(record, () => parseWithDigits(text));
+    return map(record, () => parseWithDigits(text), envelope);
   };
 }
 
@@ -57,14 +58,14 @@ function textOf(bytes: Uint8Array): string {
 /** Writes events as the records that `createJsonDecoder` reads back the same; for tests, tools and producers of ours. */
 export function createJsonEncoder(source: Source, mapping: EventMapping): (event: EventRecord) => Uint8Array {
   const places: Array<readonly [path: readonly string[], of: (event: EventRecord) => unknown]> = [
-    [mapping.id.split('.'), (event) => event.id],
-    [mapping.time.path.split('.'), (event) => timeAs(event.time, mapping.time.unit)],
+    [stepsOf(mapping.id), (event) => event.id],
+    [stepsOf(mapping.time.path), (event) => timeAs(event.time, mapping.time.unit)],
     ...source.fields.flatMap(({ name }) => {
       const path = Object.hasOwn(mapping.fields, name) ? mapping.fields[name] : undefined;
-      return path === undefined ? [] : [[path.split('.'), (event: EventRecord) => event[name]] as const];
+      return path === undefined ? [] : [[stepsOf(path), (event: EventRecord) => event[name]] as const];
     }),
   ];
-  if ('path' in mapping.type) places.push([mapping.type.path.split('.'), (event) => event.type]);
+  if ('path' in mapping.type) places.push([stepsOf(mapping.type.path), (event) => event.type]);
   return function encodeJson(event) {
     const record: Record<string, unknown> = {};
     for (const [path, of] of places) put(record, path, of(event) ?? null);

@@ -6,6 +6,7 @@ export const REFUSAL_CODES = {
     'null_value',
     'bad_wire_format',
     'unknown_schema',
+    'unsupported_schema',
     'bad_avro',
     'bad_json',
     'bad_envelope',

@@ -9,6 +9,7 @@ import { createValueReader, parseSchema } from '../../schemas/avro.ts';
 import { DecodeFailure, readWire, wireId } from '../../schemas/codec.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Connections } from '../../schemas/project.ts';
+import { registeredSchema } from '../../schemas/registered-schema.ts';
 import { UsageError } from '../errors.ts';
 import { exampleOf } from './schema-example.ts';
 
@@ -128,8 +129,9 @@ async function decoded(
   for (const value of values) {
     const id = wireId(value);
     const schema = typeof id === 'number' ? await registry.schemaById(id) : null;
-    if (schema === null) continue;
-    const record = readWire(createValueReader(parseSchema(schema)), value);
+    const { type, text, references } = registeredSchema(schema ?? { type: '', text: '', references: [] });
+    if (type !== 'AVRO') continue;
+    const record = readWire(createValueReader(parseSchema(text, references)), value);
     if (!(record instanceof DecodeFailure)) records.push(record);
   }
   if (records.length === 0)

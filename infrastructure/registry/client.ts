@@ -2,9 +2,11 @@ import { Buffer } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Schema } from 'avsc';
 import type { Connections } from '../../schemas/project.ts';
+import type { SchemaText } from '../../schemas/registered-schema.ts';
 import { describeConflict } from './conflict.ts';
 import { IncompatibleSchema, RegistryError } from './errors.ts';
 import type { SchemaRegistry } from './port.ts';
+import { createReferences } from './references.ts';
 
 const TIMEOUT_MS = 5_000;
 const ATTEMPTS = 3;
@@ -34,9 +36,9 @@ export function createRegistry(
 ): SchemaRegistry {
   const now = options.now ?? (() => performance.now());
   const { base, authorization } = accessOf(connection);
-  const known = new Map<number, string>();
+  const known = new Map<number, SchemaText>();
   const unknown = new Map<number, number>();
-  const lookups = new Map<number, Promise<string | null>>();
+  const lookups = new Map<number, Promise<SchemaText | null>>();
 
   /** One request, tried again while the registry is away. Answers whatever status below 500 it gets. */
   async function call(method: string, path: string, body?: unknown): Promise<Answer> {
@@ -114,16 +116,29 @@ export function createRegistry(
     return schema;
   }
 
-  async function lookUp(id: number): Promise<string | null> {
+  const textsOf = createReferences(async (subject, version) => {
+    const answer = await call('GET', `${pathOf(subject)}/versions/${version}`);
+    if (answer.status === 404) return null;
+    if (answer.status !== 200) throw refused(`version ${version} of ${subject}`, answer);
+    return answer.body;
+  });
+
+  async function lookUp(id: number): Promise<SchemaText | null> {
     const answer = await call('GET', `/schemas/ids/${id}`);
-    if (answer.status === 404) {
+    const { schema, schemaType = 'AVRO', references } = (answer.body ?? {}) as Record<string, unknown>;
+    // A schema that names one which is not there is as good as unknown.
+    const texts = answer.status === 200 && schemaType === 'AVRO' ? await textsOf(references) : [];
+    if (answer.status === 404 || texts === null) {
       remember(unknown, id, now() + UNKNOWN_FOR_MS);
       return null;
     }
-    const schema = (answer.body as { schema?: unknown } | null)?.schema;
     if (answer.status !== 200 || typeof schema !== 'string') throw refused(`schema ${id}`, answer);
-    remember(known, id, schema);
-    return schema;
+    const found: SchemaText =
+      schemaType === 'AVRO' && texts.length === 0
+        ? schema
+        : { type: String(schemaType), text: schema, references: texts };
+    remember(known, id, found);
+    return found;
   }
 
   const registry: SchemaRegistry = {
@@ -169,7 +184,7 @@ export function createRegistry(
     },
     async schemasById(ids) {
       const left = [...new Set(ids)];
-      const found = new Map<number, string | null>();
+      const found = new Map<number, SchemaText | null>();
       const worker = async () => {
         for (let id = left.pop(); id !== undefined; id = left.pop())
           found.set(id, await registry.schemaById(id));

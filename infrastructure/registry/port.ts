@@ -1,4 +1,5 @@
 import type { Schema } from 'avsc';
+import type { SchemaText } from '../../schemas/registered-schema.ts';
 
 /** How a schema stands to its subject, before anything is registered. */
 export type SchemaStanding =
@@ -16,10 +17,10 @@ export interface SchemaRegistry {
   register(subject: string, schema: Schema): Promise<number>;
   /** What `register` would do; changes nothing. */
   standing(subject: string, schema: Schema): Promise<SchemaStanding>;
-  /** Text of a schema, or null where the registry knows none of that id. Both are remembered, the latter for a while. */
-  schemaById(id: number): Promise<string | null>;
+  /** A schema, or null where the registry knows none of that id. Both are remembered, the latter for a while. */
+  schemaById(id: number): Promise<SchemaText | null>;
   /** The same for many ids at once. */
-  schemasById(ids: Iterable<number>): Promise<ReadonlyMap<number, string | null>>;
+  schemasById(ids: Iterable<number>): Promise<ReadonlyMap<number, SchemaText | null>>;
   subjects(): Promise<readonly string[]>;
   /** Text of the newest schema under a subject; null where there is none. */
   latest(subject: string): Promise<string | null>;

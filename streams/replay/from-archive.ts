@@ -7,6 +7,7 @@ import { cappedTime, type EventRecord } from '../../schemas/event.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
+import type { SchemaText } from '../../schemas/registered-schema.ts';
 import { archivedOffsets, countImported, type OffsetRange, REFUSED } from './archived-offsets.ts';
 import { ReplayRefused } from './errors.ts';
 import { MergedItems, type ReplayItem } from './items.ts';
@@ -21,7 +22,7 @@ export interface ArchiveOptions {
   readonly from: number | null;
   readonly to: number | null;
   /** Text of a schema by its id in the registry, or null. */
-  readonly schemaById: (id: number) => Promise<string | null>;
+  readonly schemaById: (id: number) => Promise<SchemaText | null>;
   /** Offsets that are read at once; default 50,000. */
   readonly pageOffsets?: number;
 }

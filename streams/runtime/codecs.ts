@@ -3,6 +3,7 @@ import type { Schema } from 'avsc';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { DecodedRecord } from '../../processors/segment.ts';
 import { createCodec, DecodeFailure, type Codec as WireCodec } from '../../schemas/codec.ts';
+import type { Envelope } from '../../schemas/envelope.ts';
 import type { EventRecord, ValidatedEvent } from '../../schemas/event.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import {
@@ -20,6 +21,7 @@ import { type DeadLetter, deadLetterSchema } from '../../schemas/records/dead-le
 import { type ModelVersion, modelVersionSchema } from '../../schemas/records/model-version.ts';
 import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
 import { MillraceError, type Rejected } from '../../schemas/refusal.ts';
+import type { SchemaText } from '../../schemas/registered-schema.ts';
 import { readClock, textOf } from './clock-record.ts';
 
 /** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
@@ -65,8 +67,8 @@ export class UnreadableRecord extends MillraceError {
 export interface SchemaIds {
   /** Id of the schema under the subject; the same one again where it is there already. */
   register(subject: string, schema: Schema): Promise<number>;
-  /** Text of a schema, or null where the registry does not know the id. */
-  schemaById(id: number): Promise<string | null>;
+  /** A schema, or null where the registry does not know the id. */
+  schemaById(id: number): Promise<SchemaText | null>;
 }
 
 /** Every subject of a project with its schema, as `apply` registers them. */
@@ -236,11 +238,21 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
           rejected,
         };
       }
-      const decoded = decoder.decode(record.value);
+      const decoded = decoder.decode(record.value, envelopeOf(record));
       if (decoded instanceof DecodeFailure)
         return { raw: record, offset, appendTime, arrivedAt, event: null, clock: null, rejected: decoded };
       return { raw: record, offset, appendTime, arrivedAt, event: decoded, clock: null, rejected: null };
     },
+  };
+}
+
+/** What a record says beside its value. A replay writes records of its own, whose values hold it. */
+function envelopeOf(record: KafkaRecord): Envelope | undefined {
+  if (textOf(record, headers.replay) !== null) return undefined;
+  return {
+    header: (name) => textOf(record, name),
+    key: record.key === null ? null : Buffer.from(record.key).toString(),
+    timestamp: record.appendTime,
   };
 }
 

@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createRegistry } from '../../../infrastructure/registry/client.ts';
+import { parseSchema } from '../../../schemas/avro.ts';
+import { registeredSchema } from '../../../schemas/registered-schema.ts';
 import { testStack } from '../../stack.ts';
 import { registryConformance } from './conformance.ts';
 
@@ -98,5 +100,41 @@ describe('a registry that misbehaves', () => {
     time += 10_001;
     expect(await registry.schemaById(8)).toBe(null);
     expect(asked).toBe(3);
+  });
+});
+
+describe('schemas that others registered', () => {
+  it('come with those that they name, and with their kind', async () => {
+    const { registry: url } = await testStack(['kafka', 'registry']);
+    const prefix = `test-${process.pid}-${Date.now()}`;
+    const register = async (subject: string, body: object): Promise<number> => {
+      const answer = await fetch(`${url}/subjects/${subject}/versions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+        body: JSON.stringify(body),
+      });
+      expect(answer.ok, await answer.clone().text()).toBe(true);
+      return ((await answer.json()) as { id: number }).id;
+    };
+    const fields = [{ name: 'value', type: 'double' }];
+    const money = { type: 'record', name: 'Money', namespace: prefix.replaceAll('-', '_'), fields };
+    const name = `${money.namespace}.Money`;
+    const payment = { type: 'record', name: 'Payment', fields: [{ name: 'amount', type: name }] };
+    await register(`${prefix}-money`, { schema: JSON.stringify(money) });
+    const id = await register(`${prefix}-payment`, {
+      schema: JSON.stringify(payment),
+      references: [{ name, subject: `${prefix}-money`, version: 1 }],
+    });
+    const json = await register(`${prefix}-json`, {
+      schemaType: 'JSON',
+      schema: '{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}',
+    });
+
+    const client = createRegistry({ url });
+    const found = registeredSchema((await client.schemaById(id)) ?? '');
+    expect(found.references.map((text) => JSON.parse(text))).toEqual([money]);
+    const type = parseSchema(found.text, found.references);
+    expect(type.isValid({ amount: { value: 1 } })).toBe(true);
+    expect(await client.schemaById(json)).toMatchObject({ type: 'JSON' });
   });
 });
