@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from 'commander';
+import { mendOfUnknownZone } from '../config/zone-literals.ts';
+import { zoneOffset } from '../config/zones.ts';
 import { parseInstant } from './format.ts';
 
 /** A time as an option's value, epoch ms. */
@@ -9,6 +11,12 @@ export function instantOption(text: string): number {
       'Write a day (2001-04-01), a time (2001-04-01T15:00Z), or epoch milliseconds.',
     );
   return time;
+}
+
+/** A time zone as an option's value: one that does not exist would make its features null. */
+export function zoneOption(text: string): string {
+  if (zoneOffset(text, 0) === null) throw new InvalidArgumentError(mendOfUnknownZone(text));
+  return text;
 }
 
 /** A whole number from `least` on. */

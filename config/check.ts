@@ -1,4 +1,4 @@
-import type { Project } from '../schemas/project.ts';
+import type { Model, Project } from '../schemas/project.ts';
 import type { ColumnKind, TileSet, View } from '../schemas/view.ts';
 import { formatDuration } from './durations.ts';
 import { MAX_TILES, WARN_TILES } from './tiles.ts';
@@ -90,6 +90,22 @@ function describeView(view: View): ViewDescription {
   };
 }
 
+/** Reads whose key a request may lack, which is then refused: a person who did not mean that should know. */
+function maybeKeyless(project: Project, { name, request, reads }: Model): string[] {
+  const source = project.sources.find((one) => one.name === request.source);
+  const event = source?.events.find((one) => one.name === request.eventType);
+  const sure = new Set(['id', 'type', 'time', ...(event?.required ?? [])]);
+  return reads.flatMap((read) => {
+    if (read.optional) return [];
+    const maybe = read.key.filter((field) => !sure.has(field) && !Object.hasOwn(read.defaults, field));
+    if (maybe.length === 0) return [];
+    const fields = maybe.map((field) => `'${field}'`).join(' and ');
+    return [
+      `A ${request.eventType} without ${fields} is refused by ${name} (missing_key): the read '${read.name}' needs it. Make the field required, or declare 'optional: true' or 'defaults:' of the read.`,
+    ];
+  });
+}
+
 export function describeProject(project: Project): ProjectDescription {
   const views = project.views.map(describeView);
   const warnings = views
@@ -111,6 +127,7 @@ export function describeProject(project: Project): ProjectDescription {
           `The slice ${slice} of the model ${name} is by '${by}', which is the key of an entity and may have any number of values: the ${atMost.toLocaleString('en')} largest of a window are judged by themselves (at_most), the rest together as ${slice}=other.`,
         );
   }
+  for (const model of project.models) warnings.push(...maybeKeyless(project, model));
   return {
     name: project.name,
     prefix: project.prefix,

@@ -1,11 +1,11 @@
-import { keyOfParts } from '../../processors/entity-key.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { type LookUp, lookUp } from '../../streams/explain/look-up.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
+import { entityOf, readKey } from '../entity-options.ts';
 import { UsageError } from '../errors.ts';
 import { duration, instant } from '../format.ts';
-import { instantOption } from '../options.ts';
+import { instantOption, zoneOption } from '../options.ts';
 import type { Output } from '../output.ts';
 import { openPlatform, openProject } from '../project.ts';
 
@@ -19,11 +19,18 @@ export const registerFeatures: Register = (program, run) => {
   const group = program.command('features').description('features of entities');
   group
     .command('get')
-    .argument('<key...>', 'fields of the entity: origin=ORD, or origin=ORD destination=LGA')
+    .argument(
+      '<key...>',
+      `fields of the entity: origin=ORD destination=LGA, or one JSON object: '{"origin": "ORD"}'`,
+    )
     .description('what is known of an entity, at the newest exact time or at a time of the past')
     .option('--view <name>', 'one view; default: every view with this entity')
     .option('--at <time>', 'as a request at this event time would see it', instantOption)
-    .option('--zone <zone>', 'local clock of periodic features, e.g. America/Chicago (default: UTC)')
+    .option(
+      '--zone <zone>',
+      'local clock of periodic features, e.g. America/Chicago (default: UTC)',
+      zoneOption,
+    )
     .addHelpText(
       'after',
       examples(
@@ -41,7 +48,7 @@ export const registerFeatures: Register = (program, run) => {
 async function get(context: CommandContext, parts: string[], options: Options): Promise<void> {
   const { output } = context;
   const project = openProject(context);
-  const wanted = viewsOf(project, keyOf(parts), options.view);
+  const wanted = viewsOf(project, readKey(parts), options.view);
   const platform = openPlatform(context, project);
   try {
     const found: LookUp[] = [];
@@ -57,16 +64,6 @@ async function get(context: CommandContext, parts: string[], options: Options): 
   } finally {
     await platform.close();
   }
-}
-
-function keyOf(parts: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(
-    parts.map((part) => {
-      const at = part.indexOf('=');
-      if (at < 1) throw new UsageError(`'${part}' names no field: write field=value, e.g. origin=ORD.`);
-      return [part.slice(0, at), part.slice(at + 1)] as const;
-    }),
-  );
 }
 
 /** Views whose entity is made of just these fields. */
@@ -87,10 +84,7 @@ function viewsOf(
       `No view${name === undefined ? '' : ` '${name}'`} has the entity ${[...key.keys()].join(', ')}; there are: ${known}.`,
     );
   }
-  return views.map((view) => ({
-    view,
-    entity: keyOfParts(view.entity.map((field) => key.get(field) ?? '')),
-  }));
+  return views.map((view) => ({ view, entity: entityOf(project, view, key) }));
 }
 
 function print(found: LookUp, output: Output): void {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { describeProject } from '../../config/check.ts';
 import { MINUTE } from '../../schemas/time.ts';
 import { edited, FILES, lines, load, problems } from './project.ts';
 
@@ -20,6 +21,22 @@ describe('reads', () => {
     expect(readOf('{defaults: {customer: guest}}')).toMatchObject({ defaults: { customer: 'guest' } });
     expect(readOf('{key: [items], defaults: {items: 0}}')).toMatchObject({ defaults: { items: '0' } });
     expect(readOf('{key: [paid], defaults: {paid: false}}')).toMatchObject({ defaults: { paid: 'false' } });
+  });
+
+  it('are remarked on where a request may lack their key', () => {
+    const warnings = (read: string) =>
+      describeProject(
+        load({
+          ...FILES,
+          ...edited('project.yaml', 'required: [order_id, customer]', 'required: [order_id]'),
+          ...declared(read),
+        }),
+      ).warnings;
+    expect(warnings('')).toEqual([
+      "A order.placed without 'customer' is refused by returns (missing_key): the read 'customer' needs it. Make the field required, or declare 'optional: true' or 'defaults:' of the read.",
+    ]);
+    expect(warnings('{optional: true}')).toEqual([]);
+    expect(warnings('{defaults: {customer: guest}}')).toEqual([]);
   });
 
   it('say what cannot be', () => {
