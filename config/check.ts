@@ -1,5 +1,6 @@
 import type { Model, Project } from '../schemas/project.ts';
 import type { ColumnKind, TileSet, View } from '../schemas/view.ts';
+import { describeArrival, remarksOf } from './check-source.ts';
 import { formatDuration } from './durations.ts';
 import { MAX_TILES, WARN_TILES } from './tiles.ts';
 
@@ -13,6 +14,15 @@ export interface ProjectDescription {
     readonly partitions: number;
     readonly fields: number;
     readonly events: readonly string[];
+    /** Silence after which views no longer wait for a partition. */
+    readonly idleAfter: string;
+    /** What recognising repeats costs: memory over all partitions, and events read back at a start, both at most. Null where it is not declared. */
+    readonly deduplicate: {
+      readonly within: string;
+      readonly atMost: number;
+      readonly bytes: number;
+      readonly readBack: number;
+    } | null;
   }>;
   readonly views: readonly ViewDescription[];
   readonly models: ReadonlyArray<{
@@ -24,7 +34,7 @@ export interface ProjectDescription {
   /** Records that one flush of ingest can cost at most: view partitions over all views. */
   readonly recordsPerFlush: number;
   readonly warnings: readonly string[];
-  /** What is right, and worth knowing. */
+  /** What is right, and worth knowing: what holds where nothing is declared, and what declarations cost. */
   readonly remarks: readonly string[];
 }
 
@@ -137,6 +147,7 @@ export function describeProject(project: Project): ProjectDescription {
       partitions: source.partitions,
       fields: source.fields.length,
       events: source.events.map((event) => event.name),
+      ...describeArrival(source),
     })),
     views,
     models: project.models.map((model) => ({
@@ -147,6 +158,6 @@ export function describeProject(project: Project): ProjectDescription {
     })),
     recordsPerFlush: project.views.reduce((total, view) => total + view.partitions, 0),
     warnings,
-    remarks,
+    remarks: [...project.sources.flatMap(remarksOf), ...remarks],
   };
 }

@@ -17,7 +17,7 @@ import { compilePipelines, pipelinesSchema } from './pipelines.ts';
 import { planView } from './plan.ts';
 import { ConfigError } from './problems.ts';
 import { createReporter, inside, placeOf, type Reporter } from './reporter.ts';
-import { compileSource } from './source.ts';
+import { checkMemory, compileSource } from './source.ts';
 import { type SourceDeclaration, sourceSchema } from './source-declaration.ts';
 import { type ViewDeclaration, viewSchema } from './view-declaration.ts';
 
@@ -249,6 +249,8 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     if (declaration === null) continue;
     const before = reporter.problems.length;
     const source = compileSource(declaration, place, reporter, options.partitions);
+    if (project.declaration !== null)
+      checkMemory(declaration, place, reporter, retentionOf(project.declaration.retention).validated);
     // A broken rule leaves a source that views can still be checked against.
     if (reporter.problems.length === before || !sources.has(source.name)) sources.set(source.name, source);
   }

@@ -76,6 +76,24 @@ const formatSchema = z
     'How raw records are written: `avro` (the schema is made from this declaration), `json` or `registry` with a mapping.',
   );
 
+const deduplicateSchema = z
+  .strictObject({
+    within: duration(
+      'How long after an event its repeat is recognised, by arrival at Kafka (in history that does not say when it arrived: by event time).',
+    ),
+    at_most: z
+      .int()
+      .min(1)
+      .max(100_000_000)
+      .default(1_000_000)
+      .describe(
+        'Ids that are remembered of each partition at most. Above it the oldest are forgotten before their time, which is counted and logged.',
+      ),
+  })
+  .describe(
+    'Refuses an event whose id was accepted before in the same raw partition: a dead letter with the code `duplicate`. Without it a repeat counts as another event.',
+  );
+
 export const sourceSchema = z
   .strictObject({
     source: name('Name of the source; its topics are `<prefix>.<source>.raw` and so on.'),
@@ -85,12 +103,16 @@ export const sourceSchema = z
     out_of_orderness: duration(
       'How much later than a newer event an event may come before it is late: the watermark is the largest event time so far minus this.',
     ),
+    idle_after: duration(
+      'Silence after which views no longer wait for a partition. Default: out_of_orderness, at least 1s. Where producers write in batches, or long transactions take turns over the partitions: the longest silence between two of them.',
+    ).optional(),
     max_future: z
       .union([z.literal('never'), duration('')])
       .default('5m')
       .describe(
         'An event further ahead of its arrival than this is refused; `never` switches the check off.',
       ),
+    deduplicate: deduplicateSchema.optional(),
     fields: z
       .record(fieldName, z.enum(FIELD_TYPES))
       .describe(

@@ -2,7 +2,7 @@ import { isOfEnvelope, stepsOf } from '../schemas/envelope.ts';
 import type { EventRecord } from '../schemas/event.ts';
 import type { EventMapping, Field, Rule, Source, SourceFormat } from '../schemas/project.ts';
 import type { Place } from './document.ts';
-import { parseDuration } from './durations.ts';
+import { formatDuration, parseDuration } from './durations.ts';
 import {
   createExpressionCompiler,
   type ExpressionCompiler,
@@ -103,6 +103,36 @@ function checkPaths(
   }
 }
 
+/** Silence after which views no longer wait for a partition whose source declares none, ms. */
+export function idleAfterByDefault(outOfOrderness: number): number {
+  return Math.max(1_000, outOfOrderness);
+}
+
+/** Ids are read back from the validated topic when a partition is taken over: it must keep them for as long as they count. */
+export function checkMemory(
+  { source, deduplicate }: SourceDeclaration,
+  place: Place,
+  reporter: Reporter,
+  validatedRetention: number,
+): void {
+  if (deduplicate === undefined) return;
+  const within = parseDuration(deduplicate.within) ?? 0;
+  const at = inside(place, 'deduplicate', 'within');
+  if (within === 0)
+    reporter.report(at, 'No time can pass until a repeat.', 'Write `10m`, or leave `deduplicate` out.');
+  if (within > validatedRetention)
+    reporter.report(
+      at,
+      `The validated topic of '${source}' is kept for ${formatDuration(validatedRetention)}, and ingest reads the ids of ${deduplicate.within} back from it when it starts.`,
+      'Write a shorter time, or raise retention.validated in project.yaml.',
+    );
+}
+
+function deduplicationOf({ deduplicate }: SourceDeclaration): Source['deduplicate'] {
+  if (deduplicate === undefined) return null;
+  return { within: parseDuration(deduplicate.within) ?? 0, atMost: deduplicate.at_most };
+}
+
 export function compileSource(
   declaration: SourceDeclaration,
   place: Place,
@@ -162,6 +192,14 @@ export function compileSource(
     for (const name of Object.keys(mapped.fields)) checkField(name, inside(at, 'fields', name), known, true);
     checkPaths(mapped, known, kind, at, reporter);
   }
+  const outOfOrderness = parseDuration(declaration.out_of_orderness) ?? 0;
+  const idleAfter = declaration.idle_after === undefined ? null : parseDuration(declaration.idle_after);
+  if (idleAfter !== null && idleAfter < idleAfterByDefault(outOfOrderness))
+    reporter.report(
+      inside(place, 'idle_after'),
+      `A partition is waited for during ${formatDuration(idleAfterByDefault(outOfOrderness))} anyway.`,
+      'Write a longer time, or leave idle_after out.',
+    );
   return {
     name: declaration.source,
     partitions: partitions ?? declaration.partitions,
@@ -169,7 +207,9 @@ export function compileSource(
     fields,
     events,
     key: declaration.key,
-    outOfOrderness: parseDuration(declaration.out_of_orderness) ?? 0,
+    outOfOrderness,
     maxFuture: declaration.max_future === 'never' ? null : parseDuration(declaration.max_future),
+    idleAfter,
+    deduplicate: deduplicationOf(declaration),
   };
 }

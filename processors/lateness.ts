@@ -1,6 +1,7 @@
 import type { EventRecord } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
 import type { Rejected } from '../schemas/refusal.ts';
+import type { MemoryStart } from './id-memory.ts';
 
 /** What ingest remembers of a source partition: all that lateness depends on, who has been told of it, and whether it is idle. */
 export interface Progress {
@@ -27,6 +28,8 @@ export interface Progress {
   readonly appendTime: number | null;
   /** Event time of the next record, while its broker appended it long ago; null where the partition keeps up. */
   readonly backlogAt: number | null;
+  /** Where the ids that the partition remembers begin; null where its source does not deduplicate, and where that is not known. */
+  readonly remembered: MemoryStart | null;
 }
 
 export const FRESH_PROGRESS: Progress = {
@@ -40,6 +43,7 @@ export const FRESH_PROGRESS: Progress = {
   tardy: 0,
   appendTime: null,
   backlogAt: null,
+  remembered: null,
 };
 
 /** So many events in a row must be prompt before a partition counts as prompt again. */
@@ -150,6 +154,7 @@ function future(time: number, appendTime: number, maxFuture: number): Rejected {
   };
 }
 
-function iso(time: number): string {
+/** A time for a person, whatever number it is. */
+export function iso(time: number): string {
   return Number.isFinite(time) && Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : String(time);
 }

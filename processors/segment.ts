@@ -4,6 +4,7 @@ import type { Contribution } from '../schemas/records/block.ts';
 import type { Rejected } from '../schemas/refusal.ts';
 import type { View } from '../schemas/view.ts';
 import { contributionOf } from './contribute.ts';
+import type { IdMemory } from './id-memory.ts';
 import {
   afterArrival,
   afterClock,
@@ -13,6 +14,7 @@ import {
   checkTime,
   type Progress,
 } from './lateness.ts';
+import { arrivalOf, refuseRepeat } from './repeats.ts';
 import type { Validator } from './validate.ts';
 
 /** A raw record with its value decoded: exactly one of the three is not null. */
@@ -67,11 +69,15 @@ export interface SegmentPlan {
   readonly partitionOf: (entity: string, partitions: number) => number;
 }
 
-/** Works the records of one source partition up to and including the first clock. `records` may not be empty. */
+/**
+ * Works the records of one source partition up to and including the first clock. `records` may not be empty. `memory` has the ids that
+ * the partition accepted before; those of the segment are added, provisionally. Null where the source does not deduplicate.
+ */
 export function workSegment<Raw>(
   plan: SegmentPlan,
   start: Progress,
   records: ReadonlyArray<DecodedRecord<Raw>>,
+  memory: IdMemory | null = null,
 ): { readonly segment: Segment<Raw>; readonly taken: number } {
   const accepted: ValidatedEvent[] = [];
   const refused: Refusal<Raw>[] = [];
@@ -106,7 +112,10 @@ export function workSegment<Raw>(
       record.rejected ??
       (event === null
         ? null
-        : (plan.validate(event) ?? checkTime(plan.source, progress, event, arrivedAt ?? appendTime)));
+        : (plan.validate(event) ??
+          // Before its time is looked at: a repeat changes nothing, and may well come late.
+          (memory === null ? null : refuseRepeat(memory, event, arrivedAt)) ??
+          checkTime(plan.source, progress, event, arrivedAt ?? appendTime)));
     if (event !== null && (rejected === null || rejected.code === 'late'))
       progress = afterArrival(progress, plan.source, event.time, appendTime);
     if (event === null || rejected !== null) {
@@ -115,6 +124,7 @@ export function workSegment<Raw>(
     }
     progress = afterEvent(progress, cappedTime(event.time, arrivedAt));
     accepted.push({ event, offset, appendTime, arrivedAt });
+    memory?.add(event.id, arrivalOf(event, arrivedAt), offset);
     for (const route of routed) {
       const contribution = contributionOf(route.view, plan.source.name, event, offset);
       if (contribution === null) continue;

@@ -42,6 +42,14 @@ export interface EventMapping {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** Which repeats of an id a source recognises, by raw partition. */
+export interface Deduplication {
+  /** ms between the arrivals of an event and of its repeat. */
+  readonly within: number;
+  /** Ids that are remembered of a partition at most: those accepted last. */
+  readonly atMost: number;
+}
+
 export interface Source {
   readonly name: string;
   readonly partitions: number;
@@ -52,8 +60,15 @@ export interface Source {
   readonly key: string;
   /** ms. Watermark = running maximum - outOfOrderness. */
   readonly outOfOrderness: number;
+  /**
+   * Silence after which views may leave a partition out, ms; until then neither that nor the broker's clock moves them on. Null: as soon
+   * as outOfOrderness allows, and at least a second.
+   */
+  readonly idleAfter: number | null;
   /** An event later than its append time by more than this is refused. ms; null switches the check off (replays of old data never trip it). */
   readonly maxFuture: number | null;
+  /** Null where a repeat counts as another event. */
+  readonly deduplicate: Deduplication | null;
 }
 
 /** A read of a view by a model: the request's fields that make the key, and the prefix of its features' names. */

@@ -15,6 +15,7 @@ export const REFUSAL_CODES = {
     'too_large',
   ],
   validate: ['unknown_type', 'missing_field', 'wrong_type', 'rule_failed'],
+  deduplicate: ['duplicate'],
   lateness: ['late', 'future_time'],
   features: ['late_for_view', 'too_old'],
   inference: ['too_large'],

@@ -36,12 +36,16 @@ function print(project: ProjectDescription, output: Output): void {
       { title: 'source' },
       { title: 'partitions', align: 'right' },
       { title: 'fields', align: 'right' },
+      { title: 'idle after', align: 'right' },
+      { title: 'repeats' },
       { title: 'events' },
     ],
-    project.sources.map(({ name, partitions, fields, events }) => [
+    project.sources.map(({ name, partitions, fields, idleAfter, deduplicate, events }) => [
       name,
       count(partitions),
       count(fields),
+      idleAfter,
+      deduplicate === null ? 'count again' : `refused for ${deduplicate.within}, ${bytes(deduplicate.bytes)}`,
       events.join(', '),
     ]),
   );

@@ -101,5 +101,9 @@ async function importOne(
   if (odd !== null) output.warn(`${name}${odd}`);
   for (const [code, events] of Object.entries(report.rejected))
     output.line(`${count(events)} rejected: ${code}`);
+  if (report.forgotten > 0)
+    output.line(
+      `${count(report.forgotten)} ids were forgotten before their time, and their repeats would count: deduplicate.at_most of ${source.name} is too small for this file.`,
+    );
   return report;
 }

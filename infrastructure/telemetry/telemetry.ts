@@ -28,6 +28,8 @@ export interface Telemetry {
   guarded(rule: string): void;
   /** Records came with their producers' own times: their topic is CreateTime, or was when they came. */
   producerTimes(topic: string, partition: number, records: number): void;
+  /** Ids that a source partition remembers, to recognise repeats; `forgotten` of them were forgotten before their time. */
+  remembered(source: string, partition: number, ids: number, forgotten: number): void;
   /** The sentences of all that wait now, by `stream what where`. */
   waits(): Readonly<Record<string, string>>;
   /** A failure of the world that the stream recovers from by itself. */
@@ -127,6 +129,15 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     "Raw records with their producers' own times: nothing bounds the time of their events.",
     ['topic', 'partition'],
   );
+  const remembered = gauge('remembered_ids', 'Ids that are remembered, to recognise repeats.', [
+    'source',
+    'partition',
+  ]);
+  const forgotten = counter(
+    'forgotten_ids_total',
+    'Ids that were forgotten before their time: more than `at_most` came within it.',
+    ['source', 'partition'],
+  );
   const waits = new Map<string, string>();
   const failingNow = gauge('failing', 'Streams that fail: 1 until they go on.', ['stream']);
   const failing = new Map<string, string>();
@@ -197,6 +208,16 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
         logger.warn(
           { event: 'producer_times', topic, partition: number, records },
           `${topic} partition ${number} has records with their producers' own times (CreateTime): one fast clock among them makes later events late. If its newest records are among them, 'millrace apply' sets message.timestamp.type=LogAppendTime`,
+        );
+    },
+    remembered(source, number, ids, early) {
+      remembered.labels(name(source), partition(String(number))).set(ids);
+      if (early === 0) return;
+      forgotten.labels(name(source), partition(String(number))).inc(early);
+      if (mayWarn(`forgotten ${source} ${number}`))
+        logger.warn(
+          { event: 'forgotten_ids', source, partition: number, ids },
+          `${source} partition ${number} remembers no more than ${ids} ids: older ones are forgotten before their time, and their repeats count as other events. Raise deduplicate.at_most, or lower deduplicate.within`,
         );
     },
     waits: () => Object.fromEntries(waits),

@@ -1,3 +1,5 @@
+import type { Source } from '../../schemas/project.ts';
+
 /** Records of one source partition that the broker appended in one short stretch of time. Times in epoch ms, -1 for no offset. */
 export interface Arrivals {
   /** Index into the partitions that the bound was made for. */
@@ -26,6 +28,8 @@ export interface ClockArrival {
 interface PartitionBound {
   readonly outOfOrderness: number;
   readonly idleAfterMs: number;
+  /** Its source declares idleAfter: before that silence the broker's clock does not move it. */
+  readonly patient: boolean;
   /** Largest accepted event time or clock. */
   runningMax: number;
   /** What the broker's clock may have moved the watermark to. */
@@ -45,8 +49,9 @@ const NEVER = Number.NEGATIVE_INFINITY;
  * which is that of processors/meta.ts and streams/ingest/idleness.ts with "was seen to be silent" read as "nothing arrived":
  *
  * - The running maximum of a partition is the largest accepted event time, capped by arrival, or clock. Its watermark is that less
- *   outOfOrderness, or the arrival clock less outOfOrderness while its last 20 events were prompt (moveOn).
- * - A partition to which nothing was appended for `max(1 s, outOfOrderness)` may have been idle from then to its next record. No
+ *   outOfOrderness, or the arrival clock less outOfOrderness while its last 20 events were prompt (moveOn; where the source declares
+ *   idleAfter, only after that silence).
+ * - A partition to which nothing was appended for `max(1 s, outOfOrderness, idleAfter)` may have been idle from then to its next record. No
  *   shorter silence can make it idle: the broker is asked for its end after that silence. While a replay is open it is not idle.
  * - The frontier is the least watermark of the partitions that are not idle. When all are, it is the largest running maximum, or
  *   the least watermark where that is more. It never falls.
@@ -58,10 +63,11 @@ export class FrontierBound {
   readonly #partitions: readonly PartitionBound[];
   #frontier = NEVER;
 
-  constructor(outOfOrderness: readonly number[]) {
-    this.#partitions = outOfOrderness.map((ms) => ({
-      outOfOrderness: ms,
-      idleAfterMs: Math.max(1_000, ms),
+  constructor(partitions: ReadonlyArray<Pick<Source, 'outOfOrderness' | 'idleAfter'>>) {
+    this.#partitions = partitions.map(({ outOfOrderness, idleAfter }) => ({
+      outOfOrderness,
+      idleAfterMs: Math.max(1_000, outOfOrderness, idleAfter ?? 0),
+      patient: idleAfter !== null,
       runningMax: NEVER,
       settled: NEVER,
       lastAppend: NEVER,
@@ -81,7 +87,8 @@ export class FrontierBound {
     for (const { of, firstAppend } of arrivals) this.#first(firstOf, of, firstAppend);
     for (const { of, appendTime } of clocks) this.#first(firstOf, of, appendTime);
     for (const one of this.#partitions)
-      if (isPrompt(one)) one.settled = Math.max(one.settled, end - one.outOfOrderness);
+      if (isPrompt(one) && (!one.patient || isSilent(one, firstOf.get(one) ?? end)))
+        one.settled = Math.max(one.settled, end - one.outOfOrderness);
     const awake = this.#partitions.filter((one) => !isSilent(one, firstOf.get(one) ?? end));
     this.#raise(awake.length > 0 ? leastWatermark(awake) : this.#idleFrontier());
     const opened = new Set(clocks.flatMap(({ of, open }) => (open ? [of] : [])));

@@ -51,7 +51,7 @@ interface Letter extends LetterRow {
  *   bring before it arrived cannot have moved the frontier beyond its arrival less that. It supposes brokers whose clocks agree.
  * - Nor is one whose time is not below the highest frontier that an undisturbed ingest can have had: see FrontierBound.
  *
- * All by the sources' outOfOrderness as it is declared now.
+ * All by the sources' outOfOrderness and idleAfter as they are declared now.
  */
 export async function auditRefusals(
   books: Books,
@@ -159,7 +159,9 @@ async function aboveBound(
   const ordered = [...letters].sort((a, b) => a.appended - b.appended);
   const until = ordered.at(-1)?.appended ?? 0;
   const bound = new FrontierBound(
-    sources.flatMap(({ partitions }) => Array.from({ length: partitions }, () => largestDisorder(sources))),
+    sources.flatMap(({ partitions, idleAfter }) =>
+      Array.from({ length: partitions }, () => ({ outOfOrderness: largestDisorder(sources), idleAfter })),
+    ),
   );
   const above: Letter[] = [];
   let at = 0;

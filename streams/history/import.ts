@@ -7,12 +7,12 @@ import {
   eventEncoder,
 } from '../../infrastructure/clickhouse/rows.ts';
 import type { HistoryBatch, HistoryFile } from '../../infrastructure/readers/port.ts';
-import { createValidator, type Validator } from '../../processors/validate.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { RefusalCode } from '../../schemas/refusal.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { NOT_CUT } from '../runtime/dead-letter-record.ts';
+import { checkerFrom, type FileChecker } from './check-file.ts';
 
 export interface ImportOptions {
   readonly project: Project;
@@ -46,6 +46,8 @@ export interface ImportReport {
   readonly duplicates: number;
   readonly accepted: number;
   readonly rejected: Readonly<Partial<Record<RefusalCode, number>>>;
+  /** Ids that were forgotten before their time: their repeats count as other events. */
+  readonly forgotten: number;
 }
 
 /** The range cannot be imported beside what the archive already holds. */
@@ -59,7 +61,7 @@ const INSERTS_UNDER_WAY = 2;
 
 /**
  * History into the warehouse alone, as the archive would have written it: validated by the same rules, refused
- * events into the dead letters. An event's lineage is the file's hash and its row, so a repeat, or going on
+ * events and repeats of an id into the dead letters. An event's lineage is the file's hash and its row, so a repeat, or going on
  * after a crash, changes nothing. Refused where events from Kafka, or of another file, lie in the same time:
  * they could be the same events under another lineage. Throws ImportOverlap, HistoryFileError, WarehouseError.
  */
@@ -70,7 +72,7 @@ export async function importHistory(options: ImportOptions): Promise<ImportRepor
   const range = { from, to };
   const covering = await findCovering(options, from, to);
   if (covering !== null)
-    return { ...covering, importId, status: 'already', from, to, duplicates: file.duplicates };
+    return { ...covering, importId, status: 'already', from, to, duplicates: file.duplicates, forgotten: 0 };
   await refuseOverlap(options, from, to);
 
   const record = (
@@ -101,7 +103,7 @@ export async function importHistory(options: ImportOptions): Promise<ImportRepor
 
   await record('begun', 0, {});
   const of = file.count(range);
-  const writer = createWriter(options, importId);
+  const writer = createWriter(options, importId, await checkerFrom(file, source, from));
   let events = 0;
   for await (const batch of file.read({ ...range, batchSize: options.batchSize ?? EVENTS_AN_INSERT })) {
     options.signal?.throwIfAborted();
@@ -110,7 +112,7 @@ export async function importHistory(options: ImportOptions): Promise<ImportRepor
     options.progress?.({ events, of });
   }
   await writer.finish();
-  await record('done', writer.accepted(), writer.rejected());
+  await record('done', writer.counts().accepted, writer.counts().rejected);
   return {
     importId,
     status: 'done',
@@ -118,13 +120,15 @@ export async function importHistory(options: ImportOptions): Promise<ImportRepor
     to,
     rows: file.rows,
     duplicates: file.duplicates,
-    accepted: writer.accepted(),
-    rejected: writer.rejected(),
+    ...writer.counts(),
   };
 }
 
-function createWriter({ project, warehouse, source, now }: ImportOptions, importId: string) {
-  const validate = createValidator(source);
+function createWriter(
+  { project, warehouse, source, now }: ImportOptions,
+  importId: string,
+  checker: FileChecker,
+) {
   const events = eventEncoder(source);
   const letters = deadLetterEncoder();
   const eventsTable = tables.events(project.prefix, source.name);
@@ -145,10 +149,9 @@ function createWriter({ project, warehouse, source, now }: ImportOptions, import
   }
 
   return {
-    accepted: () => accepted,
-    rejected: () => rejected,
+    counts: () => ({ accepted, rejected, forgotten: checker.forgotten() }),
     async write(batch: HistoryBatch): Promise<void> {
-      const { good, bad } = sort(batch, validate, importId, now);
+      const { good, bad } = sort(batch, checker, importId, now);
       accepted += good.length;
       for (const { letter } of bad) {
         const code = letter.code as RefusalCode;
@@ -175,7 +178,7 @@ function createWriter({ project, warehouse, source, now }: ImportOptions, import
 
 function sort(
   batch: HistoryBatch,
-  validate: Validator,
+  checker: FileChecker,
   importId: string,
   now: number,
 ): { good: EventRow[]; bad: DeadLetterRow[] } {
@@ -185,7 +188,7 @@ function sort(
     const event = batch.events[i];
     if (event === undefined) continue;
     const row = batch.rows[i] ?? -1;
-    const refusal = validate(event);
+    const refusal = checker.check(event, row);
     if (refusal === null)
       good.push({
         event,

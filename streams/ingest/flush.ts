@@ -44,7 +44,11 @@ export async function flushWork(
   const next = new Map(
     [...work].map(([partition, { segment, taken }]) => [
       partition,
-      { ...segment.progress, backlogAt: partition.backlogAt(now, segment.progress, taken) },
+      {
+        ...segment.progress,
+        backlogAt: partition.backlogAt(now, segment.progress, taken),
+        remembered: partition.memory?.start(partition.progress.next) ?? null,
+      },
     ]),
   );
   const { set, sendMs, commitMs } = await commit(context, sections, [outputs, clocks], next);
@@ -174,6 +178,11 @@ function report(
   segment: Segment<KafkaRecord>,
 ): void {
   for (const { rejected } of segment.refused) telemetry.refused('ingest', rejected.code, 1);
+  const { memory, source } = partition;
+  if (memory !== null) {
+    const forgotten = memory.keep();
+    telemetry.remembered(source.name, partition.partition, memory.size, forgotten);
+  }
   const watermark = partition.watermark();
   if (watermark !== null)
     telemetry.watermark(partition.source.name, partition.partition, clock.now() - watermark);

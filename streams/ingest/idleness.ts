@@ -1,4 +1,4 @@
-import { fallenIdle, isPrompt, woken } from '../../processors/lateness.ts';
+import { fallenIdle, woken } from '../../processors/lateness.ts';
 import type { IngestContext } from './context.ts';
 import { commit, flushMarkers, restartMoved } from './flush.ts';
 import type { Neighbour } from './neighbours.ts';
@@ -71,16 +71,18 @@ async function tellIdle(context: IngestContext, partitions: readonly RawPartitio
 
 /**
  * Moves the watermarks of quiet partitions on with the broker's clock: whatever such a partition gets from now on is appended later
- * than anything sent from here, and its events come within outOfOrderness. A statement about the log, true for ever.
+ * than anything sent from here, and its events come within outOfOrderness. A statement about the log, true for ever. A source that
+ * declares `idleAfter` makes it only after that silence.
  */
 export async function moveOn(context: IngestContext, quiet: readonly RawPartition[]): Promise<void> {
   const { announcer, consumer, guards } = context;
   if (!guards.moveOn) return;
-  const { brokerTime } = context;
+  const { brokerTime, clock } = context;
+  const now = clock.now();
   const reached = ({ source }: RawPartition) => brokerTime - source.outOfOrderness;
   const due = quiet.filter(
     (one) =>
-      isPrompt(one.progress) &&
+      one.mayMoveOn(now) &&
       reached(one) > (one.watermark() ?? Number.NEGATIVE_INFINITY) &&
       announcer.passesEdge(one, reached(one)),
   );
@@ -109,7 +111,7 @@ export async function askClock(context: IngestContext, quiet: readonly RawPartit
   const due = quiet.filter((one) => {
     const wanted = announcer.hidesNewest(one) || neighbours.active(one.source.name);
     const every = wanted ? ASK_CLOCK_MS : ASK_CLOCK_QUIET_MS;
-    if (!isPrompt(one.progress) || now - one.askedClockAt < every) return false;
+    if (!one.mayMoveOn(now) || now - one.askedClockAt < every) return false;
     // Before anything was sent nothing is known of the broker's clock.
     return Number.isNaN(about) || announcer.passesEdge(one, about - one.source.outOfOrderness);
   });

@@ -29,6 +29,7 @@ import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
 import { takeProgress } from './progress.ts';
 import { RawPartition } from './raw-partition.ts';
+import { recall } from './recall-ids.ts';
 import { chooseRecords } from './record-queue.ts';
 
 export interface IngestDeps {
@@ -155,7 +156,10 @@ async function openContext(
       const known = await takeProgress(deps, partitions);
       for (const [i, one] of partitions.entries()) {
         const { progress, bytes } = known[i] as (typeof known)[number];
+        const before = one.progress.next;
         one.restart({ progress: feeding(progress, viewsOf(one.plan)), bytes }, clock.now());
+        if (progress.next === before) one.memory?.drop();
+        else await recall(deps, one);
         await consumer.seek(one, one.progress.next);
       }
     },
@@ -196,6 +200,7 @@ async function takeOver(
     owned.set(`${topic}:${partition}`, new RawPartition(plan, place, fed, deps.clock.now()));
     deps.telemetry.note('ingest', 'assigned', { topic, partition, next: progress.next });
   }
+  await Promise.all([...owned.values()].map((one) => recall(deps, one)));
   return owned;
 }
 
@@ -265,7 +270,9 @@ async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, n
   const work = new Map<RawPartition, Worked>();
   let records = 0;
   for (const [one, count] of chosen) {
-    const worked = workSegment(one.plan, one.progress, one.queue.first(count));
+    // What was worked and not sent is worked again.
+    one.memory?.drop();
+    const worked = workSegment(one.plan, one.progress, one.queue.first(count), one.memory);
     work.set(one, worked);
     records += worked.taken;
   }

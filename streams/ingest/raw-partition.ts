@@ -1,4 +1,5 @@
-import { type Progress, watermarkOf } from '../../processors/lateness.ts';
+import type { IdMemory } from '../../processors/id-memory.ts';
+import { isPrompt, type Progress, watermarkOf } from '../../processors/lateness.ts';
 import type { SegmentPlan } from '../../processors/segment.ts';
 import type { Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
@@ -14,6 +15,8 @@ export class RawPartition {
   readonly partition: number;
   readonly queue = new RecordQueue();
   progress: Progress;
+  /** The ids that it accepted lately, as of `progress`; null where its source does not deduplicate. */
+  memory: IdMemory | null = null;
   /** The progress as the online store has it, byte for byte. */
   expected: Uint8Array;
   /** When its last record came to this process, by this process' clock. */
@@ -71,9 +74,19 @@ export class RawPartition {
    * source of the view may still bring older ones.
    */
   get idleAfterMs(): number {
-    const own = Math.max(1_000, this.source.outOfOrderness);
+    const { idleAfter, outOfOrderness } = this.source;
+    const own = Math.max(1_000, outOfOrderness, idleAfter ?? 0);
     if (this.progress.runningMax === null) return own;
     return this.plan.views.reduce((most, { outOfOrderness }) => Math.max(most, outOfOrderness), own);
+  }
+
+  /**
+   * Whether the broker's clock may move its watermark on while there is nothing to read. Where the source declares `idleAfter`, its events
+   * may be that old when they come, however prompt the last ones were.
+   */
+  mayMoveOn(now: number): boolean {
+    const { idleAfter } = this.source;
+    return isPrompt(this.progress) && (idleAfter === null || now - this.lastRecordAt >= this.idleAfterMs);
   }
 
   /**

@@ -28,6 +28,8 @@ export interface Telemetry {
   guarded(rule: string): void;
   /** Records came to ingest with their producers' own times: the topic is CreateTime, or was when they came. */
   producerTimes(topic: string, partition: number, records: number): void;
+  /** Ids that a source partition remembers, to recognise repeats; `forgotten` of them were forgotten before their time. */
+  remembered(source: string, partition: number, ids: number, forgotten: number): void;
   /** A failure of the world that the stream recovers from by itself. */
   failure(stream: string, error: Error): void;
   /** A stream fails in the same way again and again, or has stopped for good: with what; null once it goes on. */
@@ -58,6 +60,7 @@ export const SILENT: Telemetry = {
   waiting: () => {},
   guarded: () => {},
   producerTimes: () => {},
+  remembered: () => {},
   failure: () => {},
   failing: () => {},
   note: () => {},

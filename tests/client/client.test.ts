@@ -42,6 +42,8 @@ function projectOf(prefix: string, format: Project['sources'][number]['format'] 
         events: [{ name: 'paid', required: [], rules: [] }],
         key: 'card',
         outOfOrderness: 0,
+        idleAfter: null,
+        deduplicate: null,
         maxFuture: null,
       },
     ],

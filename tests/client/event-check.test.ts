@@ -34,6 +34,8 @@ const sourceOf = (format: SourceFormat): Source => ({
     { name: 'refunded', required: [], rules: [] },
   ],
   outOfOrderness: 0,
+  idleAfter: null,
+  deduplicate: null,
   maxFuture: null,
 });
 

@@ -635,6 +635,25 @@ const CASES: ReadonlyArray<
     ["project.yaml:17:13: The source 'orders' has no events. Name at least one type of event."],
   ],
   [
+    'ids that must be known for longer than their topic is kept',
+    edited(P, 'out_of_orderness: 1m', 'out_of_orderness: 1m\n    deduplicate: {within: 8d}'),
+    [
+      "project.yaml:7:27: The validated topic of 'orders' is kept for 7d, and ingest reads the ids of 8d back from it when it starts. Write a shorter time, or raise retention.validated in project.yaml.",
+    ],
+  ],
+  [
+    'repeats after no time',
+    edited(P, 'out_of_orderness: 1m', 'out_of_orderness: 1m\n    deduplicate: {within: 0s}'),
+    ['project.yaml:7:27: No time can pass until a repeat. Write `10m`, or leave `deduplicate` out.'],
+  ],
+  [
+    'a silence that is shorter than any',
+    edited(P, 'out_of_orderness: 1m', 'out_of_orderness: 1m\n    idle_after: 30s'),
+    [
+      'project.yaml:7:17: A partition is waited for during 1m anyway. Write a longer time, or leave idle_after out.',
+    ],
+  ],
+  [
     'several problems at once',
     { ...edited(V, 'of: amount', 'of: amuont'), ...edited(M, 'amount / items', 'amount / itmes') },
     [

@@ -6,6 +6,7 @@ import type { EventRecord } from '../../schemas/event.ts';
 import { DAY, MINUTE } from '../../schemas/time.ts';
 import { edited, FILES, load } from './project.ts';
 
+const P = 'project.yaml';
 const M = 'models/returns.yaml';
 const flights = loadProject(fileURLToPath(new URL('../../config', import.meta.url)), { environment: {} });
 
@@ -230,6 +231,28 @@ describe('the flights project', () => {
     expect(daily?.worstTiles).toBeGreaterThan(10_000);
     expect(daily?.worstTiles).toBeLessThan(12_000);
     expect(flights.views.find((view) => view.name === 'route')?.readDelay).toBe(MINUTE);
+  });
+
+  it('says what a source does about repeats and silent partitions, and what that costs', () => {
+    const { sources, remarks } = describeProject(load(FILES));
+    expect(sources[0]).toMatchObject({ idleAfter: '1m', deduplicate: null });
+    expect(remarks.filter((one) => one.includes('orders'))).toHaveLength(2);
+    expect(remarks[0]).toMatch(/^Nothing recognises an event of orders that comes twice/);
+    expect(remarks[1]).toMatch(/^A partition of orders that is silent for 1m \(the default/);
+    const said = edited(
+      P,
+      'out_of_orderness: 1m',
+      'out_of_orderness: 1m\n    idle_after: 10m\n    deduplicate: {within: 10m}',
+    );
+    const declared = describeProject(load({ ...FILES, ...said }));
+    expect(declared.sources[0]).toMatchObject({
+      idleAfter: '10m',
+      deduplicate: { within: '10m', atMost: 1_000_000, bytes: 2 ** 26, readBack: 2_000_000 },
+    });
+    expect(declared.remarks[0]).toContain('67 MB over its 2 partitions');
+    expect(declared.remarks[1]).toMatch(
+      /^A partition of orders is waited for until it has been silent for 10m/,
+    );
   });
 
   it('warns of many tiles and of a view that nobody reads', () => {

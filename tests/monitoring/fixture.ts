@@ -34,6 +34,8 @@ const source: Source = {
   ],
   key: 'order',
   outOfOrderness: 1_000,
+  idleAfter: null,
+  deduplicate: null,
   maxFuture: null,
 };
 

@@ -21,6 +21,8 @@ const sourceOf = (format: SourceFormat): Source => ({
   events: [{ name: 'paid', required: [], rules: [] }],
   key: 'card',
   outOfOrderness: 0,
+  idleAfter: null,
+  deduplicate: null,
   maxFuture: null,
 });
 

@@ -15,6 +15,8 @@ function source(format: SourceFormat, fields: Source['fields'] = allFields): Sou
     events: [{ name: 'paid', required: [], rules: [] }],
     key: 'card',
     outOfOrderness: 1_000,
+    idleAfter: null,
+    deduplicate: null,
     maxFuture: null,
   };
 }

@@ -44,6 +44,8 @@ function source(format: SourceFormat): Source {
     events: [{ name: 'paid', required: [], rules: [] }],
     key: 'id',
     outOfOrderness: 1_000,
+    idleAfter: null,
+    deduplicate: null,
     maxFuture: null,
   };
 }

@@ -1,3 +1,4 @@
+import type { Project } from '../../schemas/project.ts';
 import { DAY, MINUTE } from '../../schemas/time.ts';
 import type { ReplayItem, ReplayResult } from '../../streams/replay/replay.ts';
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
@@ -33,6 +34,10 @@ export interface HistoryOptions {
   readonly speed?: number;
   /** One process for all, or several that share the partitions. */
   readonly layout?: ReadonlyArray<readonly StreamName[]>;
+  /** What the project is to be instead of what its files say. */
+  readonly edit?: (project: Project) => Project;
+  /** What is replayed instead of the trips alone. */
+  readonly change?: (trips: readonly ReplayItem[]) => readonly ReplayItem[];
   /** Versions of the model: their artefacts, what is said before the first event, and what the replay waits for. */
   readonly versions?: {
     readonly artefacts: ReadonlyMap<string, Uint8Array>;
@@ -48,12 +53,13 @@ export async function history(
   const world = await World.create({
     partitions: options.partitions ?? 3,
     hearingMs: () => Math.floor(random() * 200),
+    ...(options.edit === undefined ? {} : { edit: options.edit }),
     ...(options.versions === undefined ? {} : { artefacts: options.versions.artefacts }),
     step: async (operation, clock) => {
       if (operation !== 'poll') await clock.sleep(Math.floor(random() * 4));
     },
   });
-  const items = trips({
+  const made = trips({
     random,
     start: world.clock.now() - 60 * 24 * MINUTE,
     trips: options.trips,
@@ -61,6 +67,7 @@ export async function history(
     quietMs: pick(random, [0, 3 * MINUTE, 30 * MINUTE, 600 * MINUTE]),
     cars: pick(random, [1, 4, 200]),
   });
+  const items = options.change?.(made) ?? made;
   let loop: LoopLimit | undefined;
   let prepared = false;
   void (options.versions?.prepare(world, items) ?? Promise.resolve(undefined)).then((limit) => {

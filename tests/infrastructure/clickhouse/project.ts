@@ -18,6 +18,8 @@ export const trips: Source = {
   events: [{ name: 'trip', required: [], rules: [] }],
   key: 'place',
   outOfOrderness: 1_000,
+  idleAfter: null,
+  deduplicate: null,
   maxFuture: null,
 };
 

@@ -17,6 +17,8 @@ const source: Source = {
   events: [{ name: 'paid', required: ['card'], rules: [] }],
   key: 'card',
   outOfOrderness: 0,
+  idleAfter: null,
+  deduplicate: null,
   maxFuture: null,
 };
 const mapped: Source = {

@@ -19,6 +19,8 @@ const source: Source = {
   events: [],
   key: 'flight_id',
   outOfOrderness: MINUTE,
+  idleAfter: null,
+  deduplicate: null,
   maxFuture: DAY,
 };
 const options: PlantOptions = { source, seed: 7, each: 4, keyOf: (event) => String(event.flight_id) };

@@ -18,6 +18,7 @@ export const silentTelemetry: Telemetry = {
   waiting: nothing,
   guarded: nothing,
   producerTimes: nothing,
+  remembered: nothing,
   waits: () => ({}),
   failure: nothing,
   failing: nothing,

@@ -41,6 +41,21 @@ describe('telemetry', () => {
     expect(lines[0]?.msg).toContain("'millrace apply' sets message.timestamp.type=LogAppendTime");
   });
 
+  it('counts ids that were forgotten before their time, and warns once a partition with the mend', async () => {
+    const { lines, logger } = memoryLogger();
+    const telemetry = createTelemetry({ process: 'ingest', logger, processMetrics: false });
+    telemetry.remembered('paid', 3, 40, 0);
+    expect(lines).toEqual([]);
+    for (let i = 0; i < 5; i++) telemetry.remembered('paid', 3, 50, 2);
+    const metrics = await telemetry.metrics();
+    expect(metrics).toContain('millrace_remembered_ids{source="paid",partition="3",process="ingest"} 50');
+    expect(metrics).toContain(
+      'millrace_forgotten_ids_total{source="paid",partition="3",process="ingest"} 10',
+    );
+    expect(lines.map(({ level, partition }) => [level, partition])).toEqual([['warn', 3]]);
+    expect(lines[0]?.msg).toContain('Raise deduplicate.at_most');
+  });
+
   it('keeps the series bounded whatever reasons arrive', async () => {
     const telemetry = createTelemetry({ process: 'x', logger: silentLogger, processMetrics: false });
     for (let i = 0; i < 1_000; i++) telemetry.refused('m', `reason ${i}`, 1);

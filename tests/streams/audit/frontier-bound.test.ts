@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { FrontierBound } from '../../../streams/audit/frontier-bound.ts';
 
-/** Two partitions with out_of_orderness 5 s; times in seconds. */
-function bounds() {
-  const bound = new FrontierBound([5_000, 5_000]);
+/** Two partitions with out_of_orderness 5 s; times in seconds, `idleAfter` in ms. */
+function bounds(idleAfter: number | null = null) {
+  const bound = new FrontierBound([
+    { outOfOrderness: 5_000, idleAfter },
+    { outOfOrderness: 5_000, idleAfter },
+  ]);
   let offset = 0;
   return {
     /** An event of `time` arrives at `at`. */
@@ -90,6 +93,18 @@ describe('the highest frontier that an undisturbed ingest can have had', () => {
       world.arrive(1, at, at + 1);
     }
     expect(world.frontier, 'p0 is tardy and holds it').toBe(after);
+  });
+
+  it('waits for a partition as long as its source says, and no clock of the broker moves it before', () => {
+    const world = bounds(60_000);
+    for (let at = 1_000; at < 1_050; at += 2) {
+      world.arrive(0, at, at);
+      world.arrive(1, at, at + 1);
+    }
+    for (let at = 1_050; at < 1_108; at += 2) world.arrive(1, at, at);
+    expect(world.frontier, 'p0 was prompt, and had nothing for 58 s').toBe(1_043);
+    world.arrive(1, 1_109, 1_109);
+    expect(world.frontier, 'p0 had nothing for 61 s').toBeGreaterThan(1_100);
   });
 
   it('takes an event that comes before its own time for no later than its arrival', () => {

@@ -41,6 +41,19 @@ describe('moving on with the broker clock', () => {
     expect(process.own(0).watermark()).toBe(plane.clock.now() - 30 * SECOND);
   });
 
+  it('a source that declares idle_after moves only after that silence', async () => {
+    const process = await quietProcess();
+    const one = process.own(0);
+    const patient = { ...one.source, idleAfter: 90 * SECOND };
+    Object.defineProperty(one, 'source', { value: patient });
+    await moveOn(process.context, process.quiet());
+    expect(one.watermark()).toBe(plane.clock.now() - 90 * SECOND);
+    plane.clock.time += 30 * SECOND;
+    process.context.brokerTime = plane.clock.now();
+    await moveOn(process.context, process.quiet());
+    expect(one.watermark()).toBe(plane.clock.now() - 30 * SECOND);
+  });
+
   it('a partition with an unread record does not move: the record may be older', async () => {
     const process = await quietProcess();
     const quiet = process.quiet();
