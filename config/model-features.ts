@@ -105,8 +105,10 @@ function compileOnDemand(
     return new Map();
   }
   const costs = totalCosts(compiled);
+  const tooDear = (name: string) => (costs.get(name) ?? 0) > MAX_COST_OF_FEATURE;
+  // What uses one that costs too much costs too much as well: one sentence is enough.
   for (const { name, place } of declarations)
-    if ((costs.get(name) ?? 0) > MAX_COST_OF_FEATURE)
+    if (tooDear(name) && compiled.get(name)?.names.some(tooDear) !== true)
       reporter.report(
         place,
         `'${name}' takes ${costs.get(name)?.toLocaleString('en')} operations with the features that it uses, each once for every time that it is named; ${MAX_COST_OF_FEATURE.toLocaleString('en')} are allowed.`,

@@ -77,6 +77,36 @@ export function checkStore(name: string, open: () => Promise<OnlineStore>): void
       expect(await store.commit([stranger])).toEqual([{ status: 'conflict' }]);
     });
 
+    it('takes keys of entities with any character', async () => {
+      const place = newPlace();
+      const names = [
+        '',
+        ' ',
+        ':',
+        '|',
+        '{',
+        '}',
+        '}{',
+        '\n',
+        '\r\n',
+        '\0',
+        'a\0b',
+        '*',
+        '?',
+        '[a]',
+        '\\',
+        'ü',
+        '\u{1f680}',
+        'x'.repeat(1_024),
+      ];
+      const keys = names.map((name) => `${place}:w:${name}`);
+      await store.commit([
+        commitTo(place, { next: bytes(1), appends: keys.map((key, i) => [key, bytes(i)] as const) }),
+      ]);
+      const [values] = await store.read([keys]);
+      expect(values?.map(plain)).toEqual(names.map((_, i) => [i]));
+    });
+
     it('tells an empty meta from none', async () => {
       const place = newPlace();
       await store.commit([commitTo(place, { next: bytes() })]);
