@@ -2,6 +2,7 @@ import type { Model, Project } from '../schemas/project.ts';
 import type { ColumnKind, TileSet, View } from '../schemas/view.ts';
 import { describeArrival, remarksOf } from './check-source.ts';
 import { formatDuration } from './durations.ts';
+import { labelWarnings } from './label-warnings.ts';
 import { MAX_TILES, WARN_TILES } from './tiles.ts';
 
 /** What `millrace check` says of a project that loads: what its declarations cost and how exact they are. */
@@ -138,6 +139,7 @@ export function describeProject(project: Project): ProjectDescription {
         );
   }
   for (const model of project.models) warnings.push(...maybeKeyless(project, model));
+  warnings.push(...labelWarnings(project));
   return {
     name: project.name,
     prefix: project.prefix,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LABEL_CHOICES } from '../schemas/project.ts';
 import { monitoringSchema } from './monitoring-declaration.ts';
 import { rolloutSchema } from './rollout-declaration.ts';
 import { searchSchema } from './search.ts';
@@ -60,9 +61,20 @@ export const modelSchema = z
         source: name('Source of that event, where several have it.').optional(),
         join: z
           .union([z.array(fieldName).min(1), z.record(fieldName, fieldName)])
-          .describe('Fields that are equal in both, or `label field: request field`.'),
+          .describe(
+            'Fields that are equal in both, or `label field: request field`. A label belongs to the latest request with these fields at or before it.',
+          ),
         check: expression('True for yes, false for no, null where the event tells nothing.'),
         maturity: duration('How long after the label event it counts as known.').default('0s'),
+        within: duration(
+          'A label that comes later than this after its request is none. Default: it may come at any time.',
+        ).optional(),
+        which: z
+          .enum(LABEL_CHOICES)
+          .default('first')
+          .describe(
+            'Of several labels of one request: the first, or the last by the time of the training. A label that is null waits for the next one.',
+          ),
       })
       .describe('What was to be predicted.'),
     trainer: trainerSchema.default({ name: 'dense' }),

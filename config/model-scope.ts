@@ -68,6 +68,16 @@ export const fieldNames = (source: Source) => [
   ...source.fields.map((field) => field.name),
 ];
 
+const OWN_FIELDS: ReadonlyMap<string, FieldType> = new Map([
+  ['id', 'string'],
+  ['type', 'string'],
+  ['time', 'timestamp'],
+]);
+
+/** As it is declared; undefined where there is no such field. */
+export const fieldType = (source: Source, name: string): FieldType | undefined =>
+  OWN_FIELDS.get(name) ?? source.fields.find((field) => field.name === name)?.type;
+
 export const typeIn = (source: Source, name: string): ExpressionType | undefined => {
   const type = scopeOf(source.fields)[name];
   return typeof type === 'string' ? type : undefined;

@@ -6,7 +6,7 @@ import { parseDuration } from './durations.ts';
 import { createExpressionCompiler } from './expression.ts';
 import type { ModelDeclaration } from './model-declaration.ts';
 import { featuresOf } from './model-features.ts';
-import { type DeclaredViews, fieldNames, readsOf, sourceOf } from './model-scope.ts';
+import { type DeclaredViews, fieldNames, fieldType, readsOf, sourceOf } from './model-scope.ts';
 import { compileMonitoring } from './monitoring.ts';
 import { mendOfUnknown } from './nearest.ts';
 import { compileAt, inside, type Reporter } from './reporter.ts';
@@ -52,6 +52,13 @@ function labelOf(
         `The request '${model.request}' has no field '${pair.request}'.`,
         mendOfUnknown(pair.request, fieldNames(request)),
       );
+    const [told, asked] = [fieldType(source, pair.label), fieldType(request, pair.request)];
+    if (told !== undefined && asked !== undefined && told !== asked)
+      reporter.report(
+        pair.place,
+        `'${pair.label}' of the event '${label.event}' is ${told}, but '${pair.request}' of the request '${model.request}' is ${asked}.`,
+        'Join by fields of one type.',
+      );
   }
   const compiled = compileAt(
     reporter,
@@ -69,6 +76,8 @@ function labelOf(
     evaluate: (event: EventRecord) =>
       event.type === label.event ? (evaluate(event) as boolean | null) : null,
     maturity: parseDuration(label.maturity) ?? 0,
+    within: label.within === undefined ? null : parseDuration(label.within),
+    which: label.which,
   };
 }
 

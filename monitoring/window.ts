@@ -7,7 +7,7 @@ import { boundSlices } from '../models/quality/slices.ts';
 import type { Slice } from '../schemas/monitoring.ts';
 import { tables } from '../schemas/names.ts';
 import type { Model, Project } from '../schemas/project.ts';
-import { DAY, floorTo } from '../schemas/time.ts';
+import { floorTo } from '../schemas/time.ts';
 import { selectLabelled } from '../streams/archive/labels.ts';
 
 /** Whether it answered, was scored beside the champion, or first one and then the other. */
@@ -33,9 +33,6 @@ export interface WindowDeps {
   readonly warehouse: Warehouse;
 }
 
-/** A label may be told before its request, by this much. */
-const LABEL_LEAD = DAY;
-
 /**
  * Scores with the labels that had matured by `asOf`, by window and version; a window without predictions is not in it.
  * A score that is no number is no answer and is left out.
@@ -46,11 +43,7 @@ export async function readScored(
 ): Promise<ScoredWindow[]> {
   const { model } = deps;
   const { every } = model.monitoring;
-  const labelled = await selectLabelled(deps, {
-    ...range,
-    sample: null,
-    labelsFrom: range.from - LABEL_LEAD,
-  });
+  const labelled = await selectLabelled(deps, { ...range, sample: null });
   const labelOf = new Map(labelled.ids.map((id, i) => [id, labelled.labels[i] ?? 0]));
   const open = new Map<string, { version: number; from: number; rows: Row[] }>();
   for (const row of await readScores(deps, range)) {

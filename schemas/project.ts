@@ -108,6 +108,9 @@ export type ModelFeature =
 /** What an on-demand expression sees: the request's fields and one object a read. */
 export type EventScope = Readonly<Record<string, Scalar | Readonly<Record<string, number | null>>>>;
 
+export const LABEL_CHOICES = ['first', 'last'] as const;
+
+/** A label belongs to the latest request with its keys at or before it. */
 export interface Label {
   readonly source: string;
   readonly eventType: string;
@@ -117,6 +120,10 @@ export interface Label {
   readonly evaluate: EventExpression<boolean>;
   /** ms after the label event's time. */
   readonly maturity: number;
+  /** A label that comes later than this after its request is none. ms; null = it may come at any time. */
+  readonly within: number | null;
+  /** Of several labels of one request: the first that came, or the last by the time of the training. */
+  readonly which: (typeof LABEL_CHOICES)[number];
 }
 
 export interface Model {

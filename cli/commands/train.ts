@@ -1,7 +1,7 @@
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { emptyFeaturesSentence } from '../../models/empty-features.ts';
 import { openMirror } from '../../pipelines/training/runs-mirror.ts';
-import { trainModel } from '../../pipelines/training/training.ts';
+import { overtakenSentence, trainModel } from '../../pipelines/training/training.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { count, duration, instant } from '../format.ts';
 import { metricTable } from '../metric-table.ts';
@@ -49,31 +49,37 @@ async function train(context: CommandContext, name: string | undefined, options:
   const steps = trainingSteps(output);
   try {
     const { models: codec } = await platform.codecs();
-    const { run, version, dataSet, fitted, emptyFeatures, startedAt, finishedAt } = await trainModel({
-      project,
-      model,
-      warehouse: platform.warehouse,
-      artefacts: platform.artefacts,
-      registry: createModelRegistry({ kafka: platform.kafka, codec, prefix: project.prefix }),
-      from: options.from ?? null,
-      to: options.to ?? null,
-      asOf: options.asOf ?? null,
-      as: options.promote ? 'champion' : 'auto',
-      by: 'millrace train',
-      codeVersion: codeVersion(context.environment.packageDirectory),
-      now: platform.clock.now,
-      mirror: openMirror(project, output.warn),
-      progress: steps.on,
-      signal,
-    });
+    const { run, version, dataSet, overtaken, fitted, emptyFeatures, startedAt, finishedAt } =
+      await trainModel({
+        project,
+        model,
+        warehouse: platform.warehouse,
+        artefacts: platform.artefacts,
+        registry: createModelRegistry({ kafka: platform.kafka, codec, prefix: project.prefix }),
+        from: options.from ?? null,
+        to: options.to ?? null,
+        asOf: options.asOf ?? null,
+        as: options.promote ? 'champion' : 'auto',
+        by: 'millrace train',
+        codeVersion: codeVersion(context.environment.packageDirectory),
+        now: platform.clock.now,
+        mirror: openMirror(project, output.warn),
+        progress: steps.on,
+        signal,
+      });
     steps.done();
     const { validation } = fitted;
     const empty = emptyFeaturesSentence(emptyFeatures);
     if (empty !== null) output.warn(empty);
-    if (output.isJson) return output.json({ run, version, dataSet, emptyFeatures, validation });
+    if (output.isJson) return output.json({ run, version, dataSet, overtaken, emptyFeatures, validation });
     output.line(
       `${model.name} version ${version.version} is ${version.state}: ${count(dataSet.rows)} rows of ${instant(dataSet.from)} to ${instant(dataSet.to)}, in ${duration(finishedAt - startedAt)}`,
     );
+    if (overtaken.requests > 0) output.warn(overtakenSentence(model, overtaken));
+    if (dataSet.untold > 0)
+      output.warn(
+        `${count(dataSet.untold)} ${model.request.eventType} stay without a label: 'check' is null for every ${model.label.eventType} that came.`,
+      );
     metricTable(output, 'validation (the latest part of the rows)', validation);
   } catch (error) {
     steps.fail();

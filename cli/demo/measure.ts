@@ -6,7 +6,8 @@ import { type Evaluation, evaluate } from '../../models/evaluation.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
-import { labelledQuery, selectLabelled } from '../../streams/archive/labels.ts';
+import { labelledQuery } from '../../streams/archive/label-query.ts';
+import { selectLabelled } from '../../streams/archive/labels.ts';
 import type { Quantiles, Report } from '../report.ts';
 
 /** What the archive says of one run of a project; everything by SQL that anyone can run again. */
@@ -96,7 +97,7 @@ export function createMeasures(project: Project, source: Source, model: Model, w
         { from: model.training.from ?? 0, to: trainedTo, asOf: trainedTo, sample: null },
         [],
       );
-      return (await one<{ rows: number }>(`SELECT count() AS rows FROM (${query})`)).rows;
+      return (await one<{ rows: number }>(`SELECT uniqExact(id) AS rows FROM (${query})`)).rows;
     },
 
     async storage(platform: Platform): Promise<Report['storage']> {

@@ -3,9 +3,9 @@ import { answersOf, quoteName } from '../../infrastructure/clickhouse/tables.ts'
 import type { Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
-import { DAY, SECOND } from '../../schemas/time.ts';
+import { SECOND } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import { labelledQuery } from '../../streams/archive/labels.ts';
+import { selectLabelled } from '../../streams/archive/labels.ts';
 import { measure } from '../measures.ts';
 import type { WindowDeps } from '../window.ts';
 
@@ -18,8 +18,6 @@ interface Window {
 /** Half of all are at or below the first, nearly all at or below the last. */
 const LEVELS = [0.5, 0.99] as const;
 const NAMES = ['p50', 'p99'] as const;
-/** A label may be told before its request, by this much. */
-const LABEL_LEAD = DAY;
 
 type Quantiles = { readonly rows: number; readonly at: readonly number[]; readonly most: number };
 
@@ -110,23 +108,18 @@ async function replays(warehouse: Warehouse, prefix: string, { from, to }: Windo
   return (row?.clocks ?? 0) > 0;
 }
 
-/** How long after its request a label comes, ms, of a window whose labels are known. */
+/** How long after its request the label that counts comes, ms, of a window whose labels are known. */
 export async function measureLabelDelay(deps: WindowDeps, window: Window): Promise<Measure[]> {
-  const { project, model, warehouse } = deps;
   const { from, to, tick } = window;
-  const query = labelledQuery(
-    project,
-    model,
-    { from, to, asOf: tick, sample: null, labelsFrom: from - LABEL_LEAD },
-    [],
-  );
-  const [found] = await warehouse.query<Quantiles>(
-    `SELECT ${QUANTILES('delay')} FROM (SELECT id, min(label_at) - any(at) AS delay FROM (${query}) GROUP BY id)`,
-  );
+  const { times, labelTimes } = await selectLabelled(deps, { from, to, asOf: tick, sample: null });
+  const delays = labelTimes.map((at, i) => at - (times[i] ?? 0)).sort();
+  const rows = delays.length;
+  // As quantilesExact counts.
+  const at = LEVELS.map((level) => delays[Math.floor(level * rows)] ?? 0);
   return quantileMeasures(
-    { ...window, model: model.name },
+    { ...window, model: deps.model.name },
     'label_delay',
-    found,
+    { rows, at, most: delays.at(-1) ?? 0 },
     'No request of the window has a label.',
   );
 }

@@ -58,7 +58,7 @@ export function judgeWindow(
   const coverage = predicted === 0 ? 0 : labelled.rows.length / predicted;
   const settled = coverage >= SETTLED_COVERAGE || to + waitOf(model) <= tick;
   const shared = { model: model.name, version, from, to, tick };
-  const note = { settled, complete: coverage === 1, by };
+  const note = { settled, complete: coverage === 1 && model.label.which === 'first', by };
 
   const measures = qualityMeasures(shared, '', quality, note);
   for (const { slice, of } of slices) {

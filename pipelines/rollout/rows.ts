@@ -127,7 +127,7 @@ export async function rowsOf(
   if (labelsBy !== null && ids.length > 0) {
     const labelled = await selectLabelled(
       { project, model, warehouse },
-      { ...range, asOf: labelsBy, sample: null, labelsFrom: range.from },
+      { ...range, asOf: labelsBy, sample: null },
     );
     const labelOf = new Map(labelled.ids.map((id, i) => [id, labelled.labels[i] as number]));
     for (const [row, id] of ids.entries()) labels[row] = labelOf.get(id) ?? NO_LABEL;

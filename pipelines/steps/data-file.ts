@@ -9,12 +9,13 @@ export interface DataSetPair {
 const MAGIC = 'MRDS0001';
 const HEAD = 16;
 
-type Header = Pick<DataSet, 'ids' | 'logged' | 'backfilled' | 'query' | 'from' | 'to' | 'hash'>;
+type Header = Pick<DataSet, 'ids' | 'logged' | 'backfilled' | 'untold' | 'query' | 'from' | 'to' | 'hash'>;
 
-const headerOf = ({ ids, logged, backfilled, query, from, to, hash }: DataSet): Header => ({
+const headerOf = ({ ids, logged, backfilled, untold, query, from, to, hash }: DataSet): Header => ({
   ids,
   logged,
   backfilled,
+  untold,
   query,
   from,
   to,

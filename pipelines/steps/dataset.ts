@@ -1,6 +1,6 @@
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
-import type { Selection } from '../../streams/archive/labels.ts';
+import type { Selection } from '../../streams/archive/label-query.ts';
 import { buildDataSets } from '../training/dataset.ts';
 import { type DataSetPair, decodeDataSets, encodeDataSets } from './data-file.ts';
 import { done, needed, type StepContext, StepRefused, type StepWork } from './tools.ts';

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { hashDataset } from '../../models/dataset.ts';
 import type { Model, Project } from '../../schemas/project.ts';
-import { type Selection, selectLabelled } from '../../streams/archive/labels.ts';
+import type { Selection } from '../../streams/archive/label-query.ts';
+import { selectLabelled } from '../../streams/archive/labels.ts';
 import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
 import { readKept, readLogged } from './logged.ts';
 import { basisOf, keepVectors, type VectorsProgress } from './vectors.ts';
@@ -21,6 +22,8 @@ export interface DataSet {
   /** How many vectors were logged live, and how many were backfilled. */
   readonly logged: number;
   readonly backfilled: number;
+  /** Requests left out because every label of theirs is null so far. */
+  readonly untold: number;
   /** How the labels were joined: SQL with its parameters. */
   readonly query: string;
   /** Request times, epoch ms: from <= time < to. */
@@ -111,6 +114,7 @@ export async function buildDataSets(options: DataSetOptions): Promise<DataSet[]>
       rows: own,
       logged: countLogged,
       backfilled: set.ids.length - countLogged,
+      untold: set.untold,
       query,
       from: selection.from,
       to: selection.to,

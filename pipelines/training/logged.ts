@@ -5,7 +5,7 @@ import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts'
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
-import { chanceSql } from '../../streams/archive/labels.ts';
+import { chanceSql } from '../../streams/archive/label-query.ts';
 
 interface LoggedOptions {
   readonly project: Project;

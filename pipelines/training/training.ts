@@ -7,6 +7,7 @@ import type { Engine, EpochReport, Parameters } from '../../models/trainer.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
+import { countOvertaken, type Overtaken } from '../../streams/archive/labels.ts';
 import { registerVersion } from '../rollout/moves.ts';
 import { keepReference } from '../steps/reference.ts';
 import { tailOf } from '../steps/train.ts';
@@ -56,6 +57,8 @@ export interface TrainReport {
   readonly run: string;
   readonly version: VersionState;
   readonly dataSet: Omit<DataSet, 'ids' | 'times' | 'rows' | 'labels' | 'cells'> & { readonly rows: number };
+  /** Requests of the range that stay unlabelled because their keys were asked again before a label came. */
+  readonly overtaken: Overtaken;
   readonly fitted: Fitted;
   /** Features that are null in every row. */
   readonly emptyFeatures: readonly string[];
@@ -106,6 +109,7 @@ async function fitAndRegister(
 ): Promise<Omit<TrainReport, 'run' | 'startedAt' | 'finishedAt'>> {
   const { project, model, warehouse, registry } = options;
   const { from, to, asOf } = await rangeOf(options);
+  const selection = { from, to, asOf, sample: model.sample };
   if (from >= to) throw new NothingToLearn(`${iso(from)} does not lie before ${iso(to)}: no row is between.`);
   // A registry that is away is told of before the training, not after it.
   await registry.history(model.name);
@@ -114,14 +118,15 @@ async function fitAndRegister(
     project,
     model,
     warehouse,
-    selections: [{ from, to, asOf, sample: model.sample }],
+    selections: [selection],
     keep: true,
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...passOn,
   });
+  const overtaken = await countOvertaken({ project, model, warehouse }, selection);
   if (training === undefined || training.labels.length === 0)
     throw new NothingToLearn(
-      `Between ${iso(from)} and ${iso(to)} there is no ${model.request.eventType} whose ${model.label.eventType} had come by ${iso(asOf)}: import history, or choose another range.`,
+      `Between ${iso(from)} and ${iso(to)} there is no ${model.request.eventType} whose ${model.label.eventType} had come by ${iso(asOf)}: import history, or choose another range.${overtaken.example === null ? '' : ` ${overtakenSentence(model, overtaken)}`}`,
     );
   const fitted = await fitModel({
     project,
@@ -157,12 +162,23 @@ async function fitAndRegister(
   return {
     version,
     dataSet: { ...rest, rows: training.labels.length },
+    overtaken,
     fitted,
     emptyFeatures: emptyFeatures(
       training.rows,
       model.features.map(({ name }) => name),
     ),
   };
+}
+
+/** What a person should know of requests that have no label because of how labels are joined. */
+export function overtakenSentence({ request, label }: Model, { requests, example }: Overtaken): string {
+  const keys = label.join.map((pair) => pair.request).join(', ');
+  const shown =
+    example === null
+      ? ''
+      : ` (for example ${example.id} of ${iso(example.at)}, asked again by ${example.next} of ${iso(example.nextAt)})`;
+  return `${requests.toLocaleString('en-US')} ${request.eventType} stay without a label: the same ${keys} was asked again before a ${label.eventType} came${shown}.`;
 }
 
 /** Open ends: what the model declares, then what the archive holds. */

@@ -139,6 +139,13 @@ const CASES: ReadonlyArray<
     ["models/returns.yaml:9:16: There is no event 'order.return'. Did you mean 'order.returned'?"],
   ],
   [
+    'a join on fields of two types',
+    edited(M, 'join: [order_id]', 'join: {items: amount}'),
+    [
+      "models/returns.yaml:9:46: 'items' of the event 'order.returned' is int, but 'amount' of the request 'order.placed' is double. Join by fields of one type.",
+    ],
+  ],
+  [
     'a join on a field that neither side has',
     edited(M, 'join: [order_id]', 'join: [orderid]'),
     [

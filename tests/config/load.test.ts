@@ -154,6 +154,10 @@ describe('models', () => {
     expect(label?.evaluate({ ...event, type: 'order.returned', amount: null })).toBeNull();
     expect(label?.evaluate({ ...event, type: 'order.placed' })).toBeNull();
     expect(label).toMatchObject({ join: [{ label: 'order_id', request: 'order_id' }], maturity: DAY });
+    expect(label).toMatchObject({ within: null, which: 'first' });
+    const declared = load({ ...FILES, ...edited(M, 'maturity: 1d', 'within: 2d, which: last') }).models[0]
+      ?.label;
+    expect(declared).toMatchObject({ within: 2 * DAY, which: 'last' });
   });
 });
 
@@ -262,5 +266,15 @@ describe('the flights project', () => {
     expect(warnings).toHaveLength(2);
     expect(warnings[0]).toMatch(/can have 14,\d+ tiles \(more than 12,000; at 50,000 the view is refused\)/);
     expect(warnings[1]).toMatch(/^No model reads the view customer@/);
+  });
+
+  it('warns of a label whose keys do not tell one request from the next', () => {
+    const joined = (join: string) =>
+      describeProject(load({ ...FILES, ...edited(M, 'join: [order_id]', `join: ${join}`) })).warnings;
+    for (const join of ['[customer]', '[customer, items]', '{customer: customer}'])
+      expect(joined(join)).toEqual([
+        expect.stringMatching(/^The label of the model returns is joined by customer/),
+      ]);
+    for (const join of ['[order_id]', '{order_id: id}', '{customer: id}']) expect(joined(join)).toEqual([]);
   });
 });

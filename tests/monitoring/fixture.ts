@@ -62,6 +62,8 @@ export function ordersProject(monitoring: Partial<Model['monitoring']> = {}): Pr
       join: [{ label: 'order', request: 'order' }],
       evaluate: (event) => event.late as boolean | null,
       maturity: 0,
+      within: null,
+      which: 'first',
     },
     monitoring: {
       every: DAY,

@@ -124,6 +124,7 @@ async function publishModel({ artefacts, kafka, codecs }: Platform): Promise<voi
       cells: new Int16Array(rows),
       logged: 0,
       backfilled: rows,
+      untold: 0,
       query: '',
       from: 0,
       to: rows,

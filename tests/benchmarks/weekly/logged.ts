@@ -35,7 +35,6 @@ export async function readRows(
     // As the shadow test takes them: what comes later counts for nobody.
     asOf: range.to + model.monitoring.labelWait,
     sample: null,
-    labelsFrom: range.from,
   });
   const { ids } = labelled;
   const place = new Map(ids.map((id, i) => [id, i]));

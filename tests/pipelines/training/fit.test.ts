@@ -46,6 +46,7 @@ function dataSet(rows: number, seed: number): DataSet {
     cells: Int16Array.from(labels, (_, row) => row % 168),
     logged: 0,
     backfilled: rows,
+    untold: 0,
     query: 'SELECT 1',
     from: times[0] ?? 0,
     to: (times.at(-1) ?? 0) + 1,

@@ -38,6 +38,7 @@ function rowsOf(n: number, width: number): DataSet {
     cells: new Int16Array(n),
     logged: 0,
     backfilled: n,
+    untold: 0,
     query: '',
     from: 0,
     to: n,
