@@ -7,6 +7,7 @@ import { auditModel, type ModelAudit } from './models.ts';
 import { type ArrivalFacts, auditRefusals, type RefusalAudit } from './refusals.ts';
 import { auditRefused, type RefusedAudit } from './requests.ts';
 import { cutsOf, type Misplaced, rewindsOf, rewoundIn, type Written } from './rewinds.ts';
+import { auditSkew, type SkewAudit } from './skew.ts';
 import { auditSource, type SourceAudit } from './sources.ts';
 import { lookAround, pause } from './standing.ts';
 import { auditView, type ViewAudit } from './views.ts';
@@ -42,6 +43,8 @@ export interface Audit {
   readonly views: readonly ViewAudit[];
   /** Contributions that views refused, against what the archive says they should have. */
   readonly refusals: readonly RefusalAudit[];
+  /** Events that live refused and training takes, by source. */
+  readonly skews: readonly SkewAudit[];
   /** Scored answers that read below their full head, by model and view. */
   readonly heads: readonly HeadAudit[];
   /** Requests that were refused, by model. */
@@ -95,6 +98,8 @@ export async function audit(deps: AuditDeps): Promise<Audit> {
   if (store !== undefined)
     for (const view of project.views) views.push(await auditView({ ...deps, store, tick, letters }, view));
   const refusals = await auditRefusals(books, facts);
+  const skews: SkewAudit[] = [];
+  for (const source of project.sources) skews.push(await auditSkew(books, source));
   const heads: HeadAudit[] = [];
   const refused: RefusedAudit[] = [];
   for (const model of project.models) {
@@ -106,6 +111,7 @@ export async function audit(deps: AuditDeps): Promise<Audit> {
     models,
     views,
     refusals,
+    skews,
     heads,
     refused,
     ...(await auditStanding(deps, books, written)),

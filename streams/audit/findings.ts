@@ -5,6 +5,7 @@ import type { ModelAudit } from './models.ts';
 import type { RefusalAudit } from './refusals.ts';
 import type { RefusedAudit } from './requests.ts';
 import type { Misplaced } from './rewinds.ts';
+import type { SkewAudit } from './skew.ts';
 import type { SourceAudit } from './sources.ts';
 import type { ViewAudit } from './views.ts';
 import type { Wait } from './waits.ts';
@@ -16,6 +17,7 @@ export interface Audits {
   readonly refusals: readonly RefusalAudit[];
   readonly heads: readonly HeadAudit[];
   readonly refused: readonly RefusedAudit[];
+  readonly skews: readonly SkewAudit[];
   readonly misplaced: readonly Misplaced[];
   readonly waits: readonly Wait[];
 }
@@ -62,6 +64,7 @@ export function findingsOf(audits: Audits): {
   for (const one of audits.models) sayOfModel(one, wrong, open);
   for (const one of audits.views) sayOfView(one, wrong, open);
   for (const one of audits.refusals) sayOfRefusals(one, { wrong, open, notes });
+  for (const one of audits.skews) sayOfSkew(one, notes);
   for (const one of audits.heads) sayOfHeads(one, wrong, notes);
   for (const one of audits.refused) sayOfRefused(one, wrong, notes);
   for (const one of audits.misplaced) wrong.list.push(sentenceOf(one));
@@ -161,6 +164,20 @@ function sayOfRefusals(
     unknown,
     `contributions of ${source} that ${view} refused as late_for_view are judged by their arrival alone: the raw topic has lost the clocks before them`,
   );
+}
+
+function sayOfSkew({ source, late, lateForView }: SkewAudit, notes: Sentences): void {
+  notes.counted(
+    late,
+    `events of ${source} were refused live as late and stand in its history (skew)`,
+    'Training takes them, and the answers of then lack them.',
+  );
+  for (const [view, count] of Object.entries(lateForView))
+    notes.counted(
+      count,
+      `contributions of ${source} were refused live by versions before ${view} as late_for_view, and this version has them (skew)`,
+      'Training takes them where it is backfilled, and the answers of then lack them.',
+    );
 }
 
 function sayOfHeads(

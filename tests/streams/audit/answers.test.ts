@@ -141,6 +141,7 @@ describe('answers that are not what their requests asked for', () => {
       refusals: [],
       heads,
       refused: [refused],
+      skews: [],
       misplaced: [],
       waits: [],
     });

@@ -94,6 +94,7 @@ describe('contributions refused as late_for_view', () => {
         refusals,
         heads: [],
         refused: [],
+        skews: [],
         misplaced: [],
         waits: [],
       }),
