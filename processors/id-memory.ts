@@ -40,6 +40,10 @@ export class IdMemory {
   #begin = 0;
   #kept = 0;
   #end = 0;
+  /** The id that was hashed last, and the halves of its hash: what is not found is added next. */
+  #id: string | null = null;
+  #idHigh = 0;
+  #idLow = 0;
   #clock = Number.NEGATIVE_INFINITY;
   #keptClock = Number.NEGATIVE_INFINITY;
 
@@ -54,8 +58,9 @@ export class IdMemory {
   /** The accepted event that a record of this id repeats; null where it repeats none. `arrival`: epoch ms. */
   find(id: string, arrival: number): RememberedId | null {
     const { within, atMost } = this.#rule;
-    hashText(id);
-    const [high = 0, low = 0] = HASH;
+    this.#hash(id);
+    const high = this.#idHigh;
+    const low = this.#idLow;
     const now = Math.max(this.#clock, arrival);
     const mask = this.#index.length - 1;
     for (let i = low & mask; ; i = (i + 1) & mask) {
@@ -70,11 +75,11 @@ export class IdMemory {
   /** Remembers the id of an accepted event. Offsets ascend. */
   add(id: string, arrival: number, offset: number): void {
     if (this.size === this.#at.length) this.#grow();
-    hashText(id);
+    this.#hash(id);
     this.#clock = Math.max(this.#clock, arrival);
     const slot = this.#end & (this.#at.length - 1);
-    this.#high[slot] = HASH[0] as number;
-    this.#low[slot] = HASH[1] as number;
+    this.#high[slot] = this.#idHigh;
+    this.#low[slot] = this.#idLow;
     this.#at[slot] = this.#clock;
     this.#offset[slot] = offset;
     this.#end += 1;
@@ -121,6 +126,14 @@ export class IdMemory {
   /** Sets the clock of a memory that is built again. */
   begin(at: number | null): void {
     if (at !== null) this.#clock = Math.max(this.#clock, at);
+  }
+
+  #hash(id: string): void {
+    if (id === this.#id) return;
+    hashText(id);
+    this.#id = id;
+    this.#idHigh = HASH[0] as number;
+    this.#idLow = HASH[1] as number;
   }
 
   /** How many ids were added after that of a slot. */
