@@ -78,15 +78,22 @@ export function sayWhere({ output }: CommandContext, api: RunningApi): void {
     );
 }
 
+/** How often it says that it serves, ms. */
+const SERVING_EVERY_MS = 5_000;
+
 /** The API as one of the streams of a process. */
 export function apiStream(context: CommandContext, parts: Parts, options: ApiOptions): Stream {
   return {
     name: 'api',
-    async run(signal) {
+    async run(signal, healthy = () => {}) {
       const api = await openApi(context, parts, options);
       sayWhere(context, api);
+      healthy();
+      // Whoever supervises it believes that it has got over a failure once it has served for a while.
+      const serving = setInterval(healthy, SERVING_EVERY_MS);
       if (!signal.aborted)
         await new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }));
+      clearInterval(serving);
       await api.close();
     },
   };

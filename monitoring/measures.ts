@@ -39,7 +39,17 @@ const rounded = (value: unknown): unknown =>
 
 /** What belongs to a measure beside its figures; an empty object where nothing does. */
 export function detailOf({ detail }: Pick<Measure, 'detail'>): Readonly<Record<string, unknown>> {
-  return detail === '' ? {} : (JSON.parse(detail) as Record<string, unknown>);
+  return objectIn(detail);
+}
+
+/** The JSON object in a column that anybody with access to the tables may have written: an empty one where it is none. */
+export function objectIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }
 
 /**

@@ -5,6 +5,7 @@ import { quoteName } from '../infrastructure/clickhouse/tables.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import { type JobQueue, LANES } from '../infrastructure/queue/port.ts';
 import { createModelRegistry } from '../infrastructure/registry/models.ts';
+import { objectIn } from '../monitoring/measures.ts';
 import { eventTimeFinished, writeTick } from '../monitoring/progress.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { tables } from '../schemas/names.ts';
@@ -195,7 +196,7 @@ export function createPipelines(deps: PipelinesDeps): Stream {
       await ticks.onTick(tick, firedOf(detail));
       await guard(tick);
       if (await ticks.tickSettled(tick))
-        await writeTick(deps.warehouse, project.prefix, tick, 'finished', detailOf(detail), clock.now());
+        await writeTick(deps.warehouse, project.prefix, tick, 'finished', objectIn(detail), clock.now());
     }
     if (project.pipelines.length > 0) return;
     // Nobody waits for a tick here, but whoever promoted a version by hand wants it watched.
@@ -234,19 +235,13 @@ export function createPipelines(deps: PipelinesDeps): Stream {
 
 /** The alerts that monitoring names in a tick's detail: `{"fired": [{rule, id, model}]}`. */
 export function firedOf(detail: string): readonly FiredAlert[] {
-  const value = detailOf(detail);
-  const fired = 'fired' in value ? value.fired : [];
+  const { fired = [] } = objectIn(detail);
   if (!Array.isArray(fired)) return [];
   return fired.flatMap((one: unknown) => {
     if (typeof one !== 'object' || one === null || !('rule' in one)) return [];
     const { rule, id = '', model = '' } = one as Record<string, unknown>;
     return [{ rule: String(rule), id: String(id), model: String(model) }];
   });
-}
-
-function detailOf(detail: string): object {
-  const value: unknown = detail === '' ? {} : JSON.parse(detail);
-  return typeof value === 'object' && value !== null ? value : {};
 }
 
 /** Waits, and wakes when told to end. */

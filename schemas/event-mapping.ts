@@ -72,9 +72,16 @@ function valueAt(record: unknown, path: Path): unknown {
   return value ?? null;
 }
 
+/** Date.parse takes 30 February for 2 March. */
+function isDay(day: string): boolean {
+  const time = Date.parse(`${day}T00:00Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day);
+}
+
 function timeOf(value: unknown, unit: CountedUnit | 'iso', name: string): number {
   if (unit === 'iso') {
-    const time = typeof value === 'string' && ISO.test(value) ? Date.parse(value) : Number.NaN;
+    const real = typeof value === 'string' && ISO.test(value) && isDay(value.slice(0, 10));
+    const time = real ? Date.parse(value) : Number.NaN;
     if (Number.isNaN(time)) {
       throw new Mismatch(
         `${name} is ${describe(value)}, not a date and time with its zone (2026-01-31T12:00:00Z)`,

@@ -14,7 +14,8 @@ const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json';
 
 /** Ids remembered at most, those that the registry knows and those that it does not. */
 const MAX_REMEMBERED = 10_000;
-/** An unknown id is asked for again after this: its schema may have been registered since. */
+/** An unknown id is asked for again after this, ever later: its schema may have been registered since. */
+const FIRST_UNKNOWN_FOR_MS = 500;
 const UNKNOWN_FOR_MS = 10_000;
 /** Lookups under way at once, so that a flood of made-up ids cannot flood the registry. */
 const MAX_LOOKUPS = 8;
@@ -37,7 +38,7 @@ export function createRegistry(
   const now = options.now ?? (() => performance.now());
   const { base, authorization } = accessOf(connection);
   const known = new Map<number, SchemaText>();
-  const unknown = new Map<number, number>();
+  const unknown = new Map<number, { readonly until: number; readonly pause: number }>();
   const lookups = new Map<number, Promise<SchemaText | null>>();
 
   /** One request, tried again while the registry is away. Answers whatever status below 500 it gets. */
@@ -129,7 +130,8 @@ export function createRegistry(
     // A schema that names one which is not there is as good as unknown.
     const texts = answer.status === 200 && schemaType === 'AVRO' ? await textsOf(references) : [];
     if (answer.status === 404 || texts === null) {
-      remember(unknown, id, now() + UNKNOWN_FOR_MS);
+      const pause = Math.min((unknown.get(id)?.pause ?? FIRST_UNKNOWN_FOR_MS / 2) * 2, UNKNOWN_FOR_MS);
+      remember(unknown, id, { until: now() + pause, pause });
       return null;
     }
     if (answer.status !== 200 || typeof schema !== 'string') throw refused(`schema ${id}`, answer);
@@ -174,7 +176,7 @@ export function createRegistry(
     async schemaById(id) {
       const schema = known.get(id);
       if (schema !== undefined) return schema;
-      if ((unknown.get(id) ?? Number.NEGATIVE_INFINITY) > now()) return null;
+      if ((unknown.get(id)?.until ?? Number.NEGATIVE_INFINITY) > now()) return null;
       let lookup = lookups.get(id);
       if (lookup === undefined) {
         lookup = lookUp(id).finally(() => lookups.delete(id));

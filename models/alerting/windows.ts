@@ -150,8 +150,13 @@ function scopeOf(measure: Measure, previous: number | null) {
 /** Whether the champion answered with these scores or a challenger made them in its shadow. */
 function byOf({ detail }: Measure): string {
   if (!detail.includes('"by"')) return '';
-  const { by } = JSON.parse(detail) as { by?: unknown };
-  return typeof by === 'string' ? by : '';
+  try {
+    const { by } = JSON.parse(detail) as { by?: unknown };
+    return typeof by === 'string' ? by : '';
+  } catch {
+    // Somebody else wrote the row.
+    return '';
+  }
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {

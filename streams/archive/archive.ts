@@ -5,6 +5,7 @@ import { groups } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { Failing } from '../runtime/failing.ts';
 import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { addRecords } from './add-records.ts';
@@ -90,6 +91,7 @@ async function openContext(deps: ArchiveDeps, signal: AbortSignal): Promise<Arch
     warehouse,
     clock,
     telemetry,
+    failing: new Failing('archive', clock, telemetry),
     signal,
     consumer,
     checkpoint: new Checkpoint({ kafka, store, consumer, now: () => clock.now() }),

@@ -2,6 +2,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Consumer } from '../../infrastructure/kafka/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Checkpoint } from '../runtime/checkpoint.ts';
+import type { Failing } from '../runtime/failing.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import type { ArchivedPartition, Batch, Limits } from './batch.ts';
 import type { Insert, InsertResult } from './insert-store.ts';
@@ -13,6 +14,8 @@ export interface ArchiveContext {
   readonly warehouse: Warehouse;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** What inserts fail with, again and again. */
+  readonly failing: Failing;
   readonly signal: AbortSignal;
   readonly consumer: Consumer;
   readonly checkpoint: Checkpoint<Insert, InsertResult>;

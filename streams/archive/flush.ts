@@ -37,6 +37,7 @@ export async function flushBatches(
   else if (clocksResult !== undefined) failed.push(...withClocks);
   const error = errorOf([...results, ...closed]);
   if (error !== null) await recover(context, failed, error);
+  else context.failing.end();
   return failed;
 }
 

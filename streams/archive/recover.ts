@@ -17,13 +17,14 @@ export async function recover(
   failed: readonly Batch[],
   error: MillraceError,
 ): Promise<void> {
-  const { clock, signal, telemetry } = context;
-  telemetry.failure('archive', error);
+  const { clock, signal } = context;
+  // Where the tables can be read and inserts fail all the same, the next insert waits ever longer too.
+  const times = told(context, error);
   for (const batch of failed) {
     drainRows(batch);
     batch.clocks = noClocks();
   }
-  let pause = FIRST_PAUSE_MS;
+  let pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(times - 1, 10), LONGEST_PAUSE_MS);
   while (!signal.aborted) {
     await clock.sleep(pause);
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
@@ -35,9 +36,20 @@ export async function recover(
       );
       return;
     } catch (again) {
-      telemetry.failure('archive', retriableOrThrow(again));
+      told(context, retriableOrThrow(again), pause);
     }
   }
+}
+
+/** Failures of one kind in a row from which on they are told as one that lasts. */
+const TOLD_AFTER = 3;
+
+/** Counts a failure; answers how often it has come in a row. */
+function told({ failing, telemetry }: ArchiveContext, error: MillraceError, pause = FIRST_PAUSE_MS): number {
+  telemetry.failure('archive', error);
+  const times = failing.note(error);
+  if (times >= TOLD_AFTER) failing.tell(error, pause);
+  return times;
 }
 
 async function goWhereTablesStand(

@@ -1,10 +1,4 @@
-import type {
-  Kafka,
-  PartitionBatch,
-  Poll,
-  Position,
-  TopicPartition,
-} from '../../infrastructure/kafka/port.ts';
+import type { Kafka, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { feeding } from '../../processors/lateness.ts';
 import { partitionOf } from '../../processors/partition.ts';
@@ -23,11 +17,11 @@ import { Waits } from '../runtime/waits.ts';
 import { limitsOf, spreads, tellBacklog } from './alignment.ts';
 import { Announcer } from './announcer.ts';
 import type { IngestContext } from './context.ts';
-import { eventSizeCheck } from './event-size.ts';
 import { flushMarkers, flushWork, restartMoved, type Worked } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
 import { takeProgress } from './progress.ts';
+import { queueBatch } from './queue-batch.ts';
 import { RawPartition } from './raw-partition.ts';
 import { recall } from './recall-ids.ts';
 import { chooseRecords } from './record-queue.ts';
@@ -211,8 +205,10 @@ async function pollNext(context: IngestContext, lastWork: number): Promise<Poll>
   if (since < LINGER_MS) await clock.sleep(LINGER_MS - since);
   const full: RawPartition[] = [];
   const free: RawPartition[] = [];
-  for (const one of owned.values())
-    (one.queue.size >= MAX_QUEUED || one.queue.bytes >= MAX_QUEUED_BYTES ? full : free).push(one);
+  for (const one of owned.values()) {
+    const isFull = one.queue.size >= MAX_QUEUED || one.queue.bytes >= MAX_QUEUED_BYTES;
+    (isFull || one.schemaWait.pausedAt(clock.now()) ? full : free).push(one);
+  }
   if (full.length > 0) consumer.pause(full);
   consumer.resume(free);
   const busy = announcer.pending || [...owned.values()].some(({ queue }) => queue.size > 0);
@@ -232,26 +228,6 @@ async function queueRecords(context: IngestContext, poll: Poll): Promise<void> {
     const one = context.owned.get(`${batch.topic}:${batch.partition}`);
     if (one !== undefined) await queueBatch(context, one, batch);
   }
-}
-
-async function queueBatch(
-  { clock, codecs, guards, limits, project, telemetry }: IngestContext,
-  one: RawPartition,
-  { topic, partition, records, highWatermark }: PartitionBatch,
-): Promise<void> {
-  const left = highWatermark - (records.at(-1)?.offset ?? 0) - 1;
-  one.more = left > 0;
-  telemetry.lag('ingest', topic, partition, left);
-  const fresh = records.filter(({ offset }) => offset >= one.progress.next);
-  if (fresh.length === 0) return;
-  const byProducers = fresh.filter(({ producerStamped }) => producerStamped).length;
-  if (byProducers > 0) telemetry.producerTimes(topic, partition, byProducers);
-  const decoder = codecs.raw(one.source.name);
-  await decoder.prepare(fresh);
-  const checkSize = eventSizeCheck(project, one.source, limits);
-  const decoded = fresh.map((record) => checkSize(decoder.decode(record)));
-  one.queue.add(guards.cap ? decoded : decoded.map((record) => ({ ...record, arrivedAt: null })));
-  one.lastRecordAt = clock.now();
 }
 
 function unreadIdle({ owned }: IngestContext): RawPartition[] {

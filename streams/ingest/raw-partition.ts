@@ -4,6 +4,7 @@ import type { SegmentPlan } from '../../processors/segment.ts';
 import type { Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { RecordQueue, timeOf } from './record-queue.ts';
+import { SchemaWait } from './schema-wait.ts';
 
 /** A record that its broker appended longer ago than this is backlog, ms. */
 export const BACKLOG_AFTER_MS = 2_000;
@@ -23,6 +24,8 @@ export class RawPartition {
   lastRecordAt: number;
   /** The broker may have more of it than came to this process, as of the last poll. */
   more = true;
+  /** Schemas that its next records need and that the registry does not know yet. */
+  readonly schemaWait = new SchemaWait();
   /** Its views have been told that it is idle. */
   toldIdle = false;
   /** Every view partition must hear of it at once: a new owner, or a partition that fell idle. */

@@ -39,8 +39,11 @@ export interface Codec<T> {
 
 /** Decodes what strangers send: whatever the bytes, the answer is a value. */
 export interface RawDecoder {
-  /** Resolves the schema ids of a batch, so that decoding needs no waiting. Throws RegistryError when the registry is away. */
-  prepare(records: readonly KafkaRecord[]): Promise<void>;
+  /**
+   * Resolves the schema ids of a batch, so that decoding needs no waiting, and answers with those that the registry does not know
+   * (yet). Throws RegistryError when the registry is away.
+   */
+  prepare(records: readonly KafkaRecord[]): Promise<readonly number[]>;
   decode(record: KafkaRecord): DecodedRecord<KafkaRecord>;
 }
 
@@ -201,12 +204,14 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
   return {
     async prepare(records) {
       const unknown = decoder.unknownIds(records.map(({ value }) => value));
-      await Promise.all(
+      const found = await Promise.all(
         unknown.map(async (id) => {
           const schema = await registry.schemaById(id);
           if (schema !== null) decoder.learn(id, schema);
+          return schema === null ? [id] : [];
         }),
       );
+      return found.flat();
     },
     decode(record) {
       const clock = readClock(record);

@@ -58,8 +58,9 @@ export class Failing {
     });
   }
 
-  /** It has gone on. */
-  end(): void {
+  /** It has gone on. `forget`: the same failure is a new one from here on, else it is one more in the row. */
+  end(forget = true): void {
+    if (forget) this.#times = 0;
     if (!this.#told) return;
     this.#told = false;
     this.#telemetry.failing(this.#stream, null);

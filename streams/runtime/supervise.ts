@@ -74,7 +74,7 @@ async function supervise(
       one.worked = true;
       if (one.failure === null || clock.now() - begun < STEADY_MS) return;
       one.failure = null;
-      failing.end();
+      failing.end(false);
       onState(stream.name, 'running', null);
     };
     if (one.failure === null) onState(stream.name, 'running', null);

@@ -20,6 +20,8 @@ export class Receiver {
   readonly requests: Request[] = [];
   /** Answers of the next requests; then 200. */
   readonly answers: Answering[] = [];
+  /** Decides by what it was sent, where `answers` has none. */
+  judge: (body: string) => Answering = () => ({ status: 200 });
   readonly #server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -29,7 +31,8 @@ export class Receiver {
         headers: request.headers,
         body: Buffer.concat(chunks).toString(),
       });
-      const { status, headers = {}, body = '', afterMs = 0 } = this.answers.shift() ?? { status: 200 };
+      const answer = this.answers.shift() ?? this.judge(this.requests.at(-1)?.body ?? '');
+      const { status, headers = {}, body = '', afterMs = 0 } = answer;
       setTimeout(() => response.writeHead(status, headers).end(body), afterMs);
     });
   });

@@ -37,6 +37,7 @@ describe('the rules for Prometheus', () => {
     telemetry.score('late', 0.5);
     telemetry.failure('ingest', new Error('x'));
     telemetry.waiting('ingest', 'waking', 'p', 'It waits.');
+    telemetry.failing('ingest', { reason: 'x', times: 2, sentence: 'x', final: false });
     telemetry.note('ingest', 'assigned');
     const text = await telemetry.metrics();
     const exported = new Map<string, Set<string>>();
