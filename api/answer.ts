@@ -80,18 +80,20 @@ class Asked implements Call {
     this.#request = request;
     this.#reply = reply;
     this.raw = rawOf(route, request);
-    const faults: Fault[] = [];
+    const faults: Found[] = [];
     this.params = check('path', route.params, request.params, faults);
     this.query = check('query', route.query, request.query, faults);
     this.body =
       this.raw === null ? check('body', route.body?.json, bodyOf(route, request), faults) : undefined;
     if (faults.length > 0) {
       const [first] = faults;
+      // What has the right form and means nothing (30 February) is not the same as what has not.
+      const formed = faults.every(({ formed: one }) => one);
       throw new Problem(
-        400,
-        'bad_request',
+        formed ? 422 : 400,
+        formed ? 'bad_content' : 'bad_request',
         `${first?.where}: ${first?.message}${faults.length > 1 ? ` (and ${faults.length - 1} more)` : ''}`,
-        { errors: faults },
+        { errors: faults.map(({ where, message }) => ({ where, message })) },
       );
     }
   }
@@ -153,12 +155,20 @@ function badType(body: NonNullable<Route['body']>): Problem {
 
 const MOST_FAULTS = 20;
 
-function check(where: string, schema: z.ZodType | undefined, value: unknown, faults: Fault[]): unknown {
+/** `formed`: its form is right. */
+type Found = Fault & { readonly formed: boolean };
+
+function check(where: string, schema: z.ZodType | undefined, value: unknown, faults: Found[]): unknown {
   if (schema === undefined) return undefined;
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
-  for (const { path, message } of checked.error.issues)
-    if (faults.length < MOST_FAULTS) faults.push({ where: [where, ...path.map(String)].join('.'), message });
+  for (const { path, message, code } of checked.error.issues)
+    if (faults.length < MOST_FAULTS)
+      faults.push({
+        where: [where, ...path.map(String)].join('.'),
+        message,
+        formed: code === 'custom',
+      });
   return undefined;
 }
 

@@ -108,6 +108,7 @@ function responsesOf(route: Route): Json {
   const statuses = new Set<number>([
     ...common,
     ...(route.params === undefined ? [] : [404, 414]),
+    ...((route.params ?? route.query ?? route.body?.json) ? [422] : []),
     ...(route.body === undefined ? [] : [413, 415]),
     ...Object.keys(route.problems ?? {}).map(Number),
   ]);
@@ -124,11 +125,15 @@ function responsesOf(route: Route): Json {
   return responses;
 }
 
-function responseOf({ description, schema, type = 'application/json' }: Answer): Json {
-  if (schema === null && type === 'application/json') return { description };
+function responseOf({ description, schema, types }: Answer): Json {
+  if (schema === null && types === undefined) return { description };
+  const own = schema === null ? null : jsonSchemaOf(schema, 'output');
+  const schemaOf = (type: string) => own ?? (type === 'application/json' ? {} : { type: 'string' });
   return {
     description,
-    content: { [type]: { schema: schema === null ? { type: 'string' } : jsonSchemaOf(schema, 'output') } },
+    content: Object.fromEntries(
+      (types ?? ['application/json']).map((type) => [type, { schema: schemaOf(type) }]),
+    ),
   };
 }
 

@@ -46,7 +46,7 @@ export interface Answer {
   /** Of the JSON; null where the answer has no body. */
   readonly schema: z.ZodType | null;
   /** Default: application/json. */
-  readonly type?: string;
+  readonly types?: readonly string[];
 }
 
 /** One endpoint as data: what it takes, gives, and whom it serves. The server, the OpenAPI document and the table of roles are made of these. */

@@ -19,7 +19,7 @@ export interface ServerOptions {
   readonly logger: Logger;
   /** Told of each answer: the route's name, its status and how long it took, ms. */
   readonly onAnswer?: (route: string, status: number, ms: number) => void;
-  /** Of one caller; null: none. */
+  /** Of one caller; null: no limit, nor one for those who guess keys. */
   readonly rate: Rate | null;
   readonly limits?: Partial<ServerLimits>;
   /** Built files of the console; left out: there is none. */
@@ -95,11 +95,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     logger.warn({ event: 'failed', route: 'stream', error }, 'an event stream broke'),
   );
   guard(app, options, limits);
-  const allowed = allowedMethods(options.routes);
-  app.setNotFoundHandler((request, reply) => {
-    const problem = missing(request, allowed);
-    sendProblem(problem, request, reply, logger);
-  });
+  // What has no route is refused by the guard; this one answers for a file of the console that is not there.
+  app.setNotFoundHandler((request, reply) => sendProblem(missing(request, []), request, reply, logger));
   app.setErrorHandler((error, request, reply) => sendProblem(problemOf(error), request, reply, logger));
   for (const route of options.routes) addRoute(app, route, options, streams);
   if (options.consoleDirectory !== undefined) serveConsole(app, options.consoleDirectory);
@@ -143,8 +140,9 @@ function guard(app: FastifyInstance, options: ServerOptions, limits: ServerLimit
   const { gate, rate, logger, onAnswer } = options;
   const authenticate = createAuthenticator(gate);
   const mayGo = rate === null ? () => 0 : createRateLimit(rate, gate.now);
-  const mayTry = createRateLimit(STRANGERS, gate.now);
+  const mayTry = rate === null ? () => 0 : createRateLimit(STRANGERS, gate.now);
   const bodies = createBodyBudget(limits.bodyBytes);
+  const allowed = allowedMethods(options.routes);
   app.addHook('onRequest', async (request, reply) => {
     request.attended = { startedAt: performance.now(), caller: null };
     reply.header('x-request-id', request.id);
@@ -169,6 +167,8 @@ function guard(app: FastifyInstance, options: ServerOptions, limits: ServerLimit
         'not_allowed',
         `The role ${caller.role} may not do this: it takes ${(route.access as readonly string[]).join(' or ')}.`,
       );
+    // Here, so that no byte of a body is read that nobody wants, and whatever the method is called.
+    if (route === undefined && !isPublic) throw missing(request, allowed);
     if (route?.body !== undefined)
       bodies.hold(request.headers, route.bodyLimit ?? DEFAULT_BODY_BYTES, reply.raw);
   });
@@ -244,18 +244,22 @@ function missing(
   return new Problem(405, 'bad_method', `This address takes ${allow}.`, { headers: { allow } });
 }
 
+const CONNECTION_PROBLEMS: Readonly<Record<string, readonly [number, string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'too_slow'],
+  HPE_HEADER_OVERFLOW: [431, 'too_large'],
+  HPE_INVALID_METHOD: [405, 'bad_method'],
+};
+
 /** What is no HTTP, or came too slowly: there is no request to answer. */
 function refuseConnection(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
     socket.destroy();
     return;
   }
-  const status =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
-  const code = status === 408 ? 'too_slow' : status === 431 ? 'too_large' : 'bad_request';
+  const [status, code] = CONNECTION_PROBLEMS[error.code ?? ''] ?? [400, 'bad_request'];
   const problem = new Problem(status, code, `${TITLES[status] ?? 'The request was refused'}.`);
   const body = JSON.stringify(problem.document(randomUUID()));
   socket.end(
-    `HTTP/1.1 ${status} ${TITLES[status]}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${TITLES[status]}\r\nContent-Type: ${PROBLEM_TYPE}\r\n${status === 405 ? 'Allow: GET, POST, DELETE\r\n' : ''}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }

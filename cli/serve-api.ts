@@ -31,7 +31,12 @@ export function addApiOptions(command: Command): Command {
     .option('--host <address>', 'address to listen at; any but one of this machine needs keys', '127.0.0.1')
     .option('--port <port>', 'port to listen at; 0 = a free one', wholeOption(0), 8420)
     .option('--keys <file>', 'file of keys (default: api-keys.json in the data directory)')
-    .option('--rate <n>', 'requests a second of one caller; 0 = no limit', wholeOption(0), API_DEFAULTS.rate)
+    .option(
+      '--rate <n>',
+      'requests a second of one caller; 0 = no limit, for tests',
+      wholeOption(0),
+      API_DEFAULTS.rate,
+    )
     .option('--oidc-issuer <url>', 'take tokens of this OpenID Connect issuer too')
     .option('--oidc-audience <name>', 'audience that its tokens must name')
     .option(

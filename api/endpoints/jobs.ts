@@ -252,7 +252,12 @@ function lookRoutes(jobs: Jobs): Route[] {
       access: LOOK,
       params: atJob,
       answers: [
-        { status: 200, description: 'The table, or the audit as JSON.', schema: null, type: 'text/csv' },
+        {
+          status: 200,
+          description: 'The table, or the audit as JSON.',
+          schema: null,
+          types: ['text/csv', 'application/x-ndjson', 'application/json'],
+        },
       ],
       problems: { 409: 'It is not done.' },
       timeoutMs: 600_000,

@@ -21,7 +21,7 @@ const RESUME =
   'Server-sent events. Send the id of the last one as `Last-Event-ID` to read on behind it (a browser does so by itself). A reader that does not keep up is told `dropped` and cut off; it comes back and reads on.';
 
 const answers = [
-  { status: 200, description: 'Events until one of both ends.', schema: null, type: 'text/event-stream' },
+  { status: 200, description: 'Events until one of both ends.', schema: null, types: ['text/event-stream'] },
 ];
 const problems = { 503: 'As many streams are open as may be, or what feeds them is away.' };
 

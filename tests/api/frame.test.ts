@@ -118,6 +118,12 @@ describe('the frame of the HTTP API', () => {
     ]);
   });
 
+  it('answers a method that nobody knows as any other', async () => {
+    const { app } = server();
+    const answer = await app.inject({ method: 'QUERY' as 'GET', url: '/look', headers: as('admin') });
+    expect([answer.statusCode, answer.headers.allow]).toEqual([405, 'GET']);
+  });
+
   it.each([
     ['/no', 409, 'as_things_stand'],
     ['/bug', 500, 'internal'],
@@ -249,7 +255,7 @@ describe('the frame of the HTTP API', () => {
   });
 
   it('limits guesses of keys', async () => {
-    const { app } = server();
+    const { app } = server({}, { rate: { perSecond: 1_000, burst: 1_000 } });
     const statuses = new Set<number>();
     for (let i = 0; i < 40; i += 1) statuses.add((await app.inject({ url: '/look' })).statusCode);
     expect([...statuses]).toEqual([401, 429]);
