@@ -1,11 +1,11 @@
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
-import type { Project } from '../../schemas/project.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
-import { UsageError } from '../errors.ts';
 import { count, instant } from '../format.ts';
 import { wholeOption } from '../options.ts';
 import { openPlatform, openProject } from '../project.ts';
+import { sourcesOf } from '../sources.ts';
+import { registerReplay } from './dead-letters-replay.ts';
 
 interface ShowOptions {
   readonly code?: string;
@@ -61,6 +61,7 @@ export const registerDeadLetters: Register = (program, run) => {
       ),
     )
     .action(run(show));
+  registerReplay(group, run);
 };
 
 async function list(context: CommandContext, source: string | undefined): Promise<void> {
@@ -162,12 +163,4 @@ function readable(value: Buffer): string {
     ? text
     : `${value.length} bytes: ${value.subarray(0, 80).toString('hex')}`;
   return shown.length > 400 ? `${shown.slice(0, 400)}…` : shown;
-}
-
-export function sourcesOf(project: Project, source: string | undefined): string[] {
-  const names = project.sources.map(({ name }) => name);
-  if (source === undefined) return names;
-  if (!names.includes(source))
-    throw new UsageError(`Project ${project.name} has no source '${source}'; it has ${names.join(', ')}.`);
-  return [source];
 }
