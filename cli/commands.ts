@@ -156,6 +156,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/dead-letters.ts')).registerDeadLetters,
   },
   {
+    name: 'topics',
+    summary: 'raw topics that were deleted and made again, or restored',
+    load: async () => (await import('./commands/topics.ts')).registerTopics,
+  },
+  {
     name: 'audit',
     summary:
       'follow every raw record: accepted or refused, taken by its views, answered once at its full head, archived once; exit code 1 if not',

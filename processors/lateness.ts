@@ -30,6 +30,10 @@ export interface Progress {
   readonly backlogAt: number | null;
   /** Where the ids that the partition remembers begin; null where its source does not deduplicate, and where that is not known. */
   readonly remembered: MemoryStart | null;
+  /** Id of the raw topic as the broker made it; null where that was never told. */
+  readonly topicId: string | null;
+  /** What the offsets of the raw topic are counted on by: 0, or more once it was made again. `next` is a counted one. */
+  readonly shift: number;
 }
 
 export const FRESH_PROGRESS: Progress = {
@@ -44,6 +48,8 @@ export const FRESH_PROGRESS: Progress = {
   appendTime: null,
   backlogAt: null,
   remembered: null,
+  topicId: null,
+  shift: 0,
 };
 
 /** So many events in a row must be prompt before a partition counts as prompt again. */

@@ -11,6 +11,7 @@ import {
 } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import type { Admin, TopicSpec } from './port.ts';
+import { describeTopics } from './topic-facts.ts';
 import { describeRecordLimits, describeTimestamps, setAppendTime, TIMESTAMP_TYPE } from './topic-settings.ts';
 
 function settingsOf(spec: TopicSpec): Array<{ name: string; value: string }> {
@@ -85,6 +86,20 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
       };
       const { topics } = await call('the topics could not be listed', (admin) => list(admin, 5));
       return topics.map(({ name, partitions }) => ({ name, partitions: partitions.length }));
+    },
+    facts: (names) =>
+      ask(`the topics ${names.join(', ')} could not be described`, (broker) => describeTopics(broker, names)),
+    async addPartitions(grown) {
+      if (grown.length === 0) return;
+      const names = grown.map(({ name }) => name);
+      await call(`giving ${names.join(', ')} more partitions failed`, (admin) =>
+        admin.createPartitions({
+          topicPartitions: grown.map(({ name, partitions }) => ({ topic: name, count: partitions })),
+        }),
+      );
+      await call(`the new partitions of ${names.join(', ')} got no leaders`, (admin) =>
+        untilLed(admin, names),
+      );
     },
     async createTopics(specs) {
       const there = new Set(await call('the topics could not be listed', (admin) => admin.listTopics()));

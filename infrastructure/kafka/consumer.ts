@@ -1,9 +1,10 @@
 import type { Connections } from '../../schemas/project.ts';
-import { type ClientOptions, connect, createCluster } from './cluster.ts';
+import { type ClientOptions, connect, createCluster, kafkaError } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import { Fetcher } from './fetcher.ts';
 import { type Assignment, Membership } from './membership.ts';
 import type { Consumer, ConsumerOptions, Poll, TopicPartition } from './port.ts';
+import { describeTopics } from './topic-facts.ts';
 
 const DEFAULT_BUFFERED_BYTES = 4_194_304;
 
@@ -21,11 +22,7 @@ export async function createConsumer(
 ): Promise<Consumer> {
   const cluster = createCluster(kafka, client);
   await connect(cluster, kafka, options.topics);
-  const fetcher = new Fetcher(
-    cluster,
-    options.maxBufferedBytes ?? DEFAULT_BUFFERED_BYTES,
-    options.unreadable,
-  );
+  const fetcher = new Fetcher(cluster, options.maxBufferedBytes ?? DEFAULT_BUFFERED_BYTES, options);
   let told: Assignment | null = null;
   let generation = 0;
   let current = false;
@@ -99,6 +96,17 @@ export async function createConsumer(
     },
     moved: () => told !== null,
     ends: (partitions) => fetcher.ends(partitions),
+    async facts() {
+      try {
+        return await describeTopics(await cluster.findControllerBroker(), options.topics);
+      } catch (error) {
+        throw kafkaError(
+          error,
+          `the topics ${options.topics.join(', ')} could not be described`,
+          'request_failed',
+        );
+      }
+    },
     async atEnd(partitions) {
       const ends = await fetcher.ends(partitions);
       return partitions.map((place, i) => fetcher.drainedTo(place, ends[i] ?? Number.POSITIVE_INFINITY));

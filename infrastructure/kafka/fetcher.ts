@@ -14,7 +14,7 @@ import {
   seekPartition,
   takeRecords,
 } from './partition-buffer.ts';
-import type { PartitionBatch, Position, TopicPartition } from './port.ts';
+import type { ConsumerOptions, PartitionBatch, Position, TopicPartition } from './port.ts';
 
 /** Failing for longer than this, a fetch loop gives up and `poll` throws. */
 const GIVE_UP_MS = 60_000;
@@ -34,6 +34,7 @@ export class Fetcher {
   readonly #cluster: Cluster;
   readonly #maxBufferedBytes: number;
   readonly #unreadable: Unreadable;
+  readonly #waitsForMissing: boolean;
   #buffers = new Map<string, PartitionBuffer>();
   /** Counts assignments and moves of leaders: loops of an older one end. */
   #run = 0;
@@ -47,10 +48,15 @@ export class Fetcher {
   #wakeLoops: () => void = () => {};
   #roomMade: Promise<void> = Promise.resolve();
 
-  constructor(cluster: Cluster, maxBufferedBytes: number, unreadable: Unreadable = 'fail') {
+  constructor(
+    cluster: Cluster,
+    maxBufferedBytes: number,
+    { unreadable = 'fail', missing = 'fail' }: Pick<ConsumerOptions, 'unreadable' | 'missing'> = {},
+  ) {
     this.#cluster = cluster;
     this.#maxBufferedBytes = maxBufferedBytes;
     this.#unreadable = unreadable;
+    this.#waitsForMissing = missing === 'wait';
     this.#renewRoom();
   }
 
@@ -253,7 +259,9 @@ export class Fetcher {
       const now = Date.now();
       const failingSince = this.#failingSince.get(nodeId) ?? now;
       this.#failingSince.set(nodeId, failingSince);
-      if (!isPassing(trouble) || now - failingSince > GIVE_UP_MS) {
+      const waits =
+        this.#waitsForMissing && trouble instanceof PartitionTrouble && trouble.protocolCode === 3;
+      if (!isPassing(trouble) || (!waits && now - failingSince > GIVE_UP_MS)) {
         this.fail(kafkaError(trouble, 'reading from Kafka failed', 'request_failed'));
         return;
       }

@@ -5,6 +5,7 @@ import { assignRoundRobin } from './assign.ts';
 import { type BrokerNode, type Cluster, isConnectionFailure, kafkaError, rootCause } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import type { TopicPartition } from './port.ts';
+import { describeTopics } from './topic-facts.ts';
 
 interface AssignerProtocol {
   readonly MemberMetadata: {
@@ -26,6 +27,8 @@ const HEARTBEAT_MS = 1_000;
 const REBALANCE_TIMEOUT_MS = 20_000;
 /** Without a coordinator for longer than this, the membership ends with an error. */
 const GIVE_UP_MS = 60_000;
+/** How often the leader of a group looks whether topics have got more partitions. */
+const LOOK_AT_TOPICS_MS = 2_000;
 const PROTOCOL = 'RoundRobinAssigner';
 
 export interface Assignment {
@@ -58,6 +61,9 @@ export class Membership {
   readonly #closed = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #joining: Promise<unknown> = Promise.resolve();
+  /** While this member leads the group: partitions of each topic when they were dealt, and when that was last looked at. */
+  #dealt: ReadonlyMap<string, number> | null = null;
+  #lookedAt = 0;
 
   constructor(cluster: Cluster, group: string, topics: readonly string[], handlers: MembershipHandlers) {
     this.#cluster = cluster;
@@ -133,6 +139,7 @@ export class Membership {
     });
     const { memberId, generationId: generation } = joined;
     this.#memberId = memberId;
+    this.#dealt = null;
     const groupAssignment = joined.leaderId === memberId ? await this.#deal(joined.members) : [];
     const synced = await this.#coordinator.syncGroup({
       groupId,
@@ -161,6 +168,10 @@ export class Membership {
     const topics = [...new Set(subscribers.flatMap((member) => member.topics))];
     await this.#cluster.addMultipleTargetTopics(topics);
     await this.#cluster.refreshMetadata();
+    this.#dealt = new Map(
+      topics.map((topic) => [topic, this.#cluster.findTopicPartitionMetadata(topic).length]),
+    );
+    this.#lookedAt = Date.now();
     const shares = assignRoundRobin(subscribers, (topic) =>
       this.#cluster
         .findTopicPartitionMetadata(topic)
@@ -188,6 +199,7 @@ export class Membership {
           memberId: this.#memberId,
         });
         failingSince = 0;
+        if (await this.#hasGrown()) return;
       } catch (error) {
         if (rootCause(error).type === 'REBALANCE_IN_PROGRESS') return;
         const now = Date.now();
@@ -197,6 +209,19 @@ export class Membership {
         this.#coordinator = null;
         await this.#cluster.refreshMetadata().catch(() => {});
       }
+    }
+  }
+
+  /** Whether a topic has more partitions than were dealt: then the leader joins again, and deals anew. */
+  async #hasGrown(): Promise<boolean> {
+    const dealt = this.#dealt;
+    if (dealt === null || Date.now() - this.#lookedAt < LOOK_AT_TOPICS_MS) return false;
+    this.#lookedAt = Date.now();
+    try {
+      const facts = await describeTopics(await this.#cluster.findControllerBroker(), [...dealt.keys()]);
+      return facts.some(({ topic, partitions }) => partitions > (dealt.get(topic) ?? 0));
+    } catch {
+      return false; // Whatever it is, the next heartbeat meets it too.
     }
   }
 

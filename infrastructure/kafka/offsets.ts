@@ -24,6 +24,8 @@ export async function findOffsets(
       for (const place of places) {
         const partitions = cluster.findTopicPartitionMetadata(place.topic);
         const leader = partitions.find((p) => p.partitionId === place.partition)?.leader;
+        // What we know of the topic may be older than the partition.
+        if (leader === undefined && attempt === 0) throw new Error(`${keyOf(place)} is not known`);
         if (leader === undefined) {
           throw new KafkaError('unknown_topic', `Kafka has no partition ${keyOf(place)}`, {
             retriable: false,

@@ -76,6 +76,8 @@ export interface ConsumerOptions {
    * `hand_out` hands out each of its records as `unreadable`. Default `fail`.
    */
   readonly unreadable?: 'fail' | 'hand_out';
+  /** Whether a topic that is gone for a minute fails the consumer, or is waited for while others are read. Default `fail`. */
+  readonly missing?: 'fail' | 'wait';
 }
 
 export interface Poll {
@@ -113,7 +115,18 @@ export interface Consumer {
    * broker was asked after this call began. Throws KafkaError.
    */
   ends(partitions: readonly TopicPartition[]): Promise<readonly number[]>;
+  /** What the broker says now of this consumer's topics, in order of its options. Throws KafkaError. */
+  facts(): Promise<readonly TopicFacts[]>;
   close(): Promise<void>;
+}
+
+/** What tells a topic from another one that had its name before. */
+export interface TopicFacts {
+  readonly topic: string;
+  /** Given when it was made; null where the broker does not tell, or where the topic is not there. */
+  readonly id: string | null;
+  /** 0 where it is not there. */
+  readonly partitions: number;
 }
 
 export interface TopicSpec {
@@ -126,6 +139,10 @@ export interface TopicSpec {
 
 export interface Admin {
   topics(): Promise<ReadonlyArray<{ readonly name: string; readonly partitions: number }>>;
+  /** In order of `names`. Throws KafkaError. */
+  facts(names: readonly string[]): Promise<readonly TopicFacts[]>;
+  /** Gives topics more partitions; the others keep what they have. Throws KafkaError. */
+  addPartitions(grown: ReadonlyArray<Pick<TopicSpec, 'name' | 'partitions'>>): Promise<void>;
   /** Creates what is missing; answers with the names it created. Existing topics are left alone. */
   createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>;
   /** By topic, in order of `names`; null where the broker does not let us read a topic's settings. Throws KafkaError. */

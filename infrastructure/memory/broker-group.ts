@@ -1,7 +1,14 @@
 import { assignRoundRobin } from '../kafka/assign.ts';
 import { KafkaError } from '../kafka/errors.ts';
 import { fairShare } from '../kafka/fair-share.ts';
-import type { Consumer, ConsumerOptions, PartitionBatch, Poll, TopicPartition } from '../kafka/port.ts';
+import type {
+  Consumer,
+  ConsumerOptions,
+  PartitionBatch,
+  Poll,
+  TopicFacts,
+  TopicPartition,
+} from '../kafka/port.ts';
 import type { Logs, PartitionLog } from './broker-log.ts';
 
 /** A consumer group: eager rebalances, round-robin over its members in the order in which they joined. */
@@ -27,6 +34,11 @@ export class Group {
     this.#rebalance();
   }
 
+  /** Topics have got more partitions: they are dealt anew. */
+  grown(): void {
+    if (this.members.length > 0) this.#rebalance();
+  }
+
   #rebalance(): void {
     this.generation++;
     const subscribers = this.members.map((member, i) => ({ id: String(i), topics: member.topics }));
@@ -38,7 +50,8 @@ export class Group {
 }
 
 interface AssignedPartition {
-  readonly log: PartitionLog;
+  /** Another one after the topic was deleted and made again. */
+  log: PartitionLog;
   position: number;
   paused: boolean;
 }
@@ -117,7 +130,12 @@ export class GroupMember implements Consumer {
   }
 
   #collect(): Poll {
-    const all = [...this.#assigned.values()];
+    const all = [...this.#assigned.values()].flatMap((one) => {
+      const now = this.#zombie === null ? this.#logs.find(one.log.topic, one.log.partition) : one.log;
+      if (now === undefined) return []; // The topic is gone.
+      one.log = now;
+      return [one];
+    });
     // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
     const first = all.length === 0 ? 0 : this.#first++ % all.length;
     const order = [...all.slice(first), ...all.slice(0, first)];
@@ -208,6 +226,11 @@ export class GroupMember implements Consumer {
       const one = this.#assigned.get(keyOf(place));
       return one !== undefined && one.position >= (ends[i] ?? Number.POSITIVE_INFINITY) ? one.position : null;
     });
+  }
+
+  async facts(): Promise<TopicFacts[]> {
+    this.#check();
+    return this.topics.map((topic) => this.#logs.facts(topic));
   }
 
   assignment(): readonly TopicPartition[] {

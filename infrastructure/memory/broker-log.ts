@@ -1,7 +1,14 @@
 import { Buffer } from 'node:buffer';
 import type { Clock } from '../../schemas/clock.ts';
 import { KafkaError, RecordTooLarge } from '../kafka/errors.ts';
-import type { KafkaRecord, OutgoingRecord, Position, TimestampType, TopicSpec } from '../kafka/port.ts';
+import type {
+  KafkaRecord,
+  OutgoingRecord,
+  Position,
+  TimestampType,
+  TopicFacts,
+  TopicSpec,
+} from '../kafka/port.ts';
 import { loneBatchSize } from '../kafka/record-batch.ts';
 
 /** A transaction of a producer: its records are delivered once it is committed, and never if it is aborted. */
@@ -109,6 +116,8 @@ export interface TopicSettings {
   access: 'change' | 'read' | 'none';
   /** Bytes that a batch may have. */
   maxMessageBytes: number;
+  /** Given when the topic was made. */
+  readonly id: string;
 }
 
 /** Kafka's default. */
@@ -117,7 +126,8 @@ const MAX_MESSAGE_BYTES = 1_048_588;
 /** All topics of the broker, and who waits for records. Retention and compaction are left out. */
 export class Logs {
   readonly clock: Clock;
-  readonly #topics = new Map<string, readonly PartitionLog[]>();
+  readonly #topics = new Map<string, PartitionLog[]>();
+  #made = 0;
   readonly #settings = new Map<string, TopicSettings>();
   #waiting: Array<() => void> = [];
 
@@ -139,6 +149,7 @@ export class Logs {
       timestampType: 'LogAppendTime',
       access: 'change',
       maxMessageBytes: MAX_MESSAGE_BYTES,
+      id: `topic-${++this.#made}`,
     });
     return true;
   }
@@ -146,6 +157,26 @@ export class Logs {
   remove(name: string): void {
     this.#topics.delete(name);
     this.#settings.delete(name);
+    this.wake();
+  }
+
+  grow(name: string, partitions: number): void {
+    const logs = this.#topics.get(name);
+    if (logs === undefined || partitions <= logs.length)
+      throw new KafkaError('request_failed', `the topic ${name} cannot grow to ${partitions} partitions`, {
+        retriable: false,
+      });
+    while (logs.length < partitions) logs.push(new PartitionLog(name, logs.length));
+  }
+
+  facts(topic: string): TopicFacts {
+    const logs = this.#topics.get(topic);
+    return { topic, id: this.#settings.get(topic)?.id ?? null, partitions: logs?.length ?? 0 };
+  }
+
+  /** The log of a partition as it is now; undefined where it is not there. */
+  find(topic: string, partition: number): PartitionLog | undefined {
+    return this.#topics.get(topic)?.[partition];
   }
 
   settings(topic: string): TopicSettings {

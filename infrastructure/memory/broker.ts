@@ -259,6 +259,12 @@ function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
         const { access, maxMessageBytes } = logs.settings(name);
         return access === 'none' ? null : maxMessageBytes;
       }),
+    facts: async (names) => names.map((name) => logs.facts(name)),
+    async addPartitions(grown) {
+      for (const { name, partitions } of grown) logs.grow(name, partitions);
+      for (const group of groups.values()) group.grown();
+      logs.wake();
+    },
     async stampByBroker(topic) {
       const settings = logs.settings(topic);
       if (settings.access !== 'change')

@@ -4,6 +4,7 @@ import { reachOf } from '../../processors/window.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
+import { topicsOfSource } from '../runtime/partitions.ts';
 import type { Change, Declared } from './change.ts';
 import { mendTimestamps, planTimestamps } from './timestamps.ts';
 
@@ -45,11 +46,24 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
   ];
 }
 
+async function partitionsNow(admin: Admin): Promise<ReadonlyMap<string, number>> {
+  return new Map((await admin.topics()).map(({ name, partitions }) => [name, partitions]));
+}
+
+/** The project with the partitions of raw topics that have got more than it declares: the topics that go with them get as many. */
+function grown(project: Project, existing: ReadonlyMap<string, number>): Project {
+  const sources = project.sources.map((source) => {
+    const found = existing.get(topics.raw(project.prefix, source.name)) ?? 0;
+    return found > source.partitions ? { ...source, partitions: found } : source;
+  });
+  return { ...project, sources };
+}
+
 async function planTopics(project: Project, admin: Admin): Promise<readonly Change[]> {
-  const specs = topicSpecs(project);
-  const existing = new Map((await admin.topics()).map(({ name, partitions }) => [name, partitions]));
-  const standing = specs.map(({ name }) => name).filter((name) => existing.has(name));
-  const timestamps = await planTimestamps(project, standing, admin);
+  const existing = await partitionsNow(admin);
+  const specs = topicSpecs(grown(project, existing));
+  const rawTopics = new Set(project.sources.flatMap((source) => topicsOfSource(project, source)));
+  const timestamps = await planTimestamps(project, standing(specs, existing), admin);
   return specs.map(({ name, partitions }): Change => {
     const found = existing.get(name);
     if (found === undefined)
@@ -58,6 +72,13 @@ async function planTopics(project: Project, admin: Admin): Promise<readonly Chan
       return (
         timestamps.get(name) ?? { kind: 'topic', name, action: 'keep', detail: partitionsText(partitions) }
       );
+    if (found < partitions && rawTopics.has(name))
+      return {
+        kind: 'topic',
+        name,
+        action: 'update',
+        detail: `gets ${partitionsText(partitions)}; it has ${found}`,
+      };
     return {
       kind: 'topic',
       name,
@@ -66,6 +87,9 @@ async function planTopics(project: Project, admin: Admin): Promise<readonly Chan
     };
   });
 }
+
+const standing = (specs: readonly TopicSpec[], existing: ReadonlyMap<string, number>) =>
+  specs.map(({ name }) => name).filter((name) => existing.has(name));
 
 export interface ApplyDeps {
   readonly project: Project;
@@ -98,13 +122,15 @@ export async function applyProject(deps: ApplyDeps): Promise<readonly Change[]> 
     );
   const admin = await deps.kafka.admin();
   try {
-    const unstamped = changes.filter(({ kind, action }) => kind === 'topic' && action === 'update');
-    await mendTimestamps(
-      deps.project,
-      unstamped.map(({ name }) => name),
-      admin,
+    const existing = await partitionsNow(admin);
+    const specs = topicSpecs(grown(deps.project, existing));
+    const types = await planTimestamps(deps.project, standing(specs, existing), admin);
+    const unstamped = [...types].flatMap(([name, { action }]) => (action === 'update' ? [name] : []));
+    await mendTimestamps(deps.project, unstamped, admin);
+    await admin.createTopics(specs);
+    await admin.addPartitions(
+      specs.filter(({ name, partitions }) => (existing.get(name) ?? partitions) < partitions),
     );
-    await admin.createTopics(topicSpecs(deps.project));
   } finally {
     await admin.close();
   }

@@ -1,5 +1,6 @@
 import { topics } from '../../schemas/names.ts';
 import { archiveTables } from '../archive/tables.ts';
+import { withPartitions } from '../runtime/partitions.ts';
 import { type Books, Tally, type ViewLetters } from './books.ts';
 import { findingsOf } from './findings.ts';
 import { auditHeads, type HeadAudit } from './heads.ts';
@@ -63,8 +64,10 @@ export interface Audit {
  * Reads the topics of a project from start to end and follows every raw record through topics and tables: a
  * tool, not a stream. Retention must not have cut the topics yet. Throws KafkaError, WarehouseError, StoreError.
  */
-export async function audit(deps: AuditDeps): Promise<Audit> {
-  const { project, onProgress } = deps;
+export async function audit(given: AuditDeps): Promise<Audit> {
+  const project = await withPartitions(given.project, given.kafka);
+  const deps = { ...given, project };
+  const { onProgress } = deps;
   let records = 0;
   const tick = (read: number): void => {
     records += read;

@@ -236,6 +236,8 @@ function sayOfRefused(one: RefusedAudit, wrong: Sentences, notes: Sentences): vo
 
 function sentenceOf({ kind, who, topic, partition, at, other }: Misplaced): string {
   const where = `${topic} partition ${partition}`;
+  if (kind === 'changed')
+    return `${where} is not the topic that was read, or lost its end: ingest had read it up to ${at}, and it ends at ${other}. Ingest of ${who} stands still until 'millrace topics accept ${who}' says from where it is read.`;
   return kind === 'cut'
     ? `${other - at} offsets of ${where} were deleted before ${who} read them: it stands at ${at}, and the topic begins at ${other}. Keep the topic for longer than an outage may last; what is lost must be sent again.`
     : `The place of ${who} in ${where} went back: it stands at ${at}, and had come to ${other}. The online store was rolled back or lost: start ${who}, which works the ${other - at} offsets again and repeats nothing.`;

@@ -1,6 +1,9 @@
+import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { Progress } from '../../processors/lateness.ts';
+import { topics } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
+import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
 import type { Books } from './books.ts';
 
 /** Ingest's progress by raw partition, null where the store has none; null without a store. */
@@ -14,4 +17,32 @@ export async function readProgress(
     Array.from({ length: partitions }, (_, p) => [progressKey(project.prefix, name, p)]),
   );
   return found.map(([bytes = null]) => (isLost(bytes) ? null : decodeProgress(bytes)));
+}
+
+/** A raw topic as ingest counts it: the offsets of one that was made again are counted on. */
+export interface CountedLog {
+  readonly bounds: Bounds;
+  readonly progress: ReadonlyArray<Progress | null> | null;
+  read(see: (record: KafkaRecord) => void): Promise<void>;
+}
+
+export async function countedLog(books: Books, source: Source): Promise<CountedLog> {
+  const { kafka, project, tick } = books;
+  const topic = topics.raw(project.prefix, source.name);
+  const own = await boundsOf(kafka, topic);
+  const progress = await readProgress(books, source, own.length);
+  const shiftOf = (partition: number) => progress?.[partition]?.shift ?? 0;
+  return {
+    bounds: own.map(({ start, end }, p) => ({ start: start + shiftOf(p), end: end + shiftOf(p) })),
+    progress,
+    read: (see) =>
+      readTopic(
+        kafka,
+        topic,
+        own,
+        (record) => see({ ...record, offset: record.offset + shiftOf(record.partition) }),
+        undefined,
+        tick,
+      ),
+  };
 }

@@ -6,8 +6,11 @@ import type { Standing } from './standing.ts';
 
 /** A place that moved against its reader: `at` is where it stands, `other` where it should not be below. */
 export interface Misplaced {
-  /** `rewound`: the reader's state went back below what it had written. `cut`: the topic now begins behind the reader's place. */
-  readonly kind: 'rewound' | 'cut';
+  /**
+   * `rewound`: the reader's state went back below what it had written. `cut`: the topic now begins behind the reader's place.
+   * `changed`: the raw topic of the source `who` was made again, and nobody has decided from where it is read.
+   */
+  readonly kind: 'rewound' | 'cut' | 'changed';
   readonly who: string;
   readonly topic: string;
   readonly partition: number;
@@ -44,8 +47,21 @@ export async function cutsOf(books: Books, { raw, views }: Standing): Promise<Mi
   const see = (who: string, topic: string, partition: number, at: number, other: number) => {
     if (other > at) cuts.push({ kind: 'cut', who, topic, partition, at, other });
   };
-  for (const { topic, partition, progress, start } of raw)
-    if (progress !== null && progress.next > 0) see('ingest', topic, partition, progress.next, start);
+  for (const { source, topic, partition, progress, start, end, topicId } of raw) {
+    if (progress === null || progress.next === 0) continue;
+    const { next, shift } = progress;
+    const other = topicId !== null && progress.topicId !== null && topicId !== progress.topicId;
+    if (other || end < next)
+      cuts.push({
+        kind: 'changed',
+        who: source.name,
+        topic,
+        partition,
+        at: next - shift,
+        other: end - shift,
+      });
+    else see('ingest', topic, partition, next, start);
+  }
   const { project, kafka, warehouse, kept } = books;
   for (const { view, partition, meta, start } of views)
     if (meta?.status === 'ready')

@@ -6,7 +6,7 @@ import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Books, Finding, type Found, lagging, Tally, tallyRows, ViewLetters } from './books.ts';
 import { type Holes, holesOf } from './holes.ts';
 import { type LettersKept, lettersKept } from './letters.ts';
-import { readProgress } from './progress.ts';
+import { countedLog } from './progress.ts';
 import { type ArrivalFacts, ClockBook } from './refusals.ts';
 import { StampBook, type Stamps } from './stamps.ts';
 
@@ -62,8 +62,7 @@ export async function auditSource(books: Books, source: Source): Promise<SourceB
     letters: topics.deadLetters(prefix, source.name),
   };
   // Down the flow, then the rows: what moves on meanwhile is ahead of what is asked for, never behind it.
-  const bounds = await boundsOf(kafka, names.raw);
-  const progress = await readProgress(books, source, bounds.length);
+  const { bounds, progress, read } = await countedLog(books, source);
   const behind = {
     events: await lagging(books, names.validated),
     letters: await lagging(books, names.letters),
@@ -82,7 +81,7 @@ export async function auditSource(books: Books, source: Source): Promise<SourceB
     ),
   );
   const walk = new RawWalk({ events, letters, rows, behind, next });
-  await readTopic(kafka, names.raw, bounds, (record) => walk.see(record), undefined, books.tick);
+  await read((record) => walk.see(record));
   const known = [events.accepted, letters.refused, rows.accepted, rows.refused, events.clocks];
   const audit: SourceAudit = {
     source: source.name,

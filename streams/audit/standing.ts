@@ -16,8 +16,11 @@ export interface RawStanding {
   readonly topic: string;
   readonly partition: number;
   readonly progress: Progress | null;
+  /** Counted as ingest counts them. */
   readonly start: number;
   readonly end: number;
+  /** Null where the broker does not tell. */
+  readonly topicId: string | null;
 }
 
 /** Where a view partition stands. */
@@ -60,8 +63,14 @@ export async function lookAround(asked: Asked): Promise<Standing> {
     // State first: what is read next is never behind it.
     const progress = await readProgress(asked, source, source.partitions);
     const bounds = await boundsOf(asked.kafka, topic);
-    for (const [partition, { start, end }] of bounds.entries())
-      raw.push({ source, topic, partition, progress: progress?.[partition] ?? null, start, end });
+    const admin = await asked.kafka.admin();
+    const [facts] = await admin.facts([topic]).finally(() => admin.close());
+    for (const [partition, { start, end }] of bounds.entries()) {
+      const one = progress?.[partition] ?? null;
+      const shift = one?.shift ?? 0;
+      const topicId = facts?.id ?? null;
+      raw.push({ source, topic, partition, progress: one, start: start + shift, end: end + shift, topicId });
+    }
   }
   const views: ViewStanding[] = [];
   for (const view of project.views) views.push(...(await lookAtView(asked, view)));

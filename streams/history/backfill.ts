@@ -7,6 +7,7 @@ import { topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { withPartitions } from '../runtime/partitions.ts';
 import { leastReadTime, raiseToFeeding, readImports, readMarks, sourceStates } from './backfill-archive.ts';
 import { type FoldProgress, foldPast } from './backfill-fold.ts';
 import {
@@ -67,8 +68,10 @@ interface WrittenView {
  * logs; the meta last, which until then says `building`, so that nobody reads half a state.
  * Throws StateInTheWay, WarehouseError, StoreError, KafkaError.
  */
-export async function backfillState(options: BackfillStateOptions): Promise<BackfillStateReport> {
-  const { project, kafka, to } = options;
+export async function backfillState(given: BackfillStateOptions): Promise<BackfillStateReport> {
+  const project = await withPartitions(given.project, given.kafka);
+  const options = { ...given, project };
+  const { kafka, to } = options;
   const views = options.views ?? project.views;
   if (options.replace !== true) await refuseLiveState(options, views);
   const marks = await raiseToFeeding(options, views, await readMarks(options, views));

@@ -1,4 +1,4 @@
-import type { Consumer } from '../../infrastructure/kafka/port.ts';
+import type { Consumer, Kafka } from '../../infrastructure/kafka/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Checkpoint } from '../runtime/checkpoint.ts';
@@ -9,17 +9,25 @@ import type { Telemetry } from '../runtime/telemetry.ts';
 import type { Waits } from '../runtime/waits.ts';
 import type { Announcer } from './announcer.ts';
 import type { Neighbours } from './neighbours.ts';
+import type { RawLogs } from './raw-logs.ts';
 import type { RawPartition } from './raw-partition.ts';
 
 /** What the steps of ingest share while the loop runs, from joining the group until leaving it. */
 export interface IngestContext {
+  /** With the partitions that its topics have now. */
   readonly project: Project;
+  readonly declared: Project;
+  readonly kafka: Pick<Kafka, 'admin'>;
   readonly codecs: Codecs;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly guards: Guards;
   readonly signal: AbortSignal;
   readonly consumer: Consumer;
+  /** The same consumer, and what it knows of the raw topics. */
+  readonly rawLogs: RawLogs;
+  /** Raw topics that were not there when the loop began. */
+  readonly missing: readonly string[];
   readonly checkpoint: Checkpoint;
   readonly announcer: Announcer;
   readonly neighbours: Neighbours;

@@ -60,3 +60,11 @@ function sizeOf(event: EventRecord): number {
 function sizeOfValue(value: EventRecord[string]): number {
   return NUMBER_BYTES + (typeof value === 'string' ? Buffer.byteLength(value) : 0);
 }
+
+/** The topics that ingest writes to. */
+export function writtenTopics({ prefix, sources, views }: Project): string[] {
+  return [
+    ...sources.flatMap(({ name }) => [topics.validated(prefix, name), topics.deadLetters(prefix, name)]),
+    ...views.map(({ id }) => topics.view(prefix, id)),
+  ];
+}

@@ -1,15 +1,13 @@
 import type { Kafka, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import { feeding } from '../../processors/lateness.ts';
-import { partitionOf } from '../../processors/partition.ts';
-import { type SegmentPlan, workSegment } from '../../processors/segment.ts';
-import { createValidator } from '../../processors/validate.ts';
+import { workSegment } from '../../processors/segment.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { groups, topics } from '../../schemas/names.ts';
+import { groups } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
+import { withPartitions } from '../runtime/partitions.ts';
 import { RecordLimits } from '../runtime/record-limits.ts';
 import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
@@ -17,14 +15,16 @@ import { Waits } from '../runtime/waits.ts';
 import { limitsOf, spreads, tellBacklog } from './alignment.ts';
 import { Announcer } from './announcer.ts';
 import type { IngestContext } from './context.ts';
+import { writtenTopics } from './event-size.ts';
 import { flushMarkers, flushWork, restartMoved, type Worked } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
-import { takeProgress } from './progress.ts';
 import { queueBatch } from './queue-batch.ts';
-import { RawPartition } from './raw-partition.ts';
-import { recall } from './recall-ids.ts';
+import { RawLogs } from './raw-logs.ts';
+import type { RawPartition } from './raw-partition.ts';
 import { chooseRecords } from './record-queue.ts';
+import { plansOf, restartPartitions, takeOver } from './take-over.ts';
+import { heedCuts, presentTopics, watchTopics, withoutMissing } from './watch-topics.ts';
 
 export interface IngestDeps {
   readonly project: Project;
@@ -59,7 +59,10 @@ export function createIngest(deps: IngestDeps): Stream {
         clock,
         telemetry,
         signal,
-        (done) => runLoop(deps, limits, signal, done),
+        (done) =>
+          runLoop(deps, limits, signal, done).catch(async (error: unknown) => {
+            throw await withoutMissing(error, deps.kafka, [...plansOf(deps.project).keys()]);
+          }),
         healthy,
       ),
   };
@@ -73,7 +76,7 @@ async function runLoop(
 ): Promise<void> {
   await limits.read(deps.kafka, writtenTopics(deps.project));
   const context = await openContext(deps, limits, signal);
-  const spreadOf = spreads(deps.project);
+  const spreadOf = spreads(context.project);
   let lastWork = 0;
   let comparedAt = 0;
   try {
@@ -99,124 +102,76 @@ async function runLoop(
   }
 }
 
-/** The topics that ingest writes to. */
-function writtenTopics({ prefix, sources, views }: Project): string[] {
-  return [
-    ...sources.flatMap(({ name }) => [topics.validated(prefix, name), topics.deadLetters(prefix, name)]),
-    ...views.map(({ id }) => topics.view(prefix, id)),
-  ];
-}
-
 async function openContext(
   deps: IngestDeps,
   limits: RecordLimits,
   signal: AbortSignal,
 ): Promise<IngestContext> {
-  const { project, kafka, store, codecs, clock, telemetry } = deps;
+  const { kafka, store, codecs, clock, telemetry } = deps;
+  const project = await withPartitions(deps.project, kafka);
   const plans = plansOf(project);
+  const { present, missing } = await presentTopics(deps, [...plans.keys()]);
   const consumer = await kafka.consumer({
     group: groups.ingest(project.prefix),
-    topics: [...plans.keys()],
+    topics: present,
     onAssigned: async (assigned) => {
-      context.owned = await takeOver(deps, plans, assigned);
+      context.owned = await takeOver(deps, plans, rawLogs, assigned);
       context.lookedBesideAt = Number.NEGATIVE_INFINITY;
-      return [...context.owned.values()].map(
-        ({ progress }): Position => (progress.next === 0 ? 'earliest' : progress.next),
-      );
+      await watchTopics(context);
+      return [...context.owned.values()].map((one): Position => {
+        if (one.stopped !== null) return 'latest';
+        return one.progress.next === 0 ? 'earliest' : rawLogs.positionOf(one, one.progress.next);
+      });
     },
     maxPollRecords: MAX_FLUSH_RECORDS,
     // A batch of a producer that nobody can read is a dead letter.
     unreadable: 'hand_out',
+    missing: 'wait',
   });
+  const rawLogs = new RawLogs(consumer);
   const guards = deps.guards ?? ALL_GUARDS;
   const context: IngestContext = {
     project,
+    declared: deps.project,
+    kafka,
     codecs,
     clock,
     telemetry,
     guards,
     signal,
-    consumer,
-    checkpoint: new Checkpoint({ kafka, store, consumer, limits, now: () => clock.now() }),
+    consumer: rawLogs,
+    rawLogs,
+    missing,
+    checkpoint: new Checkpoint({ kafka, store, consumer: rawLogs, limits, now: () => clock.now() }),
     limits,
     announcer: new Announcer(project, codecs, guards),
-    neighbours: new Neighbours(project, { store, clock }),
+    neighbours: new Neighbours(project, { store, clock, rawLogs }),
     waits: new Waits('ingest', clock, telemetry),
     owned: new Map(),
     brokerTime: Number.NEGATIVE_INFINITY,
     brokerTimeAt: Number.NEGATIVE_INFINITY,
     lookedBesideAt: Number.NEGATIVE_INFINITY,
-    async restart(partitions) {
-      const known = await takeProgress(deps, partitions);
-      for (const [i, one] of partitions.entries()) {
-        const { progress, bytes } = known[i] as (typeof known)[number];
-        const before = one.progress.next;
-        one.restart({ progress: feeding(progress, viewsOf(one.plan)), bytes }, clock.now());
-        if (progress.next === before) one.memory?.drop();
-        else await recall(deps, one);
-        await consumer.seek(one, one.progress.next);
-      }
-    },
+    restart: (partitions) => restartPartitions(deps, rawLogs, partitions),
   };
   return context;
 }
 
-function plansOf(project: Project): ReadonlyMap<string, SegmentPlan> {
-  return new Map(
-    project.sources.map((source) => [
-      topics.raw(project.prefix, source.name),
-      {
-        source,
-        views: project.views.filter((view) => view.sources.includes(source.name)),
-        validate: createValidator(source),
-        partitionOf,
-      },
-    ]),
-  );
-}
-
-const viewsOf = ({ views }: SegmentPlan): string[] => views.map(({ id }) => id);
-
-async function takeOver(
-  deps: IngestDeps,
-  plans: ReadonlyMap<string, SegmentPlan>,
-  assigned: readonly TopicPartition[],
-): Promise<Map<string, RawPartition>> {
-  const known = await takeProgress(deps, assigned);
-  const owned = new Map<string, RawPartition>();
-  for (const [i, place] of assigned.entries()) {
-    const { topic, partition } = place;
-    const plan = plans.get(topic);
-    if (plan === undefined)
-      throw new Error(`ingest was assigned ${topic}, which is no raw topic of project ${deps.project.name}`);
-    const { progress, bytes } = known[i] as (typeof known)[number];
-    const fed = { progress: feeding(progress, viewsOf(plan)), bytes };
-    owned.set(`${topic}:${partition}`, new RawPartition(plan, place, fed, deps.clock.now()));
-    deps.telemetry.note('ingest', 'assigned', { topic, partition, next: progress.next });
-  }
-  await Promise.all([...owned.values()].map((one) => recall(deps, one)));
-  return owned;
-}
-
 /** Waits for records, for as long as nothing else is due. */
 async function pollNext(context: IngestContext, lastWork: number): Promise<Poll> {
-  const { announcer, clock, consumer, owned, telemetry } = context;
+  const { announcer, clock, consumer, owned } = context;
   const since = clock.now() - lastWork;
   if (since < LINGER_MS) await clock.sleep(LINGER_MS - since);
   const full: RawPartition[] = [];
   const free: RawPartition[] = [];
   for (const one of owned.values()) {
     const isFull = one.queue.size >= MAX_QUEUED || one.queue.bytes >= MAX_QUEUED_BYTES;
-    (isFull || one.schemaWait.pausedAt(clock.now()) ? full : free).push(one);
+    (isFull || one.stopped !== null || one.schemaWait.pausedAt(clock.now()) ? full : free).push(one);
   }
   if (full.length > 0) consumer.pause(full);
   consumer.resume(free);
   const busy = announcer.pending || [...owned.values()].some(({ queue }) => queue.size > 0);
   const poll = await consumer.poll(busy ? LINGER_MS : IDLE_POLL_MS);
-  for (const { topic, partition, start } of poll.cut) {
-    telemetry.note('ingest', 'raw log cut', { topic, partition, start });
-    await consumer.seek({ topic, partition }, start);
-  }
+  await heedCuts(context, poll);
   return poll;
 }
 
@@ -226,7 +181,7 @@ async function queueRecords(context: IngestContext, poll: Poll): Promise<void> {
   for (const [place, one] of context.owned) if (ended.has(place)) one.more = false;
   for (const batch of poll.batches) {
     const one = context.owned.get(`${batch.topic}:${batch.partition}`);
-    if (one !== undefined) await queueBatch(context, one, batch);
+    if (one !== undefined && one.stopped === null) await queueBatch(context, one, batch);
   }
 }
 
@@ -263,7 +218,7 @@ async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, n
 function quietOf({ owned }: IngestContext, atEnd: readonly TopicPartition[]): RawPartition[] {
   return atEnd.flatMap(({ topic, partition }) => {
     const one = owned.get(`${topic}:${partition}`);
-    return one === undefined || one.queue.size > 0 ? [] : [one];
+    return one === undefined || one.stopped !== null || one.queue.size > 0 ? [] : [one];
   });
 }
 
@@ -272,4 +227,5 @@ async function compare(context: IngestContext): Promise<void> {
   const { neighbours, owned } = context;
   const sources = new Set([...owned.values()].map(({ source }) => source.name));
   await restartMoved(context, await neighbours.look(sources));
+  await watchTopics(context);
 }

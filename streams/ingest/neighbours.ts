@@ -5,12 +5,16 @@ import type { Clock } from '../../schemas/clock.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { decodeProgress, isLost } from './progress.ts';
+import type { RawLogs } from './raw-logs.ts';
 
 /** A partition in backlog whose progress has not moved for this long holds nobody, ms. */
 const STUCK_AFTER_MS = 10_000;
 
 /** So long after its last event a source counts as active, ms. */
 const ACTIVE_MS = 60_000;
+
+/** Where nobody watches the topics. */
+const ALL_SAME = { isSame: () => true, learn: () => {} };
 
 /** A source partition that shares a view or a model with ours, ours among them, as the online store last told of it. */
 export interface Neighbour extends TopicPartition {
@@ -47,12 +51,22 @@ export function tiedSources(project: Project): ReadonlyMap<string, ReadonlySet<s
 export class Neighbours {
   readonly #store: Pick<OnlineStore, 'read'>;
   readonly #clock: Pick<Clock, 'now'>;
+  readonly #rawLogs: Pick<RawLogs, 'isSame' | 'learn'>;
   readonly #ofSource: ReadonlyMap<string, readonly Neighbour[]>;
 
   constructor(
     project: Project,
-    { store, clock }: { readonly store: Pick<OnlineStore, 'read'>; readonly clock: Pick<Clock, 'now'> },
+    {
+      store,
+      clock,
+      rawLogs = ALL_SAME,
+    }: {
+      readonly store: Pick<OnlineStore, 'read'>;
+      readonly clock: Pick<Clock, 'now'>;
+      readonly rawLogs?: Pick<RawLogs, 'isSame' | 'learn'>;
+    },
   ) {
+    this.#rawLogs = rawLogs;
     this.#store = store;
     this.#clock = clock;
     const bySource = new Map(
@@ -99,6 +113,7 @@ export class Neighbours {
       neighbour.bytes = bytes;
       neighbour.progress = bytes === null || isLost(bytes) ? null : decodeProgress(bytes);
       neighbour.changedAt = now;
+      if (neighbour.progress !== null) this.#rawLogs.learn(neighbour, neighbour.progress);
     }
     return all;
   }
@@ -128,7 +143,10 @@ export class Neighbours {
 
   /** Those that are idle and have records that nobody has worked, as the broker says after this call began. */
   async unread(neighbours: readonly Neighbour[], consumer: Pick<Consumer, 'ends'>): Promise<Neighbour[]> {
-    const idle = neighbours.filter(({ progress }) => progress?.idle === true);
+    // Of a topic that was made again nothing is read until somebody has decided: nobody waits for that.
+    const idle = neighbours.filter(
+      (one) => one.progress?.idle === true && this.#rawLogs.isSame(one, one.progress),
+    );
     if (idle.length === 0) return [];
     const ends = await consumer.ends(idle);
     return idle.filter(({ progress }, i) => (ends[i] ?? 0) > (progress?.next ?? 0));

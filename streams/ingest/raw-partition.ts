@@ -2,6 +2,7 @@ import type { IdMemory } from '../../processors/id-memory.ts';
 import { isPrompt, type Progress, watermarkOf } from '../../processors/lateness.ts';
 import type { SegmentPlan } from '../../processors/segment.ts';
 import type { Source } from '../../schemas/project.ts';
+import type { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import { RecordQueue, timeOf } from './record-queue.ts';
 import { SchemaWait } from './schema-wait.ts';
@@ -26,6 +27,8 @@ export class RawPartition {
   more = true;
   /** Schemas that its next records need and that the registry does not know yet. */
   readonly schemaWait = new SchemaWait();
+  /** Why nothing is read of it; null where it is read. */
+  stopped: MillraceError | null = null;
   /** Its views have been told that it is idle. */
   toldIdle = false;
   /** Every view partition must hear of it at once: a new owner, or a partition that fell idle. */
@@ -113,6 +116,7 @@ export class RawPartition {
     this.expected = known.bytes;
     this.toldIdle = false;
     this.announce = true;
+    this.stopped = null;
     this.queue.clear();
   }
 }

@@ -1,3 +1,4 @@
+import { withPartitions } from '../runtime/partitions.ts';
 import { MergedItems, type ReplayItem } from './items.ts';
 import { ReplayLock } from './lock.ts';
 import type { ReplayAllOptions, ReplayDeps, ReplayOptions, ReplayResult } from './options.ts';
@@ -31,7 +32,9 @@ export function replay(
  * more than half a slack ahead of what has come back, so no reader is ever behind. A second replay beside it is refused.
  * Throws ReplayRefused, ReplayRunning, ReplayTaken, ReplayStuck, KafkaError, StoreError.
  */
-export async function replayAll(deps: ReplayDeps, options: ReplayAllOptions): Promise<ReplayResult> {
+export async function replayAll(given: ReplayDeps, options: ReplayAllOptions): Promise<ReplayResult> {
+  // The clock goes to every partition, those among them that the raw topics have got since.
+  const deps = { ...given, project: await withPartitions(given.project, given.kafka) };
   const lock = await ReplayLock.acquire(deps, deps.project.prefix, options.name);
   try {
     const merged = await MergedItems.open(options.inputs);

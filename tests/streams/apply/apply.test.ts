@@ -89,14 +89,40 @@ describe('apply', () => {
     expect(again.filter(({ action }) => action !== 'keep')).toEqual([]);
   });
 
-  it('refuses other partitions than the topic has, and then changes nothing at all', async () => {
+  it('refuses other partitions of a view than its topic has, and then changes nothing at all', async () => {
     const admin = await kafka.admin();
-    const raw = topics.raw(project.prefix, 'flights');
-    await admin.createTopics([{ name: raw, partitions: 8, retentionMs: DAY, compacted: false }]);
+    const [view] = project.views;
+    const name = topics.view(project.prefix, view?.id ?? '');
+    await admin.createTopics([{ name, partitions: 8, retentionMs: DAY, compacted: false }]);
     const part = oneSchema();
     await expect(applyProject({ project, kafka, declared: [part] })).rejects.toThrow(ApplyConflict);
-    expect(await partitionsByTopic()).toEqual({ [raw]: 8 });
+    expect(await partitionsByTopic()).toEqual({ [name]: 8 });
     expect(part.applied).toBe(0);
+  });
+
+  it('gives the topics that go with a raw topic as many partitions as that has, and a raw topic as many as are declared', async () => {
+    await applyProject({ project, kafka, declared: [] });
+    const admin = await kafka.admin();
+    const { prefix } = project;
+    const declared = project.sources[0]?.partitions ?? 0;
+    const own = [topics.raw, topics.validated, topics.deadLetters].map((name) => name(prefix, 'flights'));
+    const followers = [topics.predictions, topics.shadow, topics.asked].map((name) => name(prefix, 'late'));
+    await admin.addPartitions([{ name: own[0] ?? '', partitions: declared + 2 }]);
+    const before = await partitionsByTopic();
+    const planned = await planProject({ project, kafka, declared: [] });
+    expect(planned.flatMap(({ name, action }) => (action === 'update' ? [name] : []))).toEqual([
+      ...own.slice(1),
+      ...followers,
+    ]);
+    await applyProject({ project, kafka, declared: [] });
+    const grown = Object.fromEntries([...own, ...followers].map((name) => [name, declared + 2]));
+    expect(await partitionsByTopic()).toEqual({ ...before, ...grown });
+    const more = {
+      ...project,
+      sources: project.sources.map((one) => ({ ...one, partitions: declared + 3 })),
+    };
+    await applyProject({ project: more, kafka, declared: [] });
+    expect((await partitionsByTopic())[own[0] ?? '']).toBe(declared + 3);
   });
 });
 

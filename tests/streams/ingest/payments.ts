@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka, KafkaRecord } from '../../../infrastructure/kafka/port.ts';
+import { askAgain } from '../../../infrastructure/kafka/retry.ts';
 import { createMemoryRegistry } from '../../../infrastructure/memory/registry.ts';
 import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import type { OnlineStore } from '../../../infrastructure/redis/port.ts';
@@ -71,7 +72,9 @@ export interface Running {
   readonly codecs: Codecs;
   readonly telemetry: Told;
   readonly raw: string;
+  /** To partition 0. */
   send(...values: ReadonlyArray<string | Uint8Array>): Promise<void>;
+  sendTo(partition: number, ...values: ReadonlyArray<string | Uint8Array>): Promise<void>;
   /** Waits until so many raw records were accepted or refused, and answers with both; fails where ingest ended. */
   worked(records: number): Promise<{ accepted: ValidatedEvent[]; refused: DeadLetter[] }>;
   /** Ends it, and throws what it ended with. */
@@ -100,8 +103,14 @@ export async function runPayments(kafka: Kafka, options: RunOptions = {}): Promi
       ended = error;
     });
   const raw = topics.raw(project.prefix, 'payments');
+  async function sendTo(partition: number, ...values: ReadonlyArray<string | Uint8Array>): Promise<void> {
+    const producer = await kafka.producer();
+    const key = Buffer.from('c1');
+    await producer.send(values.map((value) => ({ topic: raw, partition, key, value: Buffer.from(value) })));
+    await producer.close();
+  }
   const valuesOf = async (topic: string) =>
-    (await readTails(kafka, topic, 1e6))
+    (await askAgain(() => readTails(kafka, topic, 1e6)))
       .flat()
       .filter((one): one is KafkaRecord & { value: Uint8Array } => one.value !== null);
   return {
@@ -111,14 +120,8 @@ export async function runPayments(kafka: Kafka, options: RunOptions = {}): Promi
     codecs,
     telemetry,
     raw,
-    async send(...values) {
-      const producer = await kafka.producer();
-      for (const value of values)
-        await producer.send([
-          { topic: raw, partition: 0, key: Buffer.from('c1'), value: Buffer.from(value) },
-        ]);
-      await producer.close();
-    },
+    send: (...values) => sendTo(0, ...values),
+    sendTo,
     async worked(records) {
       for (const deadline = Date.now() + WAIT_MS; ; ) {
         const validated = await valuesOf(topics.validated(project.prefix, 'payments'));

@@ -9,6 +9,7 @@ import type { IngestContext } from '../../../streams/ingest/context.ts';
 import { flushWork } from '../../../streams/ingest/flush.ts';
 import { Neighbours } from '../../../streams/ingest/neighbours.ts';
 import { decodeProgress, progressKey, takeProgress } from '../../../streams/ingest/progress.ts';
+import { RawLogs } from '../../../streams/ingest/raw-logs.ts';
 import { RawPartition } from '../../../streams/ingest/raw-partition.ts';
 import { Checkpoint } from '../../../streams/runtime/checkpoint.ts';
 import { ALL_GUARDS, type Guards } from '../../../streams/runtime/guards.ts';
@@ -84,6 +85,7 @@ export async function ingestProcess(
     moved: () => consumer.moved(),
     atEnd: (places) => around('asking whether anything is unread', () => consumer.atEnd(places)),
     ends: (places) => around('asking whether anything is unread', () => consumer.ends(places)),
+    facts: () => consumer.facts(),
     close: () => consumer.close(),
   };
   const limits = new RecordLimits();
@@ -91,12 +93,16 @@ export async function ingestProcess(
   const abort = new AbortController();
   const context: IngestContext = {
     project,
+    declared: project,
+    kafka,
     codecs,
     clock,
     telemetry,
     guards: { ...ALL_GUARDS, ...guards },
     signal: abort.signal,
     consumer: watched,
+    rawLogs: new RawLogs(watched),
+    missing: [],
     checkpoint: new Checkpoint({
       kafka: {
         async producer() {

@@ -1,0 +1,36 @@
+import type { Kafka } from '../../infrastructure/kafka/port.ts';
+import { topics } from '../../schemas/names.ts';
+import type { Project, Source } from '../../schemas/project.ts';
+
+/** The topics that have the partitions of a source's raw topic, one to one. */
+export function topicsOfSource({ models, prefix }: Project, { name }: Pick<Source, 'name'>): string[] {
+  return [
+    topics.raw(prefix, name),
+    topics.validated(prefix, name),
+    topics.deadLetters(prefix, name),
+    ...models
+      .filter(({ request }) => request.source === name)
+      .flatMap(({ name }) =>
+        [topics.predictions, topics.shadow, topics.asked].map((topic) => topic(prefix, name)),
+      ),
+  ];
+}
+
+/**
+ * The project with as many partitions of each source as all topics that go with it have: a raw topic may have got more than was declared.
+ * The partitions of views stay as they are declared. Throws KafkaError.
+ */
+export async function withPartitions(project: Project, kafka: Pick<Kafka, 'admin'>): Promise<Project> {
+  const names = project.sources.map((source) => topicsOfSource(project, source));
+  const admin = await kafka.admin();
+  try {
+    const facts = new Map((await admin.facts(names.flat())).map((one) => [one.topic, one.partitions]));
+    const sources = project.sources.map((source, i) => {
+      const common = Math.min(...(names[i] ?? []).map((name) => facts.get(name) ?? 0));
+      return common > source.partitions ? { ...source, partitions: common } : source;
+    });
+    return sources.every((source, i) => source === project.sources[i]) ? project : { ...project, sources };
+  } finally {
+    await admin.close();
+  }
+}
