@@ -4,7 +4,7 @@ import { type CommandContext, examples, type Register } from '../command.ts';
 import { FailedResult, UsageError } from '../errors.ts';
 import { count } from '../format.ts';
 import { openPlatform, openProject } from '../project.ts';
-import { sourcesOf } from './dead-letters.ts';
+import { sourcesOf } from '../sources.ts';
 
 interface Options {
   readonly from?: AcceptFrom;
