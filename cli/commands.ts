@@ -21,7 +21,7 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: 'dev',
     summary:
-      'work on a project: local stack, apply and every stream; what changes in its YAML is applied; Ctrl-C ends all',
+      'work on a project: local stack, apply, every stream and the HTTP API; what changes in its YAML is applied; Ctrl-C ends all',
     load: async () => (await import('./commands/dev.ts')).registerDev,
   },
   {

@@ -115,9 +115,11 @@ function decoded(text: string): string {
 
 /**
  * An object that shows itself without secrets: JSON and `console.log` give a copy with every known one taken out. Its fields
- * stay what they are for whoever uses them.
+ * stay what they are for whoever uses them. An object that does so already is left alone: a definition of before is loaded with
+ * the connections of the project, which are frozen.
  */
 export function hideSecrets<T extends object>(value: T): T {
+  if (Object.hasOwn(value, 'toJSON')) return value;
   const shown = () => mapTexts(value);
   Object.defineProperty(value, 'toJSON', { value: shown, enumerable: false, configurable: true });
   Object.defineProperty(value, Symbol.for('nodejs.util.inspect.custom'), {

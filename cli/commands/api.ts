@@ -2,6 +2,7 @@ import { createLogger } from '../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
 import { untilReady } from '../../streams/runtime/supervise.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
+import { endWithParent } from '../parent.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { type ApiOptions, addApiOptions, openApi, sayWhere } from '../serve-api.ts';
 
@@ -29,7 +30,8 @@ async function serve(
   context: CommandContext,
   options: ApiOptions & { readonly log?: string },
 ): Promise<void> {
-  const { environment, output, signal } = context;
+  const { environment, output } = context;
+  const signal = endWithParent(context.signal);
   const project = openProject(context);
   const logger = createLogger({
     process: 'api',

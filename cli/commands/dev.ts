@@ -3,22 +3,30 @@ import { down } from '../../infrastructure/local/stack.ts';
 import type { Project } from '../../schemas/project.ts';
 import { applyProject } from '../../streams/apply/apply.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
-import { Children, SERVICES } from '../dev/children.ts';
+import { Children, type Service, servicesOf } from '../dev/children.ts';
 import { watchProject } from '../dev/watch.ts';
 import { describeFailure } from '../errors.ts';
+import { wholeOption } from '../options.ts';
 import { openPlatform, openProject, projectDirectory } from '../project.ts';
 import { startLocalStack } from '../stack.ts';
 import { applyDeps, countChanges } from './apply.ts';
 
 interface Options {
   readonly stack: boolean;
+  readonly apiPort: number;
 }
 
 export const registerDev: Register = (program, run) => {
   program
     .command('dev')
     .description(
-      'work on a project: local stack, apply and every stream; what changes in its YAML is applied; Ctrl-C ends all',
+      'work on a project: local stack, apply, every stream and the HTTP API; what changes in its YAML is applied; Ctrl-C ends all',
+    )
+    .option(
+      '--api-port <port>',
+      'of the HTTP API, on this machine alone; 0 = a free one',
+      wholeOption(0),
+      8420,
     )
     .option('--no-stack', 'use the servers that connections.yaml names, and start none')
     .addHelpText(
@@ -43,9 +51,10 @@ async function dev(context: CommandContext, options: Options): Promise<void> {
     const project = openProject(context);
     await apply(context, project);
     children = new Children(environment, project, output.warn);
-    await start(context, project, children);
+    const services = servicesOf(options.apiPort);
+    await start(context, project, children, services);
     const own = children;
-    await watchProject(directory, () => change(context, own), signal);
+    await watchProject(directory, () => change(context, own, services), signal);
   } finally {
     const stopping = output.progress('stopping');
     await children?.stop();
@@ -71,30 +80,40 @@ async function apply(context: CommandContext, project: Project): Promise<void> {
   }
 }
 
-async function start(context: CommandContext, project: Project, children: Children): Promise<void> {
+async function start(
+  context: CommandContext,
+  project: Project,
+  children: Children,
+  services: readonly Service[],
+): Promise<void> {
   const { output, signal } = context;
-  const starting = output.progress(SERVICES.map(({ name }) => name).join(', '));
-  await children.start(SERVICES, signal);
+  const starting = output.progress(services.map(({ name }) => name).join(', '));
+  const ready = await children.start(services, signal);
+  const url = ready.find((one) => one.url !== undefined)?.url ?? null;
   if (signal.aborted) {
     starting.fail();
     return;
   }
   starting.done('running');
-  if (output.isJson) output.json({ event: 'running', prefix: project.prefix, hash: project.hash });
+  if (output.isJson) output.json({ event: 'running', prefix: project.prefix, hash: project.hash, url });
   else
     output.note(
-      `${project.name} runs: ${project.sources.length} sources, ${project.views.length} views, ${project.models.length} models. Change its YAML and it is applied; Ctrl-C ends all.`,
+      `${project.name} runs: ${project.sources.length} sources, ${project.views.length} views, ${project.models.length} models.${url === null ? '' : ` HTTP API at ${url}, without keys, for this machine alone.`} Change its YAML and it is applied; Ctrl-C ends all.`,
     );
 }
 
 /** A project that does not check, or cannot be applied, changes nothing: what ran goes on. */
-async function change(context: CommandContext, children: Children): Promise<void> {
+async function change(
+  context: CommandContext,
+  children: Children,
+  services: readonly Service[],
+): Promise<void> {
   const { environment, output } = context;
   try {
     const project = openProject(context);
     await apply(context, project);
     await children.stop();
-    await start(context, project, children);
+    await start(context, project, children, services);
   } catch (error) {
     const { code, message } = describeFailure(error, environment.debug);
     if (output.isJson) output.json({ event: 'refused', error: { code, message } });

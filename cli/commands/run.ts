@@ -13,6 +13,7 @@ import { runStreams, type StreamState, untilReady } from '../../streams/runtime/
 import type { Telemetry } from '../../streams/runtime/telemetry.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { wholeOption } from '../options.ts';
+import { endWithParent } from '../parent.ts';
 import { openPlatform, openProject } from '../project.ts';
 import { API_DEFAULTS, apiStream } from '../serve-api.ts';
 import { codeVersion } from '../version.ts';
@@ -181,12 +182,4 @@ function pipelineParts(
   });
   const execute = openExecutor(tools, { command: ownCommand(context, project) });
   return { queue: platform.queue, execute };
-}
-
-/** A process that another one of ours started ends when that one is gone, however it went. */
-function endWithParent(signal: AbortSignal): AbortSignal {
-  if (process.send === undefined) return signal;
-  const orphan = new AbortController();
-  process.once('disconnect', () => orphan.abort());
-  return AbortSignal.any([signal, orphan.signal]);
 }

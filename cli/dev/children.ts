@@ -3,8 +3,11 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment } from '../environment.ts';
 
-/** What `dev` runs beside each other, each in a process of its own. An HTTP server joins by a line here. */
-export const SERVICES: readonly Service[] = [{ name: 'streams', command: ['run'] }];
+/** What `dev` runs beside each other, each in a process of its own. */
+export const servicesOf = (apiPort: number): readonly Service[] => [
+  { name: 'streams', command: ['run'] },
+  { name: 'api', command: ['api', '--port', String(apiPort)] },
+];
 
 export interface Service {
   readonly name: string;
@@ -12,11 +15,18 @@ export interface Service {
   readonly command: readonly string[];
 }
 
+/** What a service says once it works. */
+export interface Ready {
+  /** Where it answers, if it is a server. */
+  readonly url?: string;
+}
+
 interface Running {
   readonly name: string;
   readonly child: ChildProcess;
   readonly log: string;
-  readonly ready: Promise<void>;
+  /** With what it said of itself. */
+  readonly ready: Promise<Ready>;
   readonly ended: Promise<string>;
 }
 
@@ -46,21 +56,18 @@ export class Children {
   }
 
   /** Resolves when all of them work or have told why not, or the signal came. */
-  async start(services: readonly Service[], signal: AbortSignal): Promise<void> {
+  async start(services: readonly Service[], signal: AbortSignal): Promise<readonly Ready[]> {
     this.#stopping = false;
     this.#pauseMs = FIRST_PAUSE_MS;
-    const aborted = new Promise<void>((done) => {
-      if (signal.aborted) done();
-      signal.addEventListener('abort', () => done(), { once: true });
+    const aborted = new Promise<Ready>((done) => {
+      if (signal.aborted) done({});
+      signal.addEventListener('abort', () => done({}), { once: true });
     });
-    await Promise.race([
-      Promise.all(
-        services
-          .map((service) => this.#begin(service))
-          .map(({ ready, ended }) => Promise.race([ready, ended])),
-      ),
-      aborted,
-    ]);
+    return Promise.all(
+      services
+        .map((service) => this.#begin(service))
+        .map(({ ready, ended }) => Promise.race([ready, ended.then(() => ({})), aborted])),
+    );
   }
 
   /** SIGTERM, drained; SIGKILL for one that does not end. */
@@ -90,7 +97,7 @@ export class Children {
       env: { ...variables, MILLRACE_DATA: dataDirectory, MILLRACE_STACK: stackDirectory },
     });
     closeSync(output);
-    const ready = new Promise<void>((done) => child.once('message', () => done()));
+    const ready = new Promise<Ready>((done) => child.once('message', (said) => done(said as Ready)));
     const ended = new Promise<string>((done) =>
       child.once('exit', (code, signal) => done(signal ?? `exit code ${code}`)),
     );

@@ -144,7 +144,8 @@ function packageText({ name }: Proposal, version: string): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-function readmeText({ name, source, types, key, views, predict, notes }: Proposal): string {
+function readmeText(proposal: Proposal): string {
+  const { name, source, types, key, views, predict, notes } = proposal;
   const files = [
     `| \`sources/${source}.yaml\` | what ${types.join(', ')} looks like, and when it is too late |`,
     ...(predict === null
@@ -213,10 +214,34 @@ Records go to the Kafka topic \`${name}.${source}.raw\` as they are (JSON), keye
 \`${name}.${predict.source}.raw\``
   }. What is refused comes to the dead-letter topic with its reason: \`npx millrace dead-letters ls\`.
 
+While \`millrace dev\` runs, by HTTP as well, with the names that the source declares; an answer of 422 says what does not fit:
+
+\`\`\`
+curl localhost:8420/v1/events/${source} -H 'content-type: application/json' -d '${JSON.stringify(exampleEvent(proposal))}'
+\`\`\`
+
 ## Before you deploy a change
 
 \`\`\`
 npx millrace try views/${views[0]?.name ?? 'view'}.yaml --on history/${source}.jsonl     # values, cost and gain; touches no server
 \`\`\`
 `;
+}
+
+const EXAMPLES = {
+  string: 'text',
+  int: 1,
+  double: 1.5,
+  bool: true,
+  timestamp: '2026-01-31T12:00:00Z',
+} as const;
+
+/** An event as the API takes it: flat, by the names of the fields. Without a time it is of now. */
+function exampleEvent({ id, types, fields, predict }: Proposal): Readonly<Record<string, unknown>> {
+  return {
+    id: id.type === 'int' ? '1' : 'e-1',
+    ...(types.length > 1 ? { type: types[0] } : {}),
+    ...Object.fromEntries(fields.map(({ name, type }) => [name, EXAMPLES[type]])),
+    ...(predict === null ? {} : { [predict.reference]: id.type === 'int' ? 1 : 'e-1' }),
+  };
 }

@@ -30,12 +30,16 @@ afterEach(() => {
 
 /** Standard output and error of `millrace dev`, as they come. */
 function startDev(directory: string, variables: Readonly<Record<string, string>>) {
-  const own = spawn(process.execPath, [join(root, 'cli/millrace.ts'), 'dev', '--project', directory], {
-    // A directory that is neither the project's nor the clone's.
-    cwd: tmpdir(),
-    env: { ...process.env, NO_COLOR: '1', ...variables },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const own = spawn(
+    process.execPath,
+    [join(root, 'cli/millrace.ts'), 'dev', '--project', directory, '--api-port', '0'],
+    {
+      // A directory that is neither the project's nor the clone's.
+      cwd: tmpdir(),
+      env: { ...process.env, NO_COLOR: '1', ...variables },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   child = own;
   let said = '';
   let seen = 0;
@@ -79,6 +83,17 @@ it('runs a project, applies what changes in its YAML, refuses what is wrong, and
   const variables = { MILLRACE_STACK: stack };
   const dev = startDev(shop, variables);
   await dev.heard(/runs: 2 sources, 2 views, 1 models/);
+  await dev.heard(/HTTP API at http/);
+  const url = /HTTP API at (http:\S+?),/.exec(dev.said())?.[1] ?? '';
+  expect((await fetch(`${url}/openapi.json`)).status).toBe(200);
+  // The README's example is taken as it stands.
+  const example = /v1\/events\/(\S+) .* -d '(.*)'/.exec(readFileSync(join(shop, 'README.md'), 'utf8'));
+  const sent = await fetch(`${url}/v1/events/${example?.[1]}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: example?.[2] ?? '',
+  });
+  expect([sent.status, await sent.text()]).toEqual([202, expect.stringContaining('e-1')]);
 
   const project = loadProject(shop, { environment: { ...localVariables(stack), ...process.env } });
   const source = project.sources.find(({ name }) => name.startsWith('dev_'))?.name ?? '';
@@ -122,7 +137,7 @@ it('runs a project, applies what changes in its YAML, refuses what is wrong, and
   }
 
   const pids = childrenOf(dev.own.pid ?? 0);
-  expect(pids.length).toBeGreaterThan(0);
+  expect(pids.length).toBeGreaterThan(1);
   dev.own.kill('SIGINT');
   expect(await dev.ended).toBe(0);
   expect(pids.filter((pid) => startOf(pid) !== undefined)).toEqual([]);

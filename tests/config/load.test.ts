@@ -22,6 +22,13 @@ describe('loadProject', () => {
     expect(load(FILES).prefix).toBe('shop');
   });
 
+  it('takes the connections of a loaded project again, frozen as they are', () => {
+    const { connections } = load(FILES);
+    expect(Object.isFrozen(connections.redis)).toBe(true);
+    // `apply` loads the definition of before with the connections of now.
+    expect(load(FILES, { connections }).connections).toEqual(connections);
+  });
+
   it('reads secrets from the environment it is handed, and from files of the project', () => {
     const files = {
       'connections.yaml': `
