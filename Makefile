@@ -5,12 +5,13 @@ NODE := node_modules/.bin/node
 WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 MILLRACE := ./millrace
 
-.PHONY: help install demo up down status test test-faults check bench bench-http build clean
+.PHONY: help install demo up down status test test-faults console check bench bench-http build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
 	@echo "make demo EMBEDDED=1   the same in one process, without Java and Docker"
 	@echo "make up | down | status   the local stack: Kafka, Valkey, schema registry, ClickHouse"
+	@echo "make console           builds the pages that millrace api and millrace dev serve below /console/"
 	@echo "make test              every test"
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
 	@echo "make check             format, lint, types, then every test"
@@ -23,6 +24,10 @@ help:
 # writes a lock file without the others. npm install takes the locked versions all the same.
 install:
 	@node .ci/installed.mjs || npm install --no-fund --no-audit --loglevel=error
+
+# The pages that the HTTP API serves below /console/, built from console/.
+console: install
+	@$(NODE) node_modules/vite/bin/vite.js build console --logLevel warn
 
 demo: install
 	@$(MILLRACE) demo $(if $(EMBEDDED),--embedded) $(if $(EXIT),--exit) $(ARGS)
@@ -46,6 +51,7 @@ test-faults: install
 check: install
 	@$(WITH_NODE) biome ci --diagnostic-level=error .
 	@$(WITH_NODE) tsc --noEmit
+	@$(WITH_NODE) tsc --noEmit -p console
 	@$(MAKE) --no-print-directory test
 
 bench: install

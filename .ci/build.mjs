@@ -25,6 +25,13 @@ for (const path of filesOf(dist).filter((name) => name.endsWith('.d.ts'))) {
   writeFileSync(path, text.replace(/((?:from|import)\s*\(?\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2'));
 }
 
+// The console: static files, which the API serves.
+execFileSync(
+  process.execPath,
+  [join(root, 'node_modules/vite/bin/vite.js'), 'build', join(root, 'console')],
+  { stdio: 'inherit' },
+);
+
 const assets = [
   join(root, 'docker-compose.yml'),
   ...include.flatMap((room) => filesOf(join(root, room)).filter((path) => !path.endsWith('.ts'))),

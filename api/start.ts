@@ -43,6 +43,8 @@ export interface RunningApi {
   readonly url: string;
   /** Nobody is asked for a key. */
   readonly isOpen: boolean;
+  /** It serves the console below /console/. */
+  readonly hasConsole: boolean;
   readonly app: FastifyInstance;
   /** Takes nothing new, lets what is under way end, and closes. The platform stays. */
   close(): Promise<void>;
@@ -113,6 +115,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     return {
       url: `http://${name}:${address.port}`,
       isOpen: keys === null,
+      hasConsole: settings.consoleDirectory !== undefined,
       app,
       async close() {
         const hard = setTimeout(() => app.server.closeAllConnections(), STOP_WITHIN_MS);

@@ -7,6 +7,7 @@ import type { Project } from '../schemas/project.ts';
 import type { Stream } from '../streams/runtime/stream.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import type { CommandContext } from './command.ts';
+import { consoleDirectoryOf } from './console-files.ts';
 import { UsageError } from './errors.ts';
 import { wholeOption } from './options.ts';
 import { codeVersion } from './version.ts';
@@ -64,6 +65,7 @@ interface Parts {
 }
 
 export function openApi(context: CommandContext, parts: Parts, options: ApiOptions): Promise<RunningApi> {
+  const consoleDirectory = consoleDirectoryOf(context);
   return startApi({
     ...parts,
     version: codeVersion(context.environment.packageDirectory).split(' ').at(-1) ?? '',
@@ -71,12 +73,14 @@ export function openApi(context: CommandContext, parts: Parts, options: ApiOptio
     port: options.port,
     keyFile: keyFileOf(context, options.keys),
     oidc: oidcOf(options),
+    ...(consoleDirectory === null ? {} : { consoleDirectory }),
     rate: options.rate === 0 ? null : { perSecond: options.rate, burst: BURST * options.rate },
   });
 }
 
 export function sayWhere({ output }: CommandContext, api: RunningApi): void {
   output.note(`HTTP API at ${api.url} (${api.url}/openapi.json)`);
+  if (api.hasConsole) output.note(`Console at ${api.url}/console/`);
   if (api.isOpen)
     output.warn(
       'It asks nobody for a key: every program of this machine may do everything. Make keys with millrace keys create.',

@@ -22,17 +22,52 @@ const rowSchema = z.object({
   offset: z.number().int(),
 });
 
-const explanationSchema = z.looseObject({
+const explanationSchema = z.object({
   id: z.string(),
   requestId: z.string(),
   requestTime: epochMs,
   model: z.string(),
   modelVersion: z.number().int(),
+  artefact: z.string().describe('SHA-256; empty where no version answered.'),
   status: z.enum(['scored', 'refused']),
+  reason: z.string().nullable(),
   score: z.number().nullable(),
+  decision: z.boolean().nullable(),
+  threshold: z.number().nullable(),
   recomputed: z.number().nullable().describe('Computed now, by the artefact that the record names.'),
   same: z.boolean().nullable().describe('Whether it is the same to the last bit.'),
   features: z.array(z.object({ name: z.string(), value: z.number().nullable() })),
+  reads: z.array(
+    z.object({
+      read: z.string(),
+      view: z.string(),
+      entity: z.string(),
+      head: epochMs,
+      asOf: epochMs.describe('Every event before this is in the values, and none after it.'),
+      ageMs: z.number(),
+    }),
+  ),
+  absent: z
+    .array(z.object({ read: z.string(), reason: z.string() }))
+    .describe('Reads whose features are null whatever their events.'),
+  source: z.object({ topic: z.string(), partition: z.number().int(), offset: z.number() }),
+  ms: z.object({
+    gate: z.number(),
+    read: z.number(),
+    score: z.number(),
+    total: z.number().describe("From the arrival of the event to the prediction's."),
+  }),
+  beside: z
+    .array(
+      z.object({
+        id: z.string(),
+        version: z.number().int(),
+        score: z.number().nullable(),
+        reason: z.string().nullable(),
+      }),
+    )
+    .describe('What other versions scored in the shadow, from the same vector.'),
+  sql: z.string().describe('Shows the record with each feature in a column of its name.'),
 });
 
 interface Row {

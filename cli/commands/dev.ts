@@ -3,6 +3,7 @@ import { down } from '../../infrastructure/local/stack.ts';
 import type { Project } from '../../schemas/project.ts';
 import { applyProject } from '../../streams/apply/apply.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
+import { consoleDirectoryOf } from '../console-files.ts';
 import { Children, type Service, servicesOf } from '../dev/children.ts';
 import { watchProject } from '../dev/watch.ts';
 import { describeFailure } from '../errors.ts';
@@ -98,7 +99,7 @@ async function start(
   if (output.isJson) output.json({ event: 'running', prefix: project.prefix, hash: project.hash, url });
   else
     output.note(
-      `${project.name} runs: ${project.sources.length} sources, ${project.views.length} views, ${project.models.length} models.${url === null ? '' : ` HTTP API at ${url}, without keys, for this machine alone.`} Change its YAML and it is applied; Ctrl-C ends all.`,
+      `${project.name} runs: ${project.sources.length} sources, ${project.views.length} views, ${project.models.length} models.${url === null ? '' : `${consoleDirectoryOf(context) === null ? '' : ` Console at ${url}/console/.`} HTTP API at ${url}, without keys, for this machine alone.`} Change its YAML and it is applied; Ctrl-C ends all.`,
     );
 }
 

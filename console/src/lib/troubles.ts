@@ -1,0 +1,110 @@
+import { ago, number, plural } from './format.ts';
+import type { Alert, Health, LetterCount, Topology } from './types.ts';
+
+/** One thing that is not as it should be: what it is, and what to do. */
+export interface Trouble {
+  readonly level: 'bad' | 'warn';
+  readonly what: string;
+  readonly todo: string;
+  /** Page of the console that tells more. */
+  readonly link: string | null;
+  /** Stream or topic that it is about, to be marked in the picture. */
+  readonly at: string | null;
+}
+
+/** A stream that would need longer than this to come to the end is behind, s. */
+const BEHIND_S = 10;
+/** Fewer records than this are no lag worth a word. */
+const FEW = 1_000;
+/** A refusal is news for this long, ms. */
+const NEWS_MS = 300_000;
+
+export const streamId = ({ stream, of }: { readonly stream: string; readonly of: string }): string =>
+  of === '' ? stream : `${stream} ${of}`;
+
+/** What is wrong now, the worst first; empty where all is well. */
+export function troublesOf(seen: {
+  readonly topology: Topology | null;
+  readonly health: Health | null;
+  readonly alerts: readonly Alert[];
+  readonly letters: readonly LetterCount[];
+  readonly now: number;
+}): readonly Trouble[] {
+  const found = [
+    ...(seen.health?.away ?? []).map(
+      (what): Trouble => ({
+        level: 'bad',
+        what,
+        todo: 'Start it again; nothing is lost meanwhile.',
+        link: null,
+        at: null,
+      }),
+    ),
+    ...(seen.topology === null ? [] : behind(seen.topology)),
+    ...seen.alerts.filter(({ state }) => state === 'firing').map(firing),
+    ...seen.letters.filter(({ last }) => seen.now - last < NEWS_MS).map((one) => refused(one, seen.now)),
+  ];
+  return [...found.filter(({ level }) => level === 'bad'), ...found.filter(({ level }) => level === 'warn')];
+}
+
+function behind({ topics, streams }: Topology): Trouble[] {
+  const figures = new Map(topics.map((one) => [one.topic, one]));
+  return streams.flatMap((stream): Trouble[] => {
+    const id = streamId(stream);
+    const read = stream.reads.map(({ topic, lag }) => ({ topic, lag, figures: figures.get(topic) }));
+    const never = read.filter((one) => one.lag === null && (one.figures?.records ?? 0) > 0);
+    if (never.length > 0 && never.length === read.length)
+      return [
+        {
+          level: 'warn',
+          what: `${id} has read nothing yet, and ${plural(sum(never.map((one) => one.figures?.records ?? 0)), 'record')} wait for it.`,
+          todo: `Start it: millrace run ${stream.stream}.`,
+          link: null,
+          at: id,
+        },
+      ];
+    const lag = sum(read.map((one) => one.lag ?? 0));
+    const perSecond = sum(read.map((one) => one.figures?.perSecond ?? 0));
+    if (lag < Math.max(FEW, perSecond * BEHIND_S)) return [];
+    return [
+      {
+        level: 'bad',
+        what: `${id} is ${plural(lag, 'record')} behind what comes in.`,
+        todo: `If the figure falls it is working off a backlog. If not, see whether it runs: millrace run ${stream.stream}.`,
+        link: null,
+        at: id,
+      },
+    ];
+  });
+}
+
+const firing = (alert: Alert): Trouble => ({
+  level: alert.severity === 'critical' ? 'bad' : 'warn',
+  what: alert.summary,
+  todo: 'See what fired, and say that you look after it.',
+  link: '/alerts',
+  at: null,
+});
+
+const refused = ({ source, code, records, last }: LetterCount, now: number): Trouble => ({
+  level: 'warn',
+  what: `${source}: ${plural(records, 'record')} refused as ${code}, the last one ${ago(last, now)}.`,
+  todo: 'Look at one of them.',
+  link: `/dead-letters/${encodeURIComponent(source)}?code=${encodeURIComponent(code)}`,
+  at: null,
+});
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
+/** One sentence for the top of the page. */
+export function headline(topology: Topology | null, troubles: readonly Trouble[]): string {
+  if (topology === null) return 'Looking …';
+  const raw = topology.topics.filter(({ kind }) => kind === 'raw');
+  const perSecond = sum(raw.map((one) => one.perSecond ?? 0));
+  const records = sum(raw.map((one) => one.records));
+  if (records === 0) return 'No event has come yet.';
+  const flow =
+    perSecond === 0 ? 'Nothing comes in at the moment' : `${number(Math.round(perSecond))} events a second`;
+  if (troubles.length === 0) return `${flow}; nothing waits, nothing is wrong.`;
+  return `${flow}; ${plural(troubles.length, 'thing needs', 'things need')} a look.`;
+}

@@ -1,0 +1,112 @@
+import { useState } from 'react';
+import { post } from '../lib/api.ts';
+import { number, plural } from '../lib/format.ts';
+import { useMayChange } from '../lib/project.tsx';
+import { useResource } from '../lib/resource.ts';
+import type { Alert, Silence } from '../lib/types.ts';
+import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
+import { ReasonDialog } from '../parts/reason-dialog.tsx';
+import { Table } from '../parts/table.tsx';
+
+const TONES: Readonly<Record<Alert['state'], Tone>> = { firing: 'bad', pending: 'warn', resolved: 'plain' };
+
+/** What fired, and who looks after it? */
+export function Alerts() {
+  const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts', 5_000);
+  const silences = useResource<{ silences: Silence[] }>('/v1/silences', 10_000);
+  const may = useMayChange();
+  const [asked, setAsked] = useState<Alert | null>(null);
+  return (
+    <>
+      <PageHead title="Alerts" question="What fired, and who looks after it?" />
+      <Panel title="Alerts" note="As they stand; those that fire first.">
+        <Loaded of={alerts}>
+          {({ alerts: all }) =>
+            all.length === 0 ? (
+              <Empty>Nothing fired so far.</Empty>
+            ) : (
+              <>
+                <p className="muted">
+                  {plural(all.filter(({ state }) => state === 'firing').length, 'alert fires', 'alerts fire')}
+                  , of {all.length} that ever did.
+                </p>
+                <Table
+                  label="Alerts"
+                  columns={[
+                    { name: 'state', show: ({ state }) => <Badge tone={TONES[state]}>{state}</Badge> },
+                    {
+                      name: 'what',
+                      show: ({ summary, rule }) => (
+                        <>
+                          <strong>{summary}</strong> <span className="muted">{rule}</span>
+                        </>
+                      ),
+                    },
+                    { name: 'value', figure: true, show: ({ value }) => number(value) },
+                    { name: 'threshold', figure: true, show: ({ threshold }) => number(threshold) },
+                    {
+                      name: 'since (event time)',
+                      show: ({ firedAt, startedAt }) => <Time at={firedAt ?? startedAt} />,
+                    },
+                    { name: 'until', show: ({ endedAt }) => <Time at={endedAt} /> },
+                    {
+                      name: 'look after',
+                      show: (alert) =>
+                        may && alert.state !== 'resolved' ? (
+                          <button type="button" onClick={() => setAsked(alert)}>
+                            Acknowledge
+                          </button>
+                        ) : null,
+                    },
+                  ]}
+                  rows={all.slice(0, 200)}
+                  id={({ fingerprint }) => fingerprint}
+                />
+              </>
+            )
+          }
+        </Loaded>
+      </Panel>
+      <Panel title="Silences" note="Nobody is told of these; they stay in the list above.">
+        <Loaded of={silences}>
+          {({ silences: all }) =>
+            all.length === 0 ? (
+              <Empty>Nothing is silenced.</Empty>
+            ) : (
+              <Table
+                label="Silences"
+                columns={[
+                  { name: 'rule', show: ({ rule }) => rule || 'every rule' },
+                  { name: 'model', show: ({ model }) => model || 'every model' },
+                  { name: 'subject', show: ({ subject }) => subject || 'every subject' },
+                  { name: 'until', show: ({ until }) => <Time at={until} /> },
+                  { name: 'by', show: ({ by }) => by },
+                  { name: 'why', show: ({ reason }) => reason },
+                ]}
+                rows={all}
+                id={({ id }) => id}
+              />
+            )
+          }
+        </Loaded>
+      </Panel>
+      {asked !== null && (
+        <ReasonDialog
+          title="Look after this alert"
+          about={`${asked.summary}. Nobody is told of it again for four hours.`}
+          doIt="Acknowledge"
+          perform={(reason) =>
+            post(`/v1/alerts/${encodeURIComponent(asked.fingerprint)}/acknowledge`, {
+              reason,
+              for: '4h',
+            }).then(() => {
+              alerts.reload();
+              silences.reload();
+            })
+          }
+          close={() => setAsked(null)}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,184 @@
+import { type FormEvent, useState } from 'react';
+import { useLocation, useSearchParams } from 'wouter';
+import { address } from '../lib/api.ts';
+import { number, span } from '../lib/format.ts';
+import { useProject } from '../lib/project.tsx';
+import { useResource } from '../lib/resource.ts';
+import type { Features, Prediction, Project } from '../lib/types.ts';
+import { Empty, Figure, Loaded, PageHead, Panel, Time } from '../parts/basics.tsx';
+import { PREDICTION_COLUMNS } from '../parts/prediction-columns.tsx';
+import { Table } from '../parts/table.tsx';
+
+type View = Project['views'][number];
+
+/** What does it know of this one? */
+export function Entities() {
+  const project = useProject();
+  const [search, setSearch] = useSearchParams();
+  const view = project.views.find(({ view: name }) => name === search.get('view')) ?? project.views[0];
+  const entity = search.get('entity') ?? '';
+  const at = search.get('at') ?? '';
+  if (view === undefined) return <Empty>The project declares no view yet.</Empty>;
+
+  return (
+    <>
+      <PageHead title="Entities" question="What does it know of this one, now or at a time in the past?" />
+      <Panel title="Look one up">
+        <LookUp
+          key={`${view.view} ${entity} ${at}`}
+          views={project.views}
+          view={view}
+          entity={entity}
+          at={at}
+          onAsk={(asked) => setSearch(asked)}
+        />
+      </Panel>
+      {entity === '' ? (
+        <Empty>Give a key, for example one that stands in a prediction.</Empty>
+      ) : (
+        <Known view={view} entity={entity} at={at} />
+      )}
+    </>
+  );
+}
+
+function LookUp({
+  views,
+  view,
+  entity,
+  at,
+  onAsk,
+}: {
+  readonly views: readonly View[];
+  readonly view: View;
+  readonly entity: string;
+  readonly at: string;
+  readonly onAsk: (asked: Record<string, string>) => void;
+}) {
+  const [chosen, setChosen] = useState(view.view);
+  const fields = views.find(({ view: name }) => name === chosen)?.entity ?? view.entity;
+  function ask(event: FormEvent<HTMLFormElement>): void {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const key = fields.map((field) => String(form.get(`key ${field}`) ?? '')).join('|');
+    const time = String(form.get('at') ?? '').trim();
+    onAsk({ view: chosen, entity: key, ...(time === '' ? {} : { at: time }) });
+  }
+  return (
+    <form className="filters" onSubmit={ask}>
+      <label>
+        view
+        <select value={chosen} onChange={(event) => setChosen(event.target.value)}>
+          {views.map(({ view: name }) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+      {fields.map((field, i) => (
+        <label key={`${chosen} ${field}`}>
+          {field}
+          <input name={`key ${field}`} required defaultValue={entity.split('|')[i] ?? ''} />
+        </label>
+      ))}
+      <label>
+        event time (empty: the newest)
+        <input name="at" placeholder="2001-04-01T15:00:00Z" defaultValue={at} />
+      </label>
+      <button type="submit" className="primary">
+        Look
+      </button>
+    </form>
+  );
+}
+
+function Known({ view, entity, at }: { readonly view: View; readonly entity: string; readonly at: string }) {
+  const features = useResource<Features>(
+    address(`/v1/features/${encodeURIComponent(view.view)}`, { entity, at }),
+    at === '' ? 2_000 : null,
+  );
+  return (
+    <>
+      <Panel
+        title={`${view.entity.join(', ')} ${entity.replaceAll('|', ', ')}`}
+        note={`View ${view.id}, exact to ${span(view.resolutionMs)}, read ${span(view.readDelayMs)} behind the request.`}
+      >
+        <Loaded of={features}>
+          {(data) => (
+            <>
+              <div className="figures">
+                <Figure
+                  name="as of"
+                  value={<Time at={data.asOf} />}
+                  note="every event before it is in, none after"
+                />
+                <Figure name="age" value={span(data.ageMs)} note="behind the time asked for" />
+              </div>
+              <Table
+                label="Features"
+                columns={[
+                  { name: 'feature', show: ([name]) => <code>{name}</code> },
+                  { name: 'aggregation', show: ([name]) => aggregationOf(view, name) },
+                  { name: 'value', figure: true, show: ([, value]) => number(value) },
+                ]}
+                rows={Object.entries(data.features)}
+                id={([name]) => name}
+              />
+            </>
+          )}
+        </Loaded>
+      </Panel>
+      <Asked entity={entity} />
+    </>
+  );
+}
+
+const aggregationOf = (view: View, feature: string): string =>
+  view.features.find(({ name }) => name === feature)?.aggregation ?? '';
+
+/** What models answered that read this entity. */
+function Asked({ entity }: { readonly entity: string }) {
+  const project = useProject();
+  return project.models.map(({ model }) => <AskedOf key={model} model={model} entity={entity} />);
+}
+
+function AskedOf({ model, entity }: { readonly model: string; readonly entity: string }) {
+  const [, go] = useLocation();
+  const found = useResource<{ predictions: Prediction[] }>(
+    address(`/v1/models/${encodeURIComponent(model)}/predictions`, { entity, limit: 50 }),
+    5_000,
+  );
+  return (
+    <Panel title={`Predictions of ${model} that read it`}>
+      <Loaded of={found}>
+        {({ predictions }) =>
+          predictions.length === 0 ? (
+            <Empty>None in the archive.</Empty>
+          ) : (
+            <Table
+              label={`Predictions of ${model}`}
+              columns={[
+                ...PREDICTION_COLUMNS,
+                {
+                  name: 'why',
+                  show: ({ id }) => (
+                    <button
+                      type="button"
+                      className="link"
+                      onClick={() =>
+                        go(`/predictions/${encodeURIComponent(model)}/${encodeURIComponent(id)}`)
+                      }
+                    >
+                      explain
+                    </button>
+                  ),
+                },
+              ]}
+              rows={predictions}
+              id={({ id }) => id}
+            />
+          )
+        }
+      </Loaded>
+    </Panel>
+  );
+}

@@ -1,0 +1,95 @@
+import { useMemo } from 'react';
+import { Link } from 'wouter';
+import { number, rate } from '../lib/format.ts';
+import { useResource } from '../lib/resource.ts';
+import { headline, streamId, type Trouble, troublesOf } from '../lib/troubles.ts';
+import type { Alert, Health, LetterCount, StreamFigures, TopicFigures, Topology } from '../lib/types.ts';
+import { Badge, Failure, Loaded, PageHead, Panel } from '../parts/basics.tsx';
+import { FlowPicture } from '../parts/flow-picture.tsx';
+import { type Column, Table } from '../parts/table.tsx';
+
+/** Is it running, and is it right? */
+export function Flow() {
+  const topology = useResource<Topology>('/v1/topology', 2_000);
+  const health = useResource<Health>('/health', 5_000);
+  const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts?state=firing', 10_000);
+  const letters = useResource<{ reasons: LetterCount[] }>('/v1/dead-letters', 10_000);
+
+  const troubles = useMemo(
+    () =>
+      troublesOf({
+        topology: topology.data,
+        health: health.data,
+        alerts: alerts.data?.alerts ?? [],
+        letters: letters.data?.reasons ?? [],
+        now: Date.now(),
+      }),
+    [topology.data, health.data, alerts.data, letters.data],
+  );
+
+  return (
+    <>
+      <PageHead title="Flow" question="Is it running, and is it right?" />
+      <p className={`headline ${worst(troubles)}`} role="status">
+        {headline(topology.data, troubles)}
+      </p>
+      {health.error !== null && health.data === null && topology.data !== null && (
+        <Failure error={health.error} />
+      )}
+      {troubles.length > 0 && (
+        <ul className="troubles">
+          {troubles.map(({ level, what, todo, link }) => (
+            <li key={what} className={level}>
+              <strong>{what}</strong> <span>{link === null ? todo : <Link href={link}>{todo}</Link>}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      <Loaded of={topology}>
+        {(data) => (
+          <>
+            <Panel
+              title="From event to prediction"
+              note="Boxes are topics, pills are streams. Records a second; what waits is on the arrow."
+            >
+              <FlowPicture topology={data} marked={markedOf(troubles)} />
+            </Panel>
+            <div className="two">
+              <Panel title="Streams">
+                <Table label="Streams" columns={STREAM_COLUMNS} rows={data.streams} id={streamId} />
+              </Panel>
+              <Panel title="Topics">
+                <Table label="Topics" columns={TOPIC_COLUMNS} rows={data.topics} id={({ topic }) => topic} />
+              </Panel>
+            </div>
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+const worst = (troubles: readonly Trouble[]): string =>
+  troubles.length === 0 ? 'good' : (troubles[0]?.level ?? 'warn');
+
+const markedOf = (troubles: readonly Trouble[]): ReadonlyMap<string, Trouble['level']> =>
+  new Map(troubles.flatMap(({ at, level }) => (at === null ? [] : [[at, level] as const])));
+
+const STREAM_COLUMNS: ReadonlyArray<Column<StreamFigures>> = [
+  { name: 'stream', show: (one) => streamId(one) },
+  {
+    name: 'waits',
+    figure: true,
+    show: ({ reads }) => {
+      const known = reads.flatMap(({ lag }) => (lag === null ? [] : [lag]));
+      if (known.length === 0) return <Badge>never ran</Badge>;
+      return number(known.reduce((total, lag) => total + lag, 0));
+    },
+  },
+];
+
+const TOPIC_COLUMNS: ReadonlyArray<Column<TopicFigures>> = [
+  { name: 'topic', show: ({ topic }) => <code>{topic}</code> },
+  { name: 'records', figure: true, show: ({ records }) => number(records) },
+  { name: 'now', figure: true, show: ({ perSecond }) => rate(perSecond) },
+];

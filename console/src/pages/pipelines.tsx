@@ -1,0 +1,184 @@
+import { useState } from 'react';
+import { address, post } from '../lib/api.ts';
+import { span } from '../lib/format.ts';
+import { useMayChange } from '../lib/project.tsx';
+import { useResource } from '../lib/resource.ts';
+import type { Pipeline, PipelineRun, Step, StepState } from '../lib/types.ts';
+import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
+import { ReasonDialog } from '../parts/reason-dialog.tsx';
+
+interface Asked {
+  readonly title: string;
+  readonly about: string;
+  readonly doIt: string;
+  readonly path: string;
+}
+
+/** What is it doing about it? */
+export function Pipelines() {
+  const pipelines = useResource<{ pipelines: Pipeline[] }>('/v1/pipelines');
+  const runs = useResource<{ runs: PipelineRun[] }>(address('/v1/pipeline-runs', { limit: 30 }), 2_000);
+  const may = useMayChange();
+  const [asked, setAsked] = useState<Asked | null>(null);
+  return (
+    <>
+      <PageHead title="Pipelines" question="What is it doing about it?" />
+      <Panel title="Declared">
+        <Loaded of={pipelines}>
+          {({ pipelines: all }) =>
+            all.length === 0 ? (
+              <Empty>The project declares no pipeline.</Empty>
+            ) : (
+              <ul className="rows">
+                {all.map((one) => (
+                  <li key={one.pipeline}>
+                    <div>
+                      <strong>{one.pipeline}</strong>{' '}
+                      <span className="muted">
+                        for {one.model}; {startOf(one)}
+                      </span>
+                      <p className="steps">{one.steps.map(({ step }) => step).join(' → ')}</p>
+                    </div>
+                    {may && (
+                      <button
+                        type="button"
+                        onClick={() =>
+                          setAsked({
+                            title: `Run ${one.pipeline}`,
+                            about: 'Workers of `millrace run pipelines` take its steps.',
+                            doIt: 'Run',
+                            path: `/v1/pipelines/${encodeURIComponent(one.pipeline)}/run`,
+                          })
+                        }
+                      >
+                        Run now
+                      </button>
+                    )}
+                  </li>
+                ))}
+              </ul>
+            )
+          }
+        </Loaded>
+      </Panel>
+      <Loaded of={runs}>
+        {({ runs: all }) =>
+          all.length === 0 ? (
+            <Empty>None ran so far.</Empty>
+          ) : (
+            [...all].reverse().map((run) => <Run key={run.id} run={run} ask={may ? setAsked : null} />)
+          )
+        }
+      </Loaded>
+      {asked !== null && (
+        <ReasonDialog
+          {...asked}
+          perform={(reason) => post(asked.path, { reason }).then(runs.reload)}
+          close={() => setAsked(null)}
+        />
+      )}
+    </>
+  );
+}
+
+function startOf({ start: { everyMs, cron, alerts } }: Pipeline): string {
+  const causes = [
+    ...(everyMs === null ? [] : [`every ${span(everyMs)} of event time`]),
+    ...(cron === null ? [] : [`by the clock (${cron})`]),
+    ...alerts.map((rule) => `when ${rule} fires`),
+  ];
+  return causes.length === 0 ? 'started by hand' : causes.join(', ');
+}
+
+const RUN_TONES: Readonly<Record<PipelineRun['state'], Tone>> = {
+  waiting: 'plain',
+  running: 'accent',
+  shadowing: 'accent',
+  done: 'good',
+  refused: 'warn',
+  failed: 'bad',
+  cancelled: 'plain',
+};
+
+function Run({ run, ask }: { readonly run: PipelineRun; readonly ask: ((asked: Asked) => void) | null }) {
+  const at = `/v1/pipeline-runs/${encodeURIComponent(run.id)}`;
+  const over = ['done', 'refused', 'failed', 'cancelled'].includes(run.state);
+  const resumable = run.state === 'failed' || run.state === 'cancelled';
+  return (
+    <Panel
+      title={run.id}
+      note={
+        <>
+          <Badge tone={RUN_TONES[run.state]}>{run.state}</Badge> {run.cause}; learns up to{' '}
+          <Time at={run.eventTime} />
+        </>
+      }
+      actions={
+        ask === null ? undefined : over ? (
+          resumable && (
+            <button
+              type="button"
+              onClick={() =>
+                ask({
+                  title: `Go on with ${run.id}`,
+                  about: 'It goes on at the step where it ended.',
+                  doIt: 'Go on',
+                  path: `${at}/resume`,
+                })
+              }
+            >
+              Go on
+            </button>
+          )
+        ) : (
+          <button
+            type="button"
+            onClick={() =>
+              ask({
+                title: `Cancel ${run.id}`,
+                about: 'A step that is at work ends; nothing is promoted.',
+                doIt: 'Cancel the run',
+                path: `${at}/cancel`,
+              })
+            }
+          >
+            Cancel
+          </button>
+        )
+      }
+    >
+      <ol className="tree">
+        {run.steps.map((step) => (
+          <StepLine key={step.step} step={step} />
+        ))}
+      </ol>
+    </Panel>
+  );
+}
+
+const SIGNS: Readonly<Record<StepState, string>> = {
+  waiting: '○',
+  running: '◐',
+  done: '✓',
+  skipped: '–',
+  failed: '✗',
+  cancelled: '–',
+};
+
+function StepLine({ step }: { readonly step: Step }) {
+  const { state, refused, startedAt, finishedAt, note, error, attempt } = step;
+  const took = startedAt === null ? null : (finishedAt ?? Date.now()) - startedAt;
+  return (
+    <li className={`step ${refused ? 'refused' : state}`}>
+      <span aria-hidden="true" className="sign">
+        {refused ? '✗' : SIGNS[state]}
+      </span>
+      <span className="step-name">{step.step}</span>
+      <span className="muted digits">{took === null ? '' : span(took)}</span>
+      <span>
+        <span className="unseen">{refused ? 'said no' : state}. </span>
+        {attempt > 1 && <Badge tone="warn">try {attempt}</Badge>} {error || note}
+      </span>
+    </li>
+  );
+}

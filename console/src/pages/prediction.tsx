@@ -1,0 +1,173 @@
+import { useMemo, useState } from 'react';
+import { Link } from 'wouter';
+import { number, span } from '../lib/format.ts';
+import { useResource } from '../lib/resource.ts';
+import type { Explanation } from '../lib/types.ts';
+import { Badge, Figure, Loaded, PageHead, Panel, Time } from '../parts/basics.tsx';
+import { Table } from '../parts/table.tsx';
+
+/** Why did it say so? One prediction with every input. */
+export function OnePrediction({ model, id }: { readonly model: string; readonly id: string }) {
+  const found = useResource<Explanation>(
+    `/v1/models/${encodeURIComponent(model)}/predictions/${encodeURIComponent(id)}`,
+  );
+  return (
+    <>
+      <PageHead title={`Prediction of ${model}`} question="Why did it say so?">
+        <Link href={`/predictions/${encodeURIComponent(model)}`}>All predictions</Link>
+      </PageHead>
+      <Loaded of={found}>{(one) => <Explained one={one} />}</Loaded>
+    </>
+  );
+}
+
+function Explained({ one }: { readonly one: Explanation }) {
+  return (
+    <>
+      <Panel title={one.requestId} note={<Origin one={one} />}>
+        <div className="figures">
+          <Figure
+            name="answer"
+            value={one.status === 'refused' ? `refused: ${one.reason}` : one.decision ? 'yes' : 'no'}
+            tone={one.status === 'refused' ? 'warn' : 'accent'}
+            note={one.threshold === null ? undefined : `yes from ${number(one.threshold)} on`}
+          />
+          <Figure name="score" value={one.score === null ? '–' : one.score.toFixed(4)} />
+          <Figure name="event time" value={<Time at={one.requestTime} />} />
+          <Figure name="version" value={one.modelVersion === 0 ? '–' : one.modelVersion} />
+          <Figure
+            name="computed again now"
+            value={one.recomputed === null ? '–' : one.recomputed.toFixed(4)}
+            note={one.same === null ? undefined : one.same ? 'the same to the last bit' : 'another value'}
+            tone={one.same === false ? 'bad' : 'plain'}
+          />
+        </div>
+        <TimeTaken ms={one.ms} />
+      </Panel>
+      <div className="two">
+        <Inputs features={one.features} />
+        <div>
+          <Panel title="What it read" note="Features come from entities, as of an edge in event time.">
+            <Table
+              label="Reads"
+              columns={[
+                { name: 'read', show: ({ read }) => read },
+                {
+                  name: 'entity',
+                  show: ({ view, entity }) => (
+                    <Link
+                      href={`/entities?view=${encodeURIComponent(view.split('@')[0] ?? view)}&entity=${encodeURIComponent(entity)}`}
+                    >
+                      {entity.replaceAll('|', ', ')}
+                    </Link>
+                  ),
+                },
+                { name: 'as of', show: ({ asOf }) => <Time at={asOf} /> },
+                { name: 'age', figure: true, show: ({ ageMs }) => span(ageMs) },
+              ]}
+              rows={one.reads}
+              id={({ read }) => read}
+            />
+          </Panel>
+          {one.beside.length > 0 && (
+            <Panel title="What other versions said" note="Scored in the shadow, from the same inputs.">
+              <Table
+                label="Other versions"
+                columns={[
+                  { name: 'version', show: ({ version }) => version },
+                  {
+                    name: 'score',
+                    figure: true,
+                    show: ({ score, reason }) =>
+                      score === null ? <Badge tone="warn">{reason}</Badge> : score.toFixed(4),
+                  },
+                ]}
+                rows={one.beside}
+                id={({ id }) => id}
+              />
+            </Panel>
+          )}
+          <Sql sql={one.sql} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Origin({ one }: { readonly one: Explanation }) {
+  const { topic, partition, offset } = one.source;
+  return (
+    <>
+      Asked by <code>{topic}</code>, partition {partition}, offset {offset}.
+    </>
+  );
+}
+
+const PARTS = [
+  ['gate', 'waited for its features'],
+  ['read', 'read them'],
+  ['score', 'scored'],
+] as const;
+
+function TimeTaken({ ms }: { readonly ms: Explanation['ms'] }) {
+  return (
+    <p className="muted">
+      {PARTS.map(([part, said]) => `${said} ${span(ms[part])}`).join(' · ')} · from the event's arrival to the
+      prediction {span(ms.total)}
+    </p>
+  );
+}
+
+function Inputs({ features }: { readonly features: Explanation['features'] }) {
+  const [wanted, setWanted] = useState('');
+  const rows = useMemo(() => features.filter(({ name }) => name.includes(wanted.trim())), [features, wanted]);
+  return (
+    <Panel
+      title="Its inputs"
+      note={`${features.length} features, in the order of the vector.`}
+      actions={
+        <input
+          type="search"
+          aria-label="Only features whose name contains"
+          placeholder="name contains"
+          value={wanted}
+          onChange={(event) => setWanted(event.target.value)}
+        />
+      }
+    >
+      <Table
+        label="Inputs"
+        columns={[
+          { name: 'feature', show: ({ name }) => <code>{name}</code> },
+          {
+            name: 'value',
+            figure: true,
+            show: ({ value }) => (value === null ? <span className="muted">empty</span> : number(value)),
+          },
+        ]}
+        rows={rows}
+        id={({ name }) => name}
+      />
+    </Panel>
+  );
+}
+
+function Sql({ sql }: { readonly sql: string }) {
+  const [copied, setCopied] = useState(false);
+  return (
+    <Panel
+      title="Ask ClickHouse yourself"
+      actions={
+        <button
+          type="button"
+          onClick={() => void navigator.clipboard.writeText(sql).then(() => setCopied(true))}
+        >
+          {copied ? 'Copied' : 'Copy'}
+        </button>
+      }
+    >
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls */}
+      <pre tabIndex={0}>{sql}</pre>
+    </Panel>
+  );
+}

@@ -1,0 +1,144 @@
+import { useMemo, useState } from 'react';
+import { useLocation, useSearchParams } from 'wouter';
+import { address } from '../lib/api.ts';
+import { plural } from '../lib/format.ts';
+import { useProject } from '../lib/project.tsx';
+import { useResource } from '../lib/resource.ts';
+import type { Prediction } from '../lib/types.ts';
+import { Empty, Loaded, PageHead, Panel } from '../parts/basics.tsx';
+import { LongTable } from '../parts/long-table.tsx';
+import { PREDICTION_COLUMNS } from '../parts/prediction-columns.tsx';
+
+const SHOWN = 500;
+
+/** Why did it say so? Here: what it said, the newest first. */
+export function Predictions({ model: named }: { readonly model?: string | undefined }) {
+  const project = useProject();
+  const [, go] = useLocation();
+  const [search, setSearch] = useSearchParams();
+  const [live, setLive] = useState(true);
+  const model = named ?? project.models[0]?.model;
+  const [status, entity] = [search.get('status') ?? '', search.get('entity') ?? ''];
+  const path =
+    model === undefined
+      ? null
+      : address(`/v1/models/${encodeURIComponent(model)}/predictions`, { status, entity, limit: SHOWN });
+  const found = useResource<{ predictions: Prediction[] }>(path, live ? 1_500 : null);
+  const filter = (change: Record<string, string>) =>
+    setSearch(
+      Object.fromEntries(Object.entries({ status, entity, ...change }).filter(([, value]) => value !== '')),
+      { replace: true },
+    );
+
+  if (model === undefined) return <Empty>The project declares no model yet.</Empty>;
+  return (
+    <>
+      <PageHead title="Predictions" question="What did it say, and why?">
+        <label className="switch">
+          <input type="checkbox" checked={live} onChange={(event) => setLive(event.target.checked)} /> live
+        </label>
+      </PageHead>
+      <Panel title={model} note="The newest requests first, by event time. Open one to see why.">
+        <form className="filters" onSubmit={(event) => event.preventDefault()}>
+          {project.models.length > 1 && (
+            <label>
+              model
+              <select
+                value={model}
+                onChange={(event) => go(`/predictions/${encodeURIComponent(event.target.value)}`)}
+              >
+                {project.models.map(({ model: name }) => (
+                  <option key={name}>{name}</option>
+                ))}
+              </select>
+            </label>
+          )}
+          <label>
+            answer
+            <select value={status} onChange={(event) => filter({ status: event.target.value })}>
+              <option value="">all</option>
+              <option value="scored">scored</option>
+              <option value="refused">refused</option>
+            </select>
+          </label>
+          <label>
+            read this entity
+            <input
+              type="search"
+              defaultValue={entity}
+              onChange={(event) => filter({ entity: event.target.value.trim() })}
+            />
+          </label>
+        </form>
+        <Loaded of={found}>
+          {({ predictions }) => (
+            <>
+              <Scores predictions={predictions} />
+              {predictions.length === 0 ? (
+                <Empty>
+                  Nothing of the kind in the archive. It is there some hundred ms after an answer.
+                </Empty>
+              ) : (
+                <LongTable
+                  label={`Predictions of ${model}`}
+                  columns={PREDICTION_COLUMNS}
+                  widths="minmax(8rem, 2fr) 11rem 8rem minmax(7rem, 1fr) 5rem"
+                  rows={predictions}
+                  id={({ id }) => id}
+                  onOpen={({ id }) =>
+                    go(`/predictions/${encodeURIComponent(model)}/${encodeURIComponent(id)}`)
+                  }
+                />
+              )}
+            </>
+          )}
+        </Loaded>
+      </Panel>
+    </>
+  );
+}
+
+const BINS = 20;
+
+/** How the scores in sight are spread. */
+function Scores({ predictions }: { readonly predictions: readonly Prediction[] }) {
+  const { bins, scored } = useMemo(() => {
+    const counts = new Array<number>(BINS).fill(0);
+    let some = 0;
+    for (const { score } of predictions) {
+      if (score === null) continue;
+      const bin = Math.min(BINS - 1, Math.floor(score * BINS));
+      counts[bin] = (counts[bin] ?? 0) + 1;
+      some += 1;
+    }
+    return { bins: counts, scored: some };
+  }, [predictions]);
+  if (scored === 0) return null;
+  const most = Math.max(...bins);
+  return (
+    <figure className="spread">
+      <svg
+        viewBox={`0 0 ${BINS * 10} 40`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`Scores from 0 to 1 in ${BINS} steps`}
+      >
+        {bins.map((count, i) => (
+          <rect
+            // biome-ignore lint/suspicious/noArrayIndexKey: a step of the scale is its place
+            key={i}
+            x={i * 10 + 1}
+            width={8}
+            y={40 - (count / most) * 38}
+            height={(count / most) * 38}
+          >
+            <title>
+              {(i / BINS).toFixed(2)} to {((i + 1) / BINS).toFixed(2)}: {count}
+            </title>
+          </rect>
+        ))}
+      </svg>
+      <figcaption className="muted">scores of the last {plural(scored, 'answer')}, from 0 to 1</figcaption>
+    </figure>
+  );
+}

@@ -1,0 +1,80 @@
+import { span } from '../lib/format.ts';
+import { useProject } from '../lib/project.tsx';
+import { PageHead, Panel } from '../parts/basics.tsx';
+import { Table } from '../parts/table.tsx';
+
+/** What is declared? */
+export function Declared() {
+  const project = useProject();
+  return (
+    <>
+      <PageHead title="Project" question="What is declared?" />
+      {project.sources.map((source) => (
+        <Panel
+          key={source.source}
+          title={`Source ${source.source}`}
+          note={`${source.format}, keyed by ${source.key}, ${source.partitions} partitions, out of order up to ${span(source.outOfOrdernessMs)}`}
+        >
+          <div className="two">
+            <Table
+              label={`Fields of ${source.source}`}
+              columns={[
+                { name: 'field', show: ({ name }) => <code>{name}</code> },
+                { name: 'type', show: ({ type }) => type },
+              ]}
+              rows={source.fields}
+              id={({ name }) => name}
+            />
+            <Table
+              label={`Events of ${source.source}`}
+              columns={[
+                { name: 'event', show: ({ type }) => <code>{type}</code> },
+                { name: 'must have', show: ({ required }) => required.join(', ') },
+                { name: 'rules', show: ({ rules }) => rules.join(', ') || '–' },
+              ]}
+              rows={source.events}
+              id={({ type }) => type}
+            />
+          </div>
+        </Panel>
+      ))}
+      {project.views.map((view) => (
+        <Panel
+          key={view.id}
+          title={`View ${view.view}`}
+          note={`By ${view.entity.join(', ')}, from ${view.sources.join(', ')}; exact to ${span(view.resolutionMs)}, read ${span(view.readDelayMs)} behind the request, slack ${span(view.slackMs)}`}
+        >
+          <Table
+            label={`Features of ${view.view}`}
+            columns={[
+              { name: 'feature', show: ({ name }) => <code>{name}</code> },
+              { name: 'aggregation', show: ({ aggregation }) => aggregation },
+            ]}
+            rows={view.features}
+            id={({ name }) => name}
+          />
+        </Panel>
+      ))}
+      {project.models.map((model) => (
+        <Panel
+          key={model.model}
+          title={`Model ${model.model}`}
+          note={`Answers ${model.request.eventType} of ${model.request.source}; learns from ${model.label.eventType}; says yes from ${model.threshold} on`}
+        >
+          <Table
+            label={`Features of ${model.model}`}
+            columns={[
+              { name: 'feature', show: ({ name }) => <code>{name}</code> },
+              {
+                name: 'from',
+                show: ({ expression }) => (expression === null ? 'a view' : <code>{expression}</code>),
+              },
+            ]}
+            rows={model.features}
+            id={({ name }) => name}
+          />
+        </Panel>
+      ))}
+    </>
+  );
+}

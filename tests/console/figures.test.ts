@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import { bytesOf, hexOf, textOf } from '../../console/src/lib/bytes.ts';
+import { number, plural, rate, span, time } from '../../console/src/lib/format.ts';
+import { pictureOf } from '../../console/src/lib/picture.ts';
+import { linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
+import { headline, troublesOf } from '../../console/src/lib/troubles.ts';
+import type { Alert, Measure, Topology } from '../../console/src/lib/types.ts';
+
+const NOW = Date.UTC(2026, 0, 1);
+
+const topology = (change: { lag?: number | null; perSecond?: number; records?: number } = {}): Topology => {
+  const { lag = 0, perSecond = 100, records = 5_000 } = change;
+  const topic = (name: string, kind: Topology['topics'][number]['kind']) => ({
+    topic: name,
+    kind,
+    of: 'trips',
+    partitions: 1,
+    records,
+    perSecond,
+  });
+  return {
+    at: NOW,
+    topics: [topic('raw', 'raw'), topic('valid', 'validated'), topic('asked', 'asked')],
+    streams: [
+      { stream: 'ingest', of: '', reads: [{ topic: 'raw', lag }], writes: ['valid'] },
+      { stream: 'archive', of: '', reads: [{ topic: 'asked', lag: 0 }], writes: [] },
+    ],
+  };
+};
+
+const seen = (shown: Topology | null) => ({
+  topology: shown,
+  health: null,
+  alerts: [],
+  letters: [],
+  now: NOW,
+});
+
+describe('what is wrong', () => {
+  it('is nothing where all flows', () => {
+    expect(troublesOf(seen(topology()))).toEqual([]);
+    expect(headline(topology(), [])).toBe('100 events a second; nothing waits, nothing is wrong.');
+    expect(headline(topology({ records: 0 }), [])).toBe('No event has come yet.');
+  });
+
+  it('is a stream that never read, with the command that starts it', () => {
+    const [trouble] = troublesOf(seen(topology({ lag: null })));
+    expect(trouble).toMatchObject({ level: 'warn', at: 'ingest', todo: 'Start it: millrace run ingest.' });
+  });
+
+  it('is a stream that would need longer than ten seconds', () => {
+    expect(troublesOf(seen(topology({ lag: 1_000, perSecond: 1_000 })))).toEqual([]);
+    expect(troublesOf(seen(topology({ lag: 10_000, perSecond: 1_000 })))[0]).toMatchObject({
+      level: 'bad',
+      at: 'ingest',
+    });
+  });
+
+  it('names firing alerts and refusals of the last five minutes, the worst first', () => {
+    const alert = { state: 'firing', severity: 'critical', summary: 'auc fell' } as Alert;
+    const letter = {
+      source: 'trips',
+      stage: 'validate',
+      code: 'late',
+      records: 2,
+      first: 0,
+      last: NOW - 60_000,
+    };
+    const old = { ...letter, code: 'old', last: NOW - 301_000 };
+    const found = troublesOf({ ...seen(null), alerts: [alert], letters: [letter, old] });
+    expect(found.map(({ what }) => what)).toEqual([
+      'auc fell',
+      'trips: 2 records refused as late, the last one 1 min ago.',
+    ]);
+  });
+});
+
+describe('the picture', () => {
+  it('shows what an arrow touches, from left to right, and lies within its bounds', () => {
+    const { boxes, arrows, width, height } = pictureOf(topology({ lag: 7 }));
+    expect(boxes.map(({ id }) => id)).toEqual(['raw', 'ingest', 'valid', 'archive']);
+    expect(arrows.map(({ id, lag }) => [id, lag])).toEqual([
+      ['raw>ingest', 7],
+      ['ingest>valid', null],
+    ]);
+    for (const { x, y } of boxes) {
+      expect(x).toBeLessThan(width);
+      expect(y).toBeLessThan(height);
+    }
+    for (const { from, to } of arrows) expect(from.x).toBeLessThan(to.x);
+  });
+});
+
+describe('measures', () => {
+  const measure = (change: Partial<Measure>): Measure =>
+    ({
+      kind: 'quality',
+      statistic: 'auc',
+      model: 'm',
+      version: 1,
+      subject: '',
+      slice: '',
+      from: 0,
+      to: 10,
+      tick: 10,
+      value: 0.8,
+      low: 0.7,
+      high: 0.9,
+      rows: 5,
+      threshold: null,
+      fired: false,
+      detail: null,
+      ...change,
+    }) as Measure;
+
+  it('count as they were looked at last', () => {
+    expect(
+      newest([measure({ value: 0.5 }), measure({ tick: 20, value: 0.6 })]).map(({ value }) => value),
+    ).toEqual([0.6]);
+  });
+
+  it('become a line a version, with gaps where it was not measured, estimates dashed', () => {
+    const { at, lines } = linesOf(
+      [measure({}), measure({ to: 20, version: 2, value: 0.9 }), measure({ kind: 'estimate', to: 20 })],
+      'auc',
+    );
+    expect(at).toEqual([10, 20]);
+    expect(lines.map(({ name, values, dashed }) => [name, values, dashed])).toEqual([
+      ['version 1', [0.8, null], false],
+      ['version 1, estimated', [null, 0.8], true],
+      ['version 2', [null, 0.9], false],
+    ]);
+  });
+
+  it('of drift stand by their effect beside their threshold, what fired first, what has none last', () => {
+    const drift = (subject: string, change: Partial<Measure>) =>
+      measure({ kind: 'drift', subject, ...change });
+    const order = ranked([
+      drift('none', { value: 9 }),
+      drift('small', { value: 0.1, threshold: 0.2 }),
+      drift('large', { value: 0.3, threshold: 0.4 }),
+      drift('fired', { value: 0.1, threshold: 0.1, fired: true }),
+    ]);
+    expect(order.map(({ subject }) => subject)).toEqual(['fired', 'large', 'small', 'none']);
+  });
+});
+
+describe('figures, times and bytes', () => {
+  it('are short, and say what is not known', () => {
+    expect([number(1234), number(0.012345), number(null), number(1e-7)]).toEqual([
+      '1,234',
+      '0.0123',
+      '–',
+      '1.0e-7',
+    ]);
+    expect([rate(0), rate(2.345), rate(1200), rate(null)]).toEqual(['0/s', '2.3/s', '1,200/s', '…']);
+    expect([span(350), span(2_500), span(720_000), span(-90_000)]).toEqual([
+      '350 ms',
+      '2.5 s',
+      '12 min',
+      '-1.5 min',
+    ]);
+    expect(time(Date.UTC(2001, 3, 1, 15))).toBe('2001-04-01 15:00:00');
+    expect([plural(1, 'record'), plural(2, 'record')]).toEqual(['1 record', '2 records']);
+  });
+
+  it('of a record read as JSON with line breaks, and as sixteen bytes a line', () => {
+    const bytes = bytesOf(Buffer.from('{"a":1}').toString('base64'));
+    expect(textOf(bytes)).toBe('{\n  "a": 1\n}');
+    expect(hexOf(bytes)).toMatch(/^000000 {2}7b 22 61 22 3a 31 7d +\{"a":1\}$/);
+    expect(textOf(Uint8Array.of(255))).toBe('�');
+  });
+});
