@@ -495,11 +495,13 @@ describe('the HTTP API on real servers', () => {
     const asked = Array.from({ length: 20 }, (_, i) =>
       call('POST', '/v1/models/cost/predict', 'viewer', { request: trip(92, { id: `last-${i}` }) }),
     );
+    // Whoever is only connecting when the server stops may be cut off.
+    const settled = Promise.allSettled(asked);
     await asked[0];
     api.child.kill('SIGTERM');
     expect(await api.ended).toBe(0);
     expect(await text).toContain('event: closing');
-    const answers = await Promise.allSettled(asked);
+    const answers = await settled;
     const good = answers.filter((one) => one.status === 'fulfilled' && one.value.status === 200).length;
     expect(good).toBeGreaterThan(0);
     for (const one of answers) if (one.status === 'fulfilled') expect([200, 503]).toContain(one.value.status);
