@@ -29,7 +29,7 @@ install:
 console: install
 	@$(NODE) node_modules/vite/bin/vite.js build console --logLevel warn
 
-demo: install
+demo: console
 	@$(MILLRACE) demo $(if $(EMBEDDED),--embedded) $(if $(EXIT),--exit) $(ARGS)
 
 up: install

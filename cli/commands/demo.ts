@@ -60,7 +60,7 @@ function withFlights(context: CommandContext): CommandContext {
 }
 
 /** Things to do while it runs. */
-function tries({ project, model, warehouseUrl }: Demo, embedded: boolean): string[] {
+function tries({ project, model, watchUrl, warehouseUrl }: Demo, embedded: boolean): string[] {
   const predictions = tables.predictions(project.prefix, model.name);
   const sql = `curl -s '${warehouseUrl}' --data-binary "SELECT toHour(request_time) AS hour, count() AS flights, round(avg(score), 3) AS late FROM ${predictions} FINAL GROUP BY hour ORDER BY hour FORMAT PrettyCompactMonoBlock"`;
   const lines = embedded
@@ -75,5 +75,6 @@ function tries({ project, model, warehouseUrl }: Demo, embedded: boolean): strin
         '    ./millrace monitor quality',
         '    ./millrace alerts ls',
       ];
-  return ['', ...lines, '', '  Ctrl-C ends it and stops everything it started.'];
+  const look = watchUrl === null ? [] : [`  Look at it: ${watchUrl}`, ''];
+  return ['', ...look, ...lines, '', '  Ctrl-C ends it and stops everything it started.'];
 }

@@ -7,6 +7,7 @@ import type { CommandContext } from '../command.ts';
 import { count } from '../format.ts';
 import { quantileOf } from '../probe.ts';
 import type { Report } from '../report.ts';
+import { serveConsole } from './console.ts';
 import { tellLoop } from './loop.ts';
 import { createMeasures, type Measures } from './measure.ts';
 import { HISTORY_TO, LABELS_TO, PACED_FROM, PLANTED_EACH, REPLAY_TO, SEED } from './plan.ts';
@@ -19,6 +20,8 @@ export interface Demo {
   readonly report: Report;
   readonly project: Project;
   readonly model: Model;
+  /** Of the console, or of the API where no console was built; null where neither answers. */
+  readonly watchUrl: string | null;
   /** Of ClickHouse, for a person's SQL. */
   readonly warehouseUrl: string;
   /** Stops the streams, and the stack where this demo started it. */
@@ -38,6 +41,7 @@ export async function runDemo(given: CommandContext, options: { readonly embedde
     const context = deliveredTo(given, receiver);
     const stage = await prepare(context, options.embedded, closing);
     const { project, source, model, platform } = stage;
+    const watchUrl = await serveConsole(stage, options.embedded, closing);
     const imported = await load(stage, HISTORY_TO);
     const backfilled = await build(stage, HISTORY_TO);
     const trained = await learn(stage, { to: HISTORY_TO, by: 'millrace demo' });
@@ -59,6 +63,7 @@ export async function runDemo(given: CommandContext, options: { readonly embedde
       report: { ...report, elapsed: performance.now() - began },
       project,
       model,
+      watchUrl,
       warehouseUrl: warehouseUrl(platform, project),
       close,
     };
