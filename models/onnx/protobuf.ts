@@ -9,9 +9,17 @@ export class OnnxError extends Error {
   readonly retriable = false;
 
   constructor(message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(oneLine(message), cause === undefined ? undefined : { cause });
     this.name = 'OnnxError';
   }
+}
+
+/** Names in a damaged file may hold any character: one that is no text is written as `\u000a`. */
+function oneLine(message: string): string {
+  return message.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 export interface ProtoField {

@@ -108,6 +108,12 @@ describe('an ONNX file that is not taken', () => {
     expect(text('{"format":"millrace-model/2"}')).toContain('This is no ONNX file');
   });
 
+  it('names what it does not know in one line, whatever characters the name has', () => {
+    expect(new OnnxError('The ONNX graph uses the operator Sigm\nid.').message).toBe(
+      'The ONNX graph uses the operator Sigm\\u000aid.',
+    );
+  });
+
   it('law: whatever bytes it has, it is taken or refused in one sentence', () => {
     const files = ['xgboost-sigmoid', 'network', 'lightgbm-positive'].map((name) => ({
       bytes: fileOf(name),
