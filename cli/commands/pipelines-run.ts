@@ -77,7 +77,7 @@ async function begin(
   if (pipeline === undefined)
     throw new UsageError(
       only === undefined
-        ? 'No pipeline is declared: write config/pipelines.yaml (docs/pipelines.md).'
+        ? 'No pipeline is declared: write config/pipelines.yaml (docs/user_guides/pipelines.md).'
         : `${name === undefined ? 'Say which pipeline' : `There is no pipeline '${name}'`}: there are ${project.pipelines.map((one) => one.name).join(', ')}.`,
     );
   const eventTime = options.at ?? (await archivedTo(project, platform, pipeline));

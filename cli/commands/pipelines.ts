@@ -110,7 +110,9 @@ async function list(context: CommandContext): Promise<void> {
     const runs = await log.all();
     if (output.isJson) return output.json({ pipelines: project.pipelines, runs });
     if (project.pipelines.length === 0)
-      return output.line('No pipeline is declared: write config/pipelines.yaml (docs/pipelines.md).');
+      return output.line(
+        'No pipeline is declared: write config/pipelines.yaml (docs/user_guides/pipelines.md).',
+      );
     output.table(
       [{ title: 'pipeline' }, { title: 'model' }, { title: 'starts' }, { title: 'steps' }],
       project.pipelines.map((one) => [

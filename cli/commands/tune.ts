@@ -65,7 +65,7 @@ async function tuneCommand(
   const model = modelOf(project, name);
   if (model.search === null)
     throw new UsageError(
-      `Model ${model.name} declares no search space: add 'search:' to its file (docs/training.md).`,
+      `Model ${model.name} declares no search space: add 'search:' to its file (docs/user_guides/training.md).`,
     );
   const space = {
     ...model.search,

@@ -4,7 +4,7 @@ import { PREDICTION_REFUSALS, REFUSAL_CODES } from '../../schemas/refusal.ts';
 import { read, root, sourceFiles } from './sources.ts';
 
 const NOT_OURS = new Set(['node_modules', 'tests', 'data']);
-const documented = read('docs/failures.md');
+const documented = read('docs/user_guides/failures.md');
 
 /** Codes of errors, as their classes declare them. */
 function errorCodes(): string[] {
@@ -16,7 +16,7 @@ function errorCodes(): string[] {
     );
 }
 
-describe('docs/failures.md', () => {
+describe('docs/user_guides/failures.md', () => {
   it('names every code of a refusal and of an error', () => {
     const codes = new Set([...Object.values(REFUSAL_CODES).flat(), ...PREDICTION_REFUSALS, ...errorCodes()]);
     expect(codes.size).toBeGreaterThan(50);

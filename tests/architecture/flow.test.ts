@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { functionsOf, type SourceFunction } from './functions.ts';
 import { read, sourceFiles } from './sources.ts';
 
-/** A function that docs/flow.md names, and those below it. */
+/** A function that docs/architecture/flow.md names, and those below it. */
 interface Step {
   readonly name: string;
   readonly file: string;
@@ -60,8 +60,8 @@ function missingSteps({ name, file, steps }: Step, source: Source): string[] {
 
 const loopsOf = (steps: readonly Step[]) => steps.filter(({ name }) => name === 'runLoop');
 
-describe('docs/flow.md', () => {
-  const steps = stepsOn(read('docs/flow.md'));
+describe('docs/architecture/flow.md', () => {
+  const steps = stepsOn(read('docs/architecture/flow.md'));
   const known = new Map<string, readonly SourceFunction[]>();
   const source: Source = (file) => {
     const functions = known.get(file) ?? functionsOf(file);

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../cli/program.ts';
 import { loadProject } from '../../config/load.ts';
-import { read, root } from '../architecture/sources.ts';
+import { read } from '../architecture/sources.ts';
 
 const readme = read('README.md');
 
@@ -35,21 +35,4 @@ describe('README', () => {
     expect(named.length).toBeGreaterThan(5);
     expect(named.filter((name) => !known.has(name))).toEqual([]);
   });
-});
-
-describe('links between documents', () => {
-  const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
-  const documents = [
-    'README.md',
-    'docs/examples/payments/README.md',
-    ...guides.map((name) => `docs/${name}`),
-  ];
-  for (const document of documents)
-    it(`of ${document} lead somewhere`, () => {
-      const links = [...read(document).matchAll(/\]\(([^)#]+)[^)]*\)/g)]
-        .map(([, link = '']) => link)
-        .filter((link) => !link.includes('://'));
-      const missing = links.filter((link) => !existsSync(join(root, dirname(document), link)));
-      expect(missing).toEqual([]);
-    });
 });

@@ -11,7 +11,7 @@ import { FILES, load } from '../../config/project.ts';
 import { alert } from './alert.ts';
 import { Receiver } from './receiver.ts';
 
-const guide = readFileSync(join(root, 'docs/alerts.md'), 'utf8');
+const guide = readFileSync(join(root, 'docs/user_guides/alerts.md'), 'utf8');
 const blocks = (language: string) =>
   [...guide.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\\n\`\`\``, 'g'))].map(
     ([, text = '']) => text,
