@@ -7,6 +7,8 @@ import type { Field, Model, Project } from '../../schemas/project.ts';
  * last request with its keys before it in this order, so to one request at most; a label before the first request of its
  * keys belongs to none, and so does a label that comes later than `within` after its request. An event with a null key has
  * no label and is none. Which of a request's labels counts is decided in labels.ts, where the expression is evaluated.
+ * A request that lacks the key of a read is refused live (`missing_key`), so no model learns from it; it takes its labels all the same,
+ * and no earlier request gets them.
  *
  * ```
  * card 7   ──request a──label 1──request b──request c──label 2──label 3──►
@@ -42,9 +44,9 @@ export function labelledQuery(
   const labels = [
     `SELECT _request, _request_at, _request_zone, _at, _id${values}, ${chance} AS _chance FROM (`,
     `SELECT _kind, _at, _id${values}, ${lastRequest('_id')} AS _request, ${lastRequest('_at')} AS _request_at,`,
-    `${lastRequest('_zone')} AS _request_zone FROM (${askedAndTold(project, model, selection, fields)})`,
+    `${lastRequest('_zone')} AS _request_zone, ${lastRequest('_answerable')} AS _request_answerable FROM (${askedAndTold(project, model, selection, fields)})`,
     `WINDOW asked AS (PARTITION BY ${keys(model)} ORDER BY _at, _kind, _id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)`,
-    `) WHERE _kind = 1 AND _request_at < ${instant(selection.to)}`,
+    `) WHERE _kind = 1 AND _request_answerable = 1 AND _request_at < ${instant(selection.to)}`,
     ...(within === null ? [] : [`AND _at <= addMilliseconds(_request_at, ${within})`]),
   ].join(' ');
   const sampled =
@@ -68,10 +70,10 @@ export function overtakenQuery(project: Project, model: Model, selection: Select
   return [
     `SELECT count() AS requests, argMin(_id, (_at, _id)) AS id, argMin(_next, (_at, _id)) AS next,`,
     `toUnixTimestamp64Milli(min(_at)) AS at, toUnixTimestamp64Milli(argMin(_next_at, (_at, _id))) AS nextAt FROM (`,
-    `SELECT _kind, _at, _id, leadInFrame(toNullable(_kind)) OVER following AS _next_kind, leadInFrame(_id) OVER following AS _next,`,
+    `SELECT _kind, _at, _id, _answerable, leadInFrame(toNullable(_kind)) OVER following AS _next_kind, leadInFrame(_id) OVER following AS _next,`,
     `leadInFrame(_at) OVER following AS _next_at FROM (${askedAndTold(project, model, selection, [])})`,
     `WINDOW following AS (PARTITION BY ${keys(model)} ORDER BY _at, _kind, _id ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING)`,
-    `) WHERE _kind = 0 AND _next_kind = 0 AND _next != _id AND _at < ${instant(selection.to)}`,
+    `) WHERE _kind = 0 AND _answerable = 1 AND _next_kind = 0 AND _next != _id AND _at < ${instant(selection.to)}`,
     ...(within === null ? [] : [`AND _next_at <= addMilliseconds(_at, ${within})`]),
   ].join(' ');
 }
@@ -101,10 +103,27 @@ function askedAndTold(
   };
   const zoneSql = zone === null ? "''" : `ifNull(${quoteName(zone)}, '')`;
   return [
-    part('request', 0, [`${zoneSql} AS _zone`, ...fields.map((_, i) => `NULL AS _f${i}`)]),
+    part('request', 0, [
+      `${answerableSql(model)} AS _answerable`,
+      `${zoneSql} AS _zone`,
+      ...fields.map((_, i) => `NULL AS _f${i}`),
+    ]),
     'UNION ALL',
-    part('label', 1, ["'' AS _zone", ...fields.map((field, i) => `${fieldSql(field)} AS _f${i}`)]),
+    part('label', 1, [
+      'toUInt8(1) AS _answerable',
+      "'' AS _zone",
+      ...fields.map((field, i) => `${fieldSql(field)} AS _f${i}`),
+    ]),
   ].join(' ');
+}
+
+/** Whether a request has the keys of all reads that are not optional: live the others are refused. */
+function answerableSql({ reads }: Model): string {
+  const needed = reads
+    .filter(({ optional }) => !optional)
+    .flatMap(({ key, defaults }) => key.filter((field) => !Object.hasOwn(defaults, field)));
+  const present = [...new Set(needed)].map((field) => `${quoteName(field)} IS NOT NULL`);
+  return `toUInt8(${present.length === 0 ? '1' : present.join(' AND ')})`;
 }
 
 const instant = (time: number) => `fromUnixTimestamp64Milli(${Math.trunc(time)}, 'UTC')`;

@@ -206,6 +206,39 @@ describe('a label belongs to the latest request with its keys at or before it', 
   });
 });
 
+// ──a──b (has no shop)──1:yes──►
+it('leaves out a request that live refuses for want of a key, and gives its label to no other', async () => {
+  const base = paymentsProject();
+  const [model] = base.models;
+  const read = {
+    name: 'shop',
+    view: 'shop',
+    key: ['shop'],
+    zone: null,
+    defaults: {},
+    optional: false,
+    maxAge: null,
+  };
+  const ids = async (
+    change: Partial<typeof read> & { readonly defaults?: Readonly<Record<string, string>> },
+  ) => {
+    const project = { ...base, models: [{ ...model, reads: [{ ...read, ...change }] }] };
+    const { rows, overtaken } = await joined(project, { join: [{ label: 'card', request: 'card' }] }, ALL);
+    return { ids: rows.map(({ id }) => id), overtaken: overtaken.requests };
+  };
+  await ensureTables(warehouse, base);
+  await write(base, [asked('a', 0), asked('c', 30)], [told('1', 15, true), told('2', 40, true)]);
+  const noShop = { id: 'b', type: 'asked', card: 'c0', shop: null, at: 'here' };
+  const place = { source_topic: 'raw', source_partition: 0, source_offset: offset++, import_id: '' };
+  const times = { time: new Date(START + 10 * MINUTE).toISOString(), append_time: '2020-01-01T00:00:00Z' };
+  await warehouse.insert(tables.events(base.prefix, 'payments'), [{ ...noShop, ...place, ...times }], {
+    token: `t${offset}`,
+  });
+  expect(await ids({})).toEqual({ ids: ['c'], overtaken: 1 });
+  expect(await ids({ defaults: { shop: 'none' } })).toEqual({ ids: ['b', 'c'], overtaken: 1 });
+  expect(await ids({ optional: true })).toEqual({ ids: ['b', 'c'], overtaken: 1 });
+});
+
 describe('any requests and labels', () => {
   const key = fc.constantFrom(0, 1, 2, null);
   const minute = fc.integer({ min: 0, max: 12 });
