@@ -53,6 +53,8 @@ export const tables = {
   predictions: (prefix: string, model: string) => table(prefix, `predictions_${model}`),
   deadLetters: (prefix: string, source: string) => table(prefix, `dead_letters_${source}`),
   imports: (prefix: string) => table(prefix, 'imports'),
+  /** Dead letters that were sent again, or put into history. */
+  letterReplays: (prefix: string) => table(prefix, 'letter_replays'),
   vectors: (prefix: string, model: string) => table(prefix, `vectors_${model}`),
   shadow: (prefix: string, model: string) => table(prefix, `shadow_${model}`),
   /** Answers to whoever asked over HTTP. */
@@ -74,6 +76,9 @@ export const tables = {
   pipelineSteps: (prefix: string) => table(prefix, 'pipeline_steps'),
 } as const;
 
+/** `import_id` of events that came as dead letters and were too late for live. */
+export const LETTERS_IMPORT = 'dead-letters';
+
 /** Kafka headers that are ours. Values are UTF-8 text. */
 export const headers = {
   /** A clock record: epoch ms. No value goes with it. */
@@ -90,6 +95,8 @@ export const headers = {
   together: 'mr-together',
   /** Append time that a replayed record had when it first arrived, epoch ms. */
   arrivedAt: 'mr-arrived-at',
+  /** A dead letter's record that was sent again: which letter, how often, and when it first came (streams/runtime/again-record.ts). */
+  letter: 'mr-letter',
   /** Producer's send time, epoch ms, carried through for latency. */
   sentAt: 'mr-sent-at',
 } as const;

@@ -172,6 +172,12 @@ export function deadLetterEncoder(): Encoder<DeadLetterRow> {
       writer.nullableString(letter.valueSha256);
       writer.nullableInt64(letter.keyBytes);
       writer.nullableString(letter.keySha256);
+      writer.varint(letter.headers.length);
+      for (const { name, value } of letter.headers) {
+        writer.string(name);
+        writer.bytes(value);
+      }
+      writer.nullableInt64(letter.headersBytes);
     },
   );
 }

@@ -111,6 +111,12 @@ export const DEAD_LETTER_COLUMNS: readonly ColumnSpec[] = [
   column('value_sha256', 'Nullable(String)', 'SHA-256 of the whole raw value, hex, where it is cut'),
   column('key_bytes', 'Nullable(Int64)', 'size of the whole raw key where `key` holds only its beginning'),
   column('key_sha256', 'Nullable(String)', 'SHA-256 of the whole raw key, hex, where it is cut'),
+  column('headers', 'Array(Tuple(name String, value String))', 'headers of the raw record'),
+  column(
+    'headers_bytes',
+    'Nullable(Int64)',
+    'size of all headers of the raw record where `headers` lacks some of them',
+  ),
 ];
 
 const IMPORT_COLUMNS: readonly ColumnSpec[] = [
@@ -125,6 +131,25 @@ const IMPORT_COLUMNS: readonly ColumnSpec[] = [
   column('state', WORD, 'begun or done'),
   column('detail', 'String', 'counts of the reader, JSON'),
   column('at', TIME, 'when this was written'),
+];
+
+export const LETTER_REPLAY_COLUMNS: readonly ColumnSpec[] = [
+  column('source', WORD, ''),
+  column('source_partition', 'Int32', "place of the letter's record in the raw topic"),
+  column('source_offset', 'Int64', ''),
+  column(
+    'state',
+    WORD,
+    'begun (it may stand in the raw topic from raw_from on), sent, or history (in the events table)',
+  ),
+  column('event_id', 'String', ''),
+  column('tries', 'Int32', 'how often the event was sent again, this time among them'),
+  column('raw_partition', 'Int32', 'where it was sent to; -1 for history'),
+  column('raw_from', 'Int64', 'end of that partition before it was sent, in offsets of the broker'),
+  column('fix', 'String', 'name of the fix that changed it; empty for none'),
+  column('reason', 'String', 'of whoever sent it'),
+  column('who', 'String', ''),
+  column('at', TIME, 'wall time'),
 ];
 
 function eventsTable(prefix: string, source: Source): TableSpec {
@@ -194,6 +219,13 @@ export function tableSpecs(project: Project): readonly TableSpec[] {
       columns: IMPORT_COLUMNS,
       engine: 'ReplacingMergeTree(at)',
       sortingKey: ['source', 'import_id', 'from', 'to'],
+      indexes: [],
+    },
+    {
+      name: tables.letterReplays(prefix),
+      columns: LETTER_REPLAY_COLUMNS,
+      engine: 'ReplacingMergeTree(at)',
+      sortingKey: ['source', 'source_partition', 'source_offset'],
       indexes: [],
     },
     ...loopTableSpecs(project),

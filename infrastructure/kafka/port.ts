@@ -24,7 +24,7 @@ export type TimestampType = 'LogAppendTime' | 'CreateTime';
 export interface OutgoingRecord extends TopicPartition {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 /** Records of one partition, in offset order, and where the partition ended when they were fetched. */

@@ -86,7 +86,8 @@ function writeRecord(record: OutgoingRecord, offsetDelta: number, start: number)
   at = writeVarint(slab, names.length, at);
   for (const name of names) {
     at = writeText(name, at);
-    at = writeText(headers?.[name] ?? '', at);
+    const value = headers?.[name] ?? '';
+    at = typeof value === 'string' ? writeText(value, at) : writeBytes(value, at);
   }
   return at;
 }

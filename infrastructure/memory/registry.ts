@@ -31,6 +31,8 @@ export function createMemoryRegistry(): SchemaRegistry {
     },
     schemaById: async (id) => texts.get(id) ?? null,
     schemasById: async (asked) => new Map([...asked].map((id) => [id, texts.get(id) ?? null])),
+    versions: async (subject) =>
+      new Map((subjects.get(subject) ?? []).map((text) => [ids.get(text) ?? 0, text])),
     subjects: async () => [...subjects.keys()],
     latest: async (subject) => subjects.get(subject)?.at(-1) ?? null,
     remove: async (subject) => void subjects.delete(subject),

@@ -194,6 +194,25 @@ export function createRegistry(
       await Promise.all(Array.from({ length: MAX_LOOKUPS }, worker));
       return found;
     },
+    async versions(subject) {
+      const what = `the versions of ${subject}`;
+      const answer = await call('GET', `${pathOf(subject)}/versions`);
+      if (answer.status === 404) return new Map();
+      if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused(what, answer);
+      const found = new Map<number, string>();
+      const numbers = answer.body.map(Number);
+      const worker = async () => {
+        for (let number = numbers.pop(); number !== undefined; number = numbers.pop()) {
+          const version = await call('GET', `${pathOf(subject)}/versions/${number}`);
+          const { schema } = (version.body ?? {}) as { schema?: unknown };
+          if (version.status === 404) continue; // Deleted meanwhile.
+          if (version.status !== 200 || typeof schema !== 'string') throw refused(what, version);
+          found.set(idOf(version, what), schema);
+        }
+      };
+      await Promise.all(Array.from({ length: MAX_LOOKUPS }, worker));
+      return found;
+    },
     latest: newest,
     async subjects() {
       const answer = await call('GET', '/subjects');

@@ -21,6 +21,8 @@ export interface SchemaRegistry {
   schemaById(id: number): Promise<SchemaText | null>;
   /** The same for many ids at once. */
   schemasById(ids: Iterable<number>): Promise<ReadonlyMap<number, SchemaText | null>>;
+  /** Every version of a subject by the id of its schema, the newest among them; empty where there is none. */
+  versions(subject: string): Promise<ReadonlyMap<number, string>>;
   subjects(): Promise<readonly string[]>;
   /** Text of the newest schema under a subject; null where there is none. */
   latest(subject: string): Promise<string | null>;

@@ -29,6 +29,15 @@ export interface DeadLetter {
   readonly keyBytes: number | null;
   /** Its SHA-256, hex. */
   readonly keySha256: string | null;
+  /** Headers of the raw record, the first ones alone where `headersBytes` is not null. */
+  readonly headers: ReadonlyArray<LetterHeader>;
+  /** Size of all headers of the raw record where some are missing here. */
+  readonly headersBytes: number | null;
+}
+
+export interface LetterHeader {
+  readonly name: string;
+  readonly value: Uint8Array;
 }
 
 export const deadLetterSchema: Schema = {
@@ -79,5 +88,27 @@ export const deadLetterSchema: Schema = {
       doc: 'Size of the whole raw key where it is cut here.',
     },
     { name: 'keySha256', type: ['null', 'string'], default: null, doc: 'Its SHA-256, hex.' },
+    {
+      name: 'headers',
+      type: {
+        type: 'array',
+        items: {
+          type: 'record',
+          name: 'LetterHeader',
+          fields: [
+            { name: 'name', type: 'string' },
+            { name: 'value', type: 'bytes' },
+          ],
+        },
+      },
+      default: [],
+      doc: 'Headers of the raw record, the first ones alone where `headersBytes` is not null.',
+    },
+    {
+      name: 'headersBytes',
+      type: ['null', 'long'],
+      default: null,
+      doc: 'Size of all headers of the raw record where some are missing here.',
+    },
   ],
 };

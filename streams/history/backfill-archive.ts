@@ -3,7 +3,7 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { SourceState } from '../../processors/meta.ts';
-import { tables, topics } from '../../schemas/names.ts';
+import { LETTERS_IMPORT, tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
@@ -141,6 +141,8 @@ export async function readImports(
     );
     for (const row of rows) {
       ids.add(row.id);
+      // What came late says nothing of when history begins.
+      if (row.id === LETTERS_IMPORT) continue;
       first = first === null ? row.first : Math.min(first, row.first);
     }
   }

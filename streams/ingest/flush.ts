@@ -5,7 +5,7 @@ import { headers, topics } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { clockRecord } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { deadLetterRecord } from '../runtime/dead-letter-record.ts';
+import { deadLetterRecord, letterHeaders } from '../runtime/dead-letter-record.ts';
 import type { Sections } from './announcer.ts';
 import type { IngestContext } from './context.ts';
 import type { Neighbour } from './neighbours.ts';
@@ -168,6 +168,7 @@ function addRefusals(
         value: raw.value,
         valueBytes: raw.unreadable?.bytes ?? null,
         valueSha256: raw.unreadable?.sha256 ?? null,
+        headers: letterHeaders(raw),
       }),
     );
 }

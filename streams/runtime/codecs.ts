@@ -22,6 +22,7 @@ import { type ModelVersion, modelVersionSchema } from '../../schemas/records/mod
 import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
 import { MillraceError, type Rejected } from '../../schemas/refusal.ts';
 import type { SchemaText } from '../../schemas/registered-schema.ts';
+import { readAgain } from './again-record.ts';
 import { readClock, textOf } from './clock-record.ts';
 
 /** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
@@ -72,6 +73,8 @@ export interface SchemaIds {
   register(subject: string, schema: Schema): Promise<number>;
   /** A schema, or null where the registry does not know the id. */
   schemaById(id: number): Promise<SchemaText | null>;
+  /** Every version of a subject by the id of its schema. */
+  versions(subject: string): Promise<ReadonlyMap<number, string>>;
 }
 
 /** Every subject of a project with its schema, as `apply` registers them. */
@@ -111,16 +114,20 @@ export async function openCodecs(
   const foreign = once(onForeign);
   const subjects = subjectsOf(project);
   const ids = new Map<string, number>();
+  const versions = new Map<string, ReadonlyMap<number, string>>();
   await Promise.all(
-    subjects.map(async ({ subject, schema }) => ids.set(subject, await registry.register(subject, schema))),
+    subjects.map(async ({ subject, schema }) => {
+      ids.set(subject, await registry.register(subject, schema));
+      versions.set(subject, await registry.versions(subject));
+    }),
   );
   const codec = <T extends object>(schema: Schema, kind: string): Codec<T> => {
-    const known = new Set(
-      subjects.filter((entry) => entry.schema === schema).map(({ subject }) => ids.get(subject) ?? 0),
-    );
+    const under = subjects.filter((entry) => entry.schema === schema).map(({ subject }) => subject);
+    const known = new Set(under.map((subject) => ids.get(subject) ?? 0));
     const one = createCodec<T>(schema, [...known][0] ?? 0);
     // The same schema may have another id under another subject; all of them are ours.
     for (const id of known) if (id !== one.id) one.accept(id, schema);
+    for (const subject of under) acceptEarlier(one, versions.get(subject));
     return ours(one, kind, foreign);
   };
   const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
@@ -137,6 +144,7 @@ export async function openCodecs(
     });
     const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
     const own = createValidatedCodec(source, project.prefix, validatedId);
+    acceptEarlier(own, versions.get(`${topics.validated(project.prefix, source.name)}-value`));
     validated.set(source.name, ours(own, 'validated event', foreign));
   }
   const of = <T>(map: ReadonlyMap<string, T>, source: string): T => {
@@ -154,6 +162,21 @@ export async function openCodecs(
     encodeRaw: (source, event) => of(raws, source).encode(event),
     validated: (source) => of(validated, source),
   };
+}
+
+/** Records that were written before the schema changed lie on the topic yet. One that cannot be read as ours is told when it comes. */
+function acceptEarlier(
+  codec: Pick<WireCodec<never>, 'id' | 'accept'>,
+  versions: ReadonlyMap<number, string> = new Map(),
+): void {
+  for (const [id, schema] of versions) {
+    if (id === codec.id) continue;
+    try {
+      codec.accept(id, schema);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+    }
+  }
 }
 
 type Foreign = (kind: string, detail: string, bytes: Uint8Array) => void;
@@ -257,7 +280,7 @@ function envelopeOf(record: KafkaRecord): Envelope | undefined {
   return {
     header: (name) => textOf(record, name),
     key: record.key === null ? null : Buffer.from(record.key).toString(),
-    timestamp: record.appendTime,
+    timestamp: readAgain(record)?.appendTime ?? record.appendTime,
   };
 }
 

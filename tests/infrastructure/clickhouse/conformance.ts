@@ -376,16 +376,28 @@ export function checkWarehouse(name: string, open: () => Promise<Warehouse>): vo
         value,
         valueBytes: 2 ** 53 - 1,
         valueSha256: 'abc',
+        headers: [{ name: 'trace é', value: Buffer.from([0, 255]) }],
+        headersBytes: 70_000,
       };
       const lettersTable = tables.deadLetters(prefix, 'trips');
       const bytes = letters.encode([{ letter, refusedTime: 2, archivedPartition: 0, archivedOffset: 0 }]);
       await warehouse.insertRaw(lettersTable, letters.columns, letters.format, bytes, { token: 'y' });
       expect(
         await warehouse.query(
-          `SELECT hex(value) AS v, isNull(key) AS k, value_bytes, value_sha256, key_bytes FROM ${lettersTable} FINAL`,
+          `SELECT hex(value) AS v, isNull(key) AS k, value_bytes, value_sha256, key_bytes,
+             headers[1].1 AS header, hex(headers[1].2) AS h, headers_bytes FROM ${lettersTable} FINAL`,
         ),
       ).toEqual([
-        { v: '000A0AFF0D00', k: 1, value_bytes: 2 ** 53 - 1, value_sha256: 'abc', key_bytes: null },
+        {
+          v: '000A0AFF0D00',
+          k: 1,
+          value_bytes: 2 ** 53 - 1,
+          value_sha256: 'abc',
+          key_bytes: null,
+          header: 'trace é',
+          h: '00FF',
+          headers_bytes: 70_000,
+        },
       ]);
     });
 

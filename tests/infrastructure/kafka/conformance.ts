@@ -103,7 +103,13 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>, fo
       const producer = await kafka.producer();
       const bytes = Buffer.from([0, 255, 128, 10]);
       await producer.send([
-        { topic: name, partition: 0, key: Buffer.from('k'), value: bytes, headers: { 'mr-a': 'ä€', b: '' } },
+        {
+          topic: name,
+          partition: 0,
+          key: Buffer.from('k'),
+          value: bytes,
+          headers: { 'mr-a': 'ä€', b: '', c: bytes },
+        },
         { topic: name, partition: 0, key: null, value: null },
         { topic: name, partition: 0, key: Buffer.alloc(0), value: Buffer.alloc(0) },
       ]);
@@ -113,6 +119,7 @@ export function kafkaConformance(name: string, connect: () => Promise<Kafka>, fo
       expect([...(first?.value ?? [])]).toEqual([...bytes]);
       expect(text(first?.headers?.['mr-a'])).toBe('ä€');
       expect(text(first?.headers?.b)).toBe('');
+      expect(Buffer.from(first?.headers?.c ?? [])).toEqual(Buffer.from(bytes));
       expect([second?.key, second?.value]).toEqual([null, null]);
       expect([third?.key?.length, third?.value?.length]).toEqual([0, 0]);
       expect([first?.offset, second?.offset, third?.offset]).toEqual([0, 1, 2]);

@@ -61,6 +61,10 @@ export function registryConformance(name: string, connect: () => Promise<SchemaR
       expect(next).not.toBe(id);
       expect(await client.register(here, recordOf(a))).toBe(id);
       expect(await client.standing(here, recordOf(a))).toEqual({ status: 'same', id });
+      const versions = await client.versions(here);
+      expect([...versions.keys()].sort((one, other) => one - other)).toEqual([id, next]);
+      expect(versions.get(next)).toContain('"b"');
+      expect(await client.versions(subject())).toEqual(new Map());
     });
 
     const listOf = (...fields: FieldSchema[]) =>

@@ -60,6 +60,22 @@ describe('records that are too large', () => {
     expect(Buffer.from(letter?.value ?? []).toString()).toBe('no json');
   });
 
+  it('headers are kept whole with a record, and cut with one that is cut', async () => {
+    const given = { trace: Buffer.from('t1'), '__proto__ ': Buffer.from([0, 255]) };
+    const large = { ...given, large: Buffer.alloc(5_000, 1) };
+    const value = Buffer.from('no json');
+    const place = { topic: ingest.raw, partition: 0, key: null };
+    broker.appendRaw({ ...place, value, headers: given });
+    broker.appendRaw({ ...place, value: Buffer.from('x'.repeat(5_000_000)), headers: large });
+    const { refused } = await ingest.worked(2);
+    const kept = [
+      { name: 'trace', value: Buffer.from('t1') },
+      { name: '__proto__ ', value: Buffer.from([0, 255]) },
+    ];
+    expect(refused[0]).toMatchObject({ headers: kept, headersBytes: null });
+    expect(refused[1]).toMatchObject({ headers: kept, headersBytes: 5_024 });
+  });
+
   it('a text of the event in the sentence or as its id makes no letter too large', async () => {
     append(payment('a', { card: null, note: 'n'.repeat(1_000_000) }));
     append(payment('i'.repeat(1_000_000)));
