@@ -57,12 +57,14 @@ const mappingShape = {
     .describe('Path of each field; a field that is not listed has its own name as its path.'),
 };
 
+export const jsonMappingSchema = z
+  .strictObject(mappingShape)
+  .describe('JSON records and how they become events.');
+
 const formatSchema = z
   .union([
     z.literal('avro'),
-    z.strictObject({
-      json: z.strictObject(mappingShape).describe('JSON records and how they become events.'),
-    }),
+    z.strictObject({ json: jsonMappingSchema }),
     z.strictObject({
       registry: z
         .strictObject({

@@ -42,18 +42,23 @@ function compileRule(
   };
 }
 
-function formatOf(declaration: SourceDeclaration): SourceFormat {
-  const { format } = declaration;
-  if (format === 'avro') return { kind: 'avro' };
-  const declared = 'json' in format ? format.json : format.registry;
-  const mapping: EventMapping = {
+/** A mapping of all `fields`: one that is not listed has its own name as its path. */
+export function mappingOf(declared: Mapping, fields: readonly string[]): EventMapping {
+  return {
     id: declared.id,
     type: typeof declared.type === 'string' ? { path: declared.type } : declared.type,
     time: declared.time,
-    fields: Object.fromEntries(
-      Object.keys(declaration.fields).map((name) => [name, declared.fields[name] ?? name]),
-    ),
+    fields: Object.fromEntries(fields.map((name) => [name, declared.fields[name] ?? name])),
   };
+}
+
+function formatOf(declaration: SourceDeclaration): SourceFormat {
+  const { format } = declaration;
+  if (format === 'avro') return { kind: 'avro' };
+  const mapping = mappingOf(
+    'json' in format ? format.json : format.registry,
+    Object.keys(declaration.fields),
+  );
   return 'json' in format
     ? { kind: 'json', mapping }
     : { kind: 'registry', subject: format.registry.subject, mapping };

@@ -1,6 +1,11 @@
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type Judged, OUTCOMES, type Outcome } from '../../streams/letters/judge.ts';
-import { type Letter, lookAtLetters } from '../../streams/letters/look.ts';
+import { compileFix } from '../../config/fix.ts';
+import type { Project, Source } from '../../schemas/project.ts';
+import { createFix, type Fix } from '../../streams/letters/fix.ts';
+import { groupLetters, type LetterGroup, MEANINGS } from '../../streams/letters/groups.ts';
+import { lookAtLetters } from '../../streams/letters/look.ts';
+import { type LetterReplay, type LettersDeps, replayLetters } from '../../streams/letters/replay.ts';
 import { type CommandContext, examples } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count } from '../format.ts';
@@ -10,9 +15,12 @@ import { sourcesOf } from '../sources.ts';
 
 interface Options {
   readonly dryRun?: boolean;
+  readonly apply?: boolean;
   readonly reason?: string;
   readonly since?: number;
   readonly event?: string;
+  readonly fix?: string;
+  readonly note?: string;
   readonly limit: number;
 }
 
@@ -22,88 +30,123 @@ export function registerReplay(group: Command, run: Run): void {
   group
     .command('replay')
     .argument('[source]', 'one source; default: all')
-    .description('what dead letters would become if their records came again now; sends nothing')
-    .option('--dry-run', 'needed: this version only tells, it sends nothing')
+    .description('send dead letters again that would be accepted now; late ones go into history')
+    .option('--dry-run', 'only tell what would become of them')
+    .option('--apply', 'do it; a letter comes back once, however often this runs')
     .option('--reason <code>', 'only this reason, e.g. rule_failed')
     .option('--since <time>', 'only those refused from here', instantOption)
     .option('--event <id>', 'only this event')
+    .option('--fix <file>', 'YAML that mends their events: fields by expressions, or another mapping')
+    .option('--note <text>', 'why; kept with every letter that comes back')
     .option('--limit <n>', 'how many of a source, the oldest first', wholeOption(1), 100_000)
     .addHelpText(
       'after',
-      examples(['millrace dead-letters replay --dry-run --reason rule_failed', 'after a rule was mended']),
+      examples(
+        ['millrace dead-letters replay --dry-run --reason rule_failed', 'after a rule was mended'],
+        ['millrace dead-letters replay payments --apply --fix cents.yaml', 'amounts came in cents'],
+      ),
     )
     .action(run(replay));
 }
 
-const MEANINGS: Readonly<Record<Outcome, string>> = {
-  live: 'would be accepted',
-  late: 'sound, but late by now: only history could take them',
-  refused: 'would be refused again',
-  repeat: 'an event of the same id was accepted, or comes before among the letters',
-  gone: 'cannot come back: cut, or refused by a view or a model alone',
-};
-
-async function replay(context: CommandContext, source: string | undefined, options: Options): Promise<void> {
+async function replay(context: CommandContext, name: string | undefined, options: Options): Promise<void> {
   const { output } = context;
-  if (options.dryRun !== true)
-    throw new UsageError(
-      'Dead letters do not come back by command yet: add --dry-run to see what they would become, and send those that would be accepted again from their producer.',
-    );
+  if ((options.dryRun === true) === (options.apply === true))
+    throw new UsageError('Say --dry-run to see what would become of dead letters, or --apply to do it.');
   const project = openProject(context);
+  const sources = sourcesNamed(project, name);
+  const fix = options.fix === undefined ? null : readFix(project, sources, options.fix);
   const platform = openPlatform(context, project);
   try {
-    const { warehouse, store, clock } = platform;
-    const deps = { project, warehouse, store, codecs: await platform.codecs(), now: clock.now() };
-    const { reason = null, since = null, event = null, limit } = options;
-    const groups: ReturnType<typeof grouped> = [];
-    for (const name of sourcesOf(project, source)) {
-      const one = project.sources.find((candidate) => candidate.name === name);
-      if (one === undefined) continue;
-      groups.push(...grouped(name, await lookAtLetters(deps, one, { reason, since, event, limit })));
-    }
-    if (output.isJson) return output.json(groups);
-    if (groups.length === 0) return output.line('There is none.');
-    output.table(
-      [
-        { title: 'source' },
-        { title: 'was refused as' },
-        { title: 'letters', align: 'right' },
-        { title: 'now' },
-        { title: 'for example' },
-      ],
-      groups.map((group) => [
-        group.source,
-        group.reason,
-        count(group.letters),
-        group.code === null ? MEANINGS[group.outcome] : `${MEANINGS[group.outcome]} (${group.code})`,
-        group.example,
-      ]),
+    const { kafka, warehouse, store, clock } = platform;
+    const deps: LettersDeps = { project, kafka, warehouse, store, clock, codecs: await platform.codecs() };
+    const { USER, USERNAME } = context.environment.variables;
+    const { reason = null, since = null, event = null, limit, note = '' } = options;
+    const replays = sources.map(
+      (source): LetterReplay => ({
+        source,
+        fix,
+        selection: { reason, since, event, limit },
+        reason: note,
+        who: `${USER ?? USERNAME ?? 'somebody'}, by hand`,
+      }),
     );
+    const { groups, sent, history } =
+      options.apply === true ? await carriedOut(deps, replays) : await lookedAt(deps, replays);
+    if (output.isJson)
+      return output.json({ applied: options.apply === true, sent, history, letters: groups });
+    print(context, groups);
+    if (options.apply === true)
+      output.line(
+        `${count(sent)} sent again; ${count(history)} put into history. See 'millrace dead-letters ls' for what is refused again.`,
+      );
   } finally {
     await platform.close();
   }
 }
 
-/** Letters of one reason and outcome together, in the order of outcomes. */
-function grouped(source: string, judged: ReadonlyArray<Judged<Letter>>) {
-  const groups = new Map<
-    string,
-    {
-      source: string;
-      reason: string;
-      outcome: Outcome;
-      code: string | null;
-      letters: number;
-      example: string;
-    }
-  >();
-  for (const { letter, outcome, code, event } of judged) {
-    const key = `${letter.code} ${outcome} ${code}`;
-    const known = groups.get(key);
-    const example = event?.id ?? `${letter.partition}:${letter.offset}`;
-    if (known === undefined)
-      groups.set(key, { source, reason: letter.code, outcome, code, letters: 1, example });
-    else known.letters += 1;
+interface Result {
+  readonly groups: readonly LetterGroup[];
+  readonly sent: number;
+  readonly history: number;
+}
+
+async function carriedOut(deps: LettersDeps, replays: readonly LetterReplay[]): Promise<Result> {
+  const done = await replayLetters(deps, replays);
+  return {
+    groups: done.flatMap(({ source, judged }) => groupLetters(source, judged)),
+    sent: done.reduce((sum, { sent }) => sum + sent, 0),
+    history: done.reduce((sum, { history }) => sum + history, 0),
+  };
+}
+
+async function lookedAt(deps: LettersDeps, replays: readonly LetterReplay[]): Promise<Result> {
+  const groups: LetterGroup[] = [];
+  for (const { source, selection, fix } of replays) {
+    const judged = await lookAtLetters({ ...deps, now: deps.clock.now() }, source, selection, fix);
+    groups.push(...groupLetters(source.name, judged));
   }
-  return [...groups.values()].sort((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome));
+  return { groups, sent: 0, history: 0 };
+}
+
+function sourcesNamed(project: Project, name: string | undefined): Source[] {
+  const names = sourcesOf(project, name);
+  return project.sources.filter((source) => names.includes(source.name));
+}
+
+function readFix(project: Project, [source, other]: readonly Source[], file: string): Fix {
+  if (source === undefined || other !== undefined)
+    throw new UsageError(
+      'A fix is made for one source: name it, as in millrace dead-letters replay payments.',
+    );
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`The fix ${file} cannot be read: ${(error as Error).message}.`);
+  }
+  return createFix(source, project.prefix, compileFix(file, text, source));
+}
+
+function print({ output }: CommandContext, groups: readonly LetterGroup[]): void {
+  if (groups.length === 0) {
+    output.line('There is none.');
+    return;
+  }
+  output.table(
+    [
+      { title: 'source' },
+      { title: 'was refused as' },
+      { title: 'letters', align: 'right' },
+      { title: 'now' },
+      { title: 'for example' },
+    ],
+    groups.map((group) => [
+      group.source,
+      group.reason,
+      count(group.letters),
+      group.code === null ? MEANINGS[group.outcome] : `${MEANINGS[group.outcome]} (${group.code})`,
+      group.example,
+    ]),
+  );
 }

@@ -1,12 +1,12 @@
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
-import { tables } from '../../schemas/names.ts';
+import { LETTERS_IMPORT, tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import type { Books } from './books.ts';
 
 /** Events of one source that live refused and that training takes all the same: the two see other features. */
 export interface SkewAudit {
   readonly source: string;
-  /** Refused as `late`, and put into history since, by an import or a replay of dead letters. */
+  /** Refused as `late`, and imported since; or refused for whatever reason, and put into history as dead letters that were late by then. */
   readonly late: number;
   /** By id of a view as it is declared now: contributions that versions before it refused as `late_for_view`, and that it has. */
   readonly lateForView: Readonly<Record<string, number>>;
@@ -25,7 +25,9 @@ export async function auditSkew(books: Books, source: Source): Promise<SkewAudit
   const letters = quoteName(tables.deadLetters(project.prefix, source.name));
   const [late] = await warehouse.query<{ n: number }>(
     `SELECT uniqExact(event_id) AS n FROM ${letters} FINAL
-     WHERE code = 'late' AND writer = 'ingest' AND event_id IN (SELECT id FROM ${events} WHERE import_id != '')`,
+     WHERE writer = 'ingest' AND ((code = 'late' AND event_id IN (SELECT id FROM ${events} WHERE import_id != ''))
+       OR event_id IN (SELECT id FROM ${events} WHERE import_id = {letters:String}))`,
+    { letters: LETTERS_IMPORT },
   );
   const rows = await warehouse.query<LetterRow>(
     `SELECT DISTINCT writer, source_partition AS p, source_offset AS o FROM ${letters} FINAL WHERE code = 'late_for_view'`,

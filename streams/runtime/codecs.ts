@@ -275,7 +275,7 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
 }
 
 /** What a record says beside its value. A replay writes records of its own, whose values hold it. */
-function envelopeOf(record: KafkaRecord): Envelope | undefined {
+export function envelopeOf(record: KafkaRecord): Envelope | undefined {
   if (textOf(record, headers.replay) !== null) return undefined;
   return {
     header: (name) => textOf(record, name),

@@ -51,6 +51,7 @@ async function run(partitions: number) {
       return ids;
     },
     schemaById: async () => null,
+    versions: async () => new Map(),
   });
   const admin = await broker.kafka().admin();
   await admin.createTopics(topicSpecs(project));

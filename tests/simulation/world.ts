@@ -378,6 +378,7 @@ async function openAnew(
     async schemaById(id) {
       return [...ids].find(([, known]) => known === id)?.[0] ?? null;
     },
+    versions: async () => new Map(),
   });
   return { project, codecs };
 }

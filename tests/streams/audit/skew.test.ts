@@ -13,7 +13,7 @@ describe('events that live refused and training takes', () => {
   });
   afterAll(() => warehouse.close());
 
-  it('are late ones that stand in history, and contributions that only an earlier version refused', async () => {
+  it('are late ones and mended letters that stand in history, and contributions that only an earlier version refused', async () => {
     const world = await World.create();
     const { broker, codecs, project, source } = world;
     const view = project.views.find(({ name }) => name === 'zone') ?? expect.fail('no view');
@@ -21,6 +21,7 @@ describe('events that live refused and training takes', () => {
       // Two came late: one was imported since, the other is a repeat of an event that was accepted.
       { code: 'late', stage: 'lateness', writer: 'ingest', sourceOffset: 1, eventId: 'imported' },
       { code: 'late', stage: 'lateness', writer: 'ingest', sourceOffset: 2, eventId: 'accepted' },
+      { code: 'rule_failed', stage: 'validate', writer: 'ingest', sourceOffset: 5, eventId: 'mended' },
       // An earlier version refused two; this one refused one of them as well.
       { code: 'late_for_view', stage: 'features', writer: 'zone@0ld:0', sourceOffset: 3, eventId: null },
       { code: 'late_for_view', stage: 'features', writer: 'zone@0ld:0', sourceOffset: 4, eventId: null },
@@ -54,6 +55,7 @@ describe('events that live refused and training takes', () => {
       tables.events(project.prefix, source.name),
       [
         { ...row, id: 'imported', import_id: 'file' },
+        { ...row, id: 'mended', import_id: 'dead-letters', source_offset: 5 },
         { ...row, id: 'accepted', import_id: '', source_offset: 0 },
       ],
       { token: 'skew' },
@@ -61,7 +63,7 @@ describe('events that live refused and training takes', () => {
     const books = { project, kafka: broker.kafka(), warehouse, codecs, kept: [], tick: () => {} };
     expect(await auditSkew(books, source)).toEqual({
       source: source.name,
-      late: 1,
+      late: 2,
       lateForView: { [view.id]: 1 },
     });
   });

@@ -8,7 +8,9 @@ const MINUTE = 60_000;
 const [source] = load(FILES).sources;
 if (source === undefined) throw new Error('the project has a source');
 
+const FIRST = { arrivedAt: null, tries: 0, done: false };
 const letter = (id: string, minutes: number, more: object = {}, partition = 0): ReadLetter => ({
+  ...FIRST,
   partition,
   decoded: {
     rejected: null,
@@ -57,9 +59,24 @@ describe('dead letters that would come again now', () => {
     expect(judge([letter('a', 0, { amount: -1 }), letter('a', 0)])).toEqual(['refused rule_failed', 'live']);
   });
 
+  it('come back once, and not again and again where they are refused each time', () => {
+    const again = (more: Partial<ReadLetter>) => judge([{ ...letter('a', 0), ...more }]);
+    expect(again({ done: true })).toEqual(['done']);
+    expect(again({ tries: 2 })).toEqual(['live']);
+    expect(again({ tries: 3 })).toEqual(['exhausted']);
+    // One that is refused by the rules of now is told so.
+    expect(judge([{ ...letter('a', 0, { amount: -1 }), tries: 3 }])).toEqual(['refused rule_failed']);
+  });
+
+  it('count as arrived when their replay says so', () => {
+    const ahead = { ...letter('a', 10), arrivedAt: NOW + 9 * MINUTE };
+    expect(judge([ahead])).toEqual(['live']);
+    expect(judge([{ ...ahead, arrivedAt: null }])).toEqual(['refused future_time']);
+  });
+
   it('cannot come back where the record is not here whole, and are refused where it cannot be read', () => {
     const rejected = { stage: 'decode', code: 'bad_json', detail: '' } as const;
-    const unread = { partition: 0, decoded: { event: null, clock: null, rejected } };
-    expect(judge([{ partition: 0, decoded: null }, unread])).toEqual(['gone', 'refused bad_json']);
+    const unread = { ...FIRST, partition: 0, decoded: { event: null, clock: null, rejected } };
+    expect(judge([{ ...FIRST, partition: 0, decoded: null }, unread])).toEqual(['gone', 'refused bad_json']);
   });
 });

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
+import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../../infrastructure/memory/registry.ts';
 import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import { tables } from '../../../schemas/names.ts';
+import { applyProject } from '../../../streams/apply/apply.ts';
 import { lookAtLetters } from '../../../streams/letters/look.ts';
 import { openCodecs } from '../../../streams/runtime/codecs.ts';
 import { edited, FILES, load } from '../../config/project.ts';
@@ -65,11 +67,13 @@ it('reads letters from the archive and judges them by a mended rule', async () =
   await warehouse.insert(tables.events('letters', 'orders'), [accepted], { token: 'events' });
 
   const codecs = await openCodecs(project, createMemoryRegistry());
-  const deps = { project, warehouse, store: createMemoryStore(), codecs, now: NOW };
+  const kafka = createMemoryBroker({ now: () => NOW, sleep: async () => {} }).kafka();
+  await applyProject({ project, kafka, declared: [] });
+  const deps = { project, kafka, warehouse, store: createMemoryStore(), codecs, now: NOW };
   const look = async (selection: object = {}) => {
     const all = { reason: null, since: null, event: null, limit: 100 };
     const judged = await lookAtLetters(deps, source, { ...all, ...selection });
-    return judged.map(({ letter: { offset: at }, outcome, code }) => [at, outcome, code]);
+    return judged.map(({ letter: { place }, outcome, code }) => [place.offset, outcome, code]);
   };
   expect(await look()).toEqual([
     [0, 'live', null],

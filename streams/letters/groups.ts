@@ -1,0 +1,40 @@
+import { type Judged, OUTCOMES, type Outcome } from './judge.ts';
+import type { Letter } from './select.ts';
+
+/** What an outcome means for whoever reads of it. */
+export const MEANINGS: Readonly<Record<Outcome, string>> = {
+  live: 'would be accepted',
+  late: 'sound, but late by now: they go into history',
+  refused: 'would be refused again',
+  repeat: 'an event of the same id was accepted, or comes before among the letters',
+  done: 'came back before',
+  exhausted: 'sent again three times, and refused each time',
+  gone: 'cannot come back: cut, or refused by a view or a model alone',
+};
+
+/** Letters of one source, reason and outcome together. */
+export interface LetterGroup {
+  readonly source: string;
+  /** Code that they were refused with. */
+  readonly reason: string;
+  readonly outcome: Outcome;
+  /** Code that they would be refused with again. */
+  readonly code: string | null;
+  readonly letters: number;
+  /** Id of an event, or partition and offset of a record that holds none. */
+  readonly example: string;
+}
+
+/** In the order of outcomes. */
+export function groupLetters(source: string, judged: ReadonlyArray<Judged<Letter>>): LetterGroup[] {
+  const groups = Map.groupBy(judged, ({ letter, outcome, code }) => `${letter.code} ${outcome} ${code}`);
+  return [...groups.values()]
+    .flatMap(([first, ...others]): LetterGroup[] => {
+      if (first === undefined) return [];
+      const { letter, outcome, code, event } = first;
+      const { partition, offset } = letter.place;
+      const example = event?.id ?? `${partition}:${offset}`;
+      return [{ source, reason: letter.code, outcome, code, letters: 1 + others.length, example }];
+    })
+    .sort((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome));
+}
