@@ -6,17 +6,12 @@ import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import { headers } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { envelopeOf } from '../runtime/codecs.ts';
-import type { Letter } from './select.ts';
+import type { Fix, Letter } from './letter.ts';
 
 /** What replays of letters are called in the headers of records that a fix wrote: their values hold all that there is of the event. */
 const REPLAY = 'dead-letters';
 
-/** Changes letters on their way back. */
-export interface Fix {
-  readonly name: string;
-  apply(letter: Letter): Letter;
-}
-
+/** A fix of a source, ready for its letters. */
 export function createFix(source: Source, prefix: string, { name, mapping, where, set }: CompiledFix): Fix {
   const decoder =
     mapping === null ? null : createEventDecoder({ ...source, format: { kind: 'json', mapping } }, prefix);

@@ -1,5 +1,5 @@
 import { type Judged, OUTCOMES, type Outcome } from './judge.ts';
-import type { Letter } from './select.ts';
+import type { Letter } from './letter.ts';
 
 /** What an outcome means for whoever reads of it. */
 export const MEANINGS: Readonly<Record<Outcome, string>> = {

@@ -6,7 +6,7 @@ import type { EventRecord } from '../../schemas/event.ts';
 import { LETTERS_IMPORT, tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { placeOf } from './ledger.ts';
-import type { Letter } from './select.ts';
+import type { Letter } from './letter.ts';
 
 export interface PastLetter {
   readonly letter: Letter;

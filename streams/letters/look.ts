@@ -9,10 +9,10 @@ import { archiveTables } from '../archive/tables.ts';
 import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
-import type { Fix } from './fix.ts';
 import { type Judged, judgeLetters } from './judge.ts';
 import { Ledger } from './ledger.ts';
-import { type Letter, type LetterSelection, selectLetters } from './select.ts';
+import type { Fix, Letter } from './letter.ts';
+import { type LetterSelection, selectLetters } from './select.ts';
 
 export interface LookDeps {
   readonly project: Project;

@@ -9,12 +9,12 @@ import { ReplayLock } from '../replay/lock.ts';
 import { againText, readAgain } from '../runtime/again-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
-import type { Fix } from './fix.ts';
 import { writeHistory } from './history.ts';
 import { inTime, type Judged } from './judge.ts';
 import { type Entry, Ledger, placeOf } from './ledger.ts';
+import type { Fix, Letter } from './letter.ts';
 import { type LookDeps, lookAtLetters } from './look.ts';
-import type { Letter, LetterSelection } from './select.ts';
+import type { LetterSelection } from './select.ts';
 
 export interface LetterReplay {
   readonly source: Source;

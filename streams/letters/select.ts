@@ -1,15 +1,13 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import type { EventRecord } from '../../schemas/event.ts';
 import { headers, tables, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { readAgain } from '../runtime/again-record.ts';
 import { textOf } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import type { Fix } from './fix.ts';
-import type { ReadLetter } from './judge.ts';
-import { type Entry, type LetterPlace, placeOf } from './ledger.ts';
+import { type Entry, placeOf } from './ledger.ts';
+import type { Fix, Letter } from './letter.ts';
 
 /** Which dead letters of a source. */
 export interface LetterSelection {
@@ -20,20 +18,6 @@ export interface LetterSelection {
   /** Id of an event; null = all. */
   readonly event: string | null;
   readonly limit: number;
-}
-
-export interface Letter extends ReadLetter {
-  /** Why it was refused. */
-  readonly code: string;
-  /** Where its record stands in the raw topic. */
-  readonly place: LetterPlace;
-  /** As it would be sent again; null where it is not whole. */
-  readonly record: KafkaRecord | null;
-  /** The event as a fix made it, and the fix; null and '' where none did. */
-  readonly mended: EventRecord | null;
-  readonly fix: string;
-  /** When its event's first record was appended, epoch ms. */
-  readonly appendTime: number;
 }
 
 export interface SelectDeps {
