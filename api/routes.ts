@@ -1,15 +1,18 @@
 import type { ApiDeps } from './deps.ts';
 import { alertRoutes } from './endpoints/alerts.ts';
+import { entityEventRoutes } from './endpoints/entity-events.ts';
 import { eventRoutes } from './endpoints/events.ts';
 import { featureRoutes } from './endpoints/features.ts';
 import { protocolRoutes } from './endpoints/inference-protocol.ts';
 import { jobRoutes } from './endpoints/jobs.ts';
+import { modelLookRoutes } from './endpoints/model-looks.ts';
 import { modelRoutes } from './endpoints/models.ts';
 import { monitoringRoutes } from './endpoints/monitoring.ts';
 import { pipelineRoutes } from './endpoints/pipelines.ts';
 import { predictRoutes } from './endpoints/predict.ts';
 import { predictionRoutes } from './endpoints/predictions.ts';
 import { projectRoutes } from './endpoints/project.ts';
+import { sqlRoutes } from './endpoints/sql.ts';
 import { streamRoutes } from './endpoints/streams.ts';
 import { type SystemDeps, systemRoutes } from './endpoints/system.ts';
 import { openApiOf } from './openapi.ts';
@@ -28,14 +31,17 @@ export function apiRoutes(
   const routes = [
     ...eventRoutes(deps),
     ...featureRoutes(deps),
+    ...entityEventRoutes(deps),
     ...predictRoutes(predictorOf),
     ...modelRoutes(deps),
+    ...modelLookRoutes(deps),
     ...protocolRoutes({ ...deps, version: system.version }, predictorOf),
     ...predictionRoutes(deps),
     ...monitoringRoutes(deps),
     ...alertRoutes(deps),
     ...pipelineRoutes(deps),
     ...projectRoutes(deps),
+    ...sqlRoutes(deps),
     ...jobs.routes,
     ...streams.routes,
     ...systemRoutes({

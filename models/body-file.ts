@@ -67,6 +67,7 @@ export const bodySchema = z.discriminatedUnion('kind', [
     right: base64,
     nullLeft: base64,
     leaves: base64,
+    leafRows: base64.optional(),
   }),
 ]);
 
@@ -107,6 +108,7 @@ export function writeBody(body: ModelBody): object {
         right: packIntegers(body.right),
         nullLeft: packBytes(body.nullLeft),
         leaves: packDoubles(body.leaves),
+        ...(body.leafRows === undefined ? {} : { leafRows: packIntegers(body.leafRows) }),
       };
   }
 }
@@ -125,9 +127,10 @@ export function readBody(file: BodyFile): ModelBody {
       };
     case 'logistic':
       return { ...file, weights: unpackDoubles(file.weights) };
-    case 'trees':
+    case 'trees': {
+      const { leafRows, ...rest } = file;
       return {
-        ...file,
+        ...rest,
         roots: unpackIntegers(file.roots),
         feature: unpackIntegers(file.feature),
         threshold: unpackDoubles(file.threshold),
@@ -135,6 +138,8 @@ export function readBody(file: BodyFile): ModelBody {
         right: unpackIntegers(file.right),
         nullLeft: unpackBytes(file.nullLeft),
         leaves: unpackDoubles(file.leaves),
+        ...(leafRows === undefined ? {} : { leafRows: unpackIntegers(leafRows) }),
       };
+    }
   }
 }

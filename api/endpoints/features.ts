@@ -187,9 +187,13 @@ function zoneOf(zone: string | undefined): string | null {
 }
 
 /** Throws Problem where the parts are not those of the view. */
-function keyOf(view: View, given: z.output<typeof entitySchema>): string {
+const keyOf = (view: View, given: z.output<typeof entitySchema>): string =>
+  keyOfParts(entityParts(view, given));
+
+/** Texts of the fields of a key, in the order that the view declares. Throws Problem where they are not those of the view. */
+export function entityParts(view: View, given: z.output<typeof entitySchema>): string[] {
   const parts = partsOf(view, given);
-  if (parts !== null) return keyOfParts(parts);
+  if (parts !== null) return parts;
   throw new Problem(
     422,
     'bad_entity',

@@ -87,7 +87,7 @@ function readableModel(model: Model, { champion, versions }: ModelHistory) {
 
 export const authorOf = ({ name }: Caller): string => `${name}, by HTTP`;
 
-const atVersion = z.strictObject({
+export const atVersion = z.strictObject({
   model: nameSchema,
   version: z
     .string()

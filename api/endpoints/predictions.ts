@@ -36,7 +36,24 @@ const explanationSchema = z.object({
   threshold: z.number().nullable(),
   recomputed: z.number().nullable().describe('Computed now, by the artefact that the record names.'),
   same: z.boolean().nullable().describe('Whether it is the same to the last bit.'),
-  features: z.array(z.object({ name: z.string(), value: z.number().nullable() })),
+  features: z.array(
+    z.object({
+      name: z.string(),
+      value: z.number().nullable(),
+      contribution: z
+        .number()
+        .nullable()
+        .describe('What it adds to the log odds of the score; null where nobody can say.'),
+    }),
+  ),
+  contributions: z
+    .object({
+      method: z.enum(['shapley', 'gradient_input']),
+      base: z.number().describe('Log odds without any feature.'),
+      logit: z.number().describe('Log odds before calibration: the base and all contributions.'),
+    })
+    .nullable()
+    .describe('Null where no version answered, and of trees that do not say which rows they learnt from.'),
   reads: z.array(
     z.object({
       read: z.string(),

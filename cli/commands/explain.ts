@@ -85,10 +85,7 @@ function print(one: Explanation, output: Output): void {
       ),
     );
   output.line();
-  output.table(
-    [{ title: 'feature' }, { title: 'value', align: 'right' }],
-    one.features.map(({ name, value }) => [name, value === null ? dim('null') : String(value)]),
-  );
+  printFeatures(one, output);
   output.line();
   const { source, ms } = one;
   output.line(dim(`raw event: ${source.topic} partition ${source.partition} offset ${source.offset}`));
@@ -100,3 +97,34 @@ function print(one: Explanation, output: Output): void {
   output.line(dim(`artefact ${one.artefact}`));
   output.line(dim(one.sql));
 }
+
+const METHODS = { shapley: 'exact Shapley values', gradient_input: 'gradient times input' } as const;
+
+/** What adds most comes first. */
+function printFeatures({ features, contributions }: Explanation, output: Output): void {
+  const { dim } = output.colours;
+  const shown = (value: number | null) => (value === null ? dim('null') : String(value));
+  const columns = [{ title: 'feature' }, { title: 'value', align: 'right' as const }];
+  if (contributions === null) {
+    output.table(
+      columns,
+      features.map(({ name, value }) => [name, shown(value)]),
+    );
+    return;
+  }
+  const size = ({ contribution }: Explanation['features'][number]) => Math.abs(contribution ?? 0);
+  output.table(
+    [...columns, { title: 'adds', align: 'right' }],
+    features
+      .toSorted((a, b) => size(b) - size(a))
+      .map(({ name, value, contribution }) => [name, shown(value), signed(contribution ?? 0)]),
+  );
+  const { method, base, logit } = contributions;
+  output.line(
+    dim(
+      `adds: log odds by ${METHODS[method]}; with ${signed(base)} to start from they sum to ${signed(logit)}, before calibration`,
+    ),
+  );
+}
+
+const signed = (value: number): string => `${value < 0 ? '' : '+'}${value.toFixed(4)}`;

@@ -6,6 +6,7 @@ import './styles/tokens.css';
 import './styles/page.css';
 import './styles/parts.css';
 import './styles/flow.css';
+import './styles/drawn.css';
 
 applyTheme(readTheme());
 const root = document.getElementById('root');

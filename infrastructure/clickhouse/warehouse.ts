@@ -6,6 +6,7 @@ import {
   createClient,
 } from '@clickhouse/client';
 import { answeredError, jsonRows, textOf } from './answer.ts';
+import { askedRows, askSettings } from './ask.ts';
 import { UNKNOWN_DATABASE, WarehouseError, warehouseErrorOf } from './errors.ts';
 import type { Warehouse } from './port.ts';
 import { bindParameters, shortToken, sizeSettings } from './statement.ts';
@@ -132,6 +133,12 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
       attempt(nameOf(sql), async () => {
         const text = `${bindParameters(sql, parameters)}\nFORMAT JSONEachRow`;
         return jsonRows<Row>(await textOf(await send(text)));
+      }),
+
+    ask: (sql, limits) =>
+      attempt('the statement', async () => {
+        const text = `${sql.replace(/[\s;]+$/, '')}\nFORMAT JSONCompact`;
+        return askedRows(await textOf(await send(text, askSettings(limits))), limits.rows);
       }),
 
     stream: (sql, parameters = {}) =>

@@ -63,6 +63,10 @@ export function withFaults(inner: Warehouse): Omit<MemoryWarehouse, 'url'> {
       check();
       return inner.query(sql, parameters);
     },
+    ask: async (sql, limits) => {
+      check();
+      return inner.ask(sql, limits);
+    },
     stream: async (sql, parameters) => {
       check();
       return inner.stream(sql, parameters);

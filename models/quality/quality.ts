@@ -37,12 +37,14 @@ export function qualityOf(scores: Float64Array, labels: Uint8Array, options: Qua
       decided: 0,
       meanScore: null,
       figures: everyFigure(none, coverage),
+      reliability: [],
     };
   }
 
   const counts = countRows(scores, labels, options.threshold);
   const { positives, decided, hits } = counts;
   const ranking = rankingOf(scores, labels);
+  const reliability = reliabilityOf(ranking, rows);
   const losses = new Float64Array(rows);
   const squares = new Float64Array(rows);
   for (let i = 0; i < rows; i++) {
@@ -73,12 +75,13 @@ export function qualityOf(scores: Float64Array, labels: Uint8Array, options: Qua
       pr_auc: unranked ?? averagePrecisionEstimate(ranking, resampling),
       log_loss: meanOf(losses, z),
       brier: meanOf(squares, z),
-      calibration_error: calibrationEstimate(reliabilityOf(ranking, rows), resampling),
+      calibration_error: calibrationEstimate(reliability, resampling),
       precision: decided === 0 ? missing('no_decision') : wilson(hits, decided, z),
       recall: positives === 0 ? missing('no_positives') : wilson(hits, positives, z),
       base_rate: wilson(positives, rows, z),
       label_coverage: coverage,
     },
+    reliability,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { EstimatedStatistic, QualityStatistic } from '../../schemas/monitoring.ts';
+import type { ReliabilityBin } from '../metrics.ts';
 
 /** Figures of a window of predictions, each with an interval, under the names that the table of measures uses. */
 
@@ -39,6 +40,8 @@ export interface Quality {
   /** Null where there are no rows. */
   readonly meanScore: number | null;
   readonly figures: Readonly<Record<QualityStatistic, Estimate>>;
+  /** The calibration curve: what was said and what came, by parts of equal count in the order of the scores. */
+  readonly reliability: readonly ReliabilityBin[];
 }
 
 export interface QualityOptions {

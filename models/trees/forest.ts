@@ -26,6 +26,8 @@ export interface Forest {
   readonly nullLeft: Uint8Array;
   /** What each leaf adds, log odds. */
   readonly leaves: Float64Array;
+  /** Training rows that reached each leaf, at least one; absent where that is not known, as of imported trees. */
+  readonly leafRows?: Int32Array;
 }
 
 export interface ForestScorer {
@@ -34,6 +36,10 @@ export interface ForestScorer {
 }
 
 const LARGEST = 1e150;
+
+/** A value of a row as the questions of the trees see it; NaN is null. */
+export const plainValue = (x: number, single: boolean): number =>
+  single ? Math.fround(x) : Math.abs(x) <= LARGEST ? x : Number.NaN;
 
 /**
  * What is wrong with these arrays, in one sentence; null where nothing is. A child always comes after its parent and
@@ -47,6 +53,9 @@ export function faultOfForest(forest: Forest): string | null {
   if (!Number.isFinite(bias)) return `its bias is ${bias}`;
   const badLeaf = leaves.findIndex((value) => !Number.isFinite(value));
   if (badLeaf >= 0) return `its leaf ${badLeaf} holds ${leaves[badLeaf]}, which is not a finite number`;
+  const rows = forest.leafRows;
+  if (rows !== undefined && (rows.length !== leaves.length || rows.some((count) => count < 1)))
+    return `it does not say of each of its ${leaves.length} leaves how many rows reached it`;
   const seenNodes = new Uint8Array(nodes);
   const seenLeaves = new Uint8Array(leaves.length);
   const claim = (child: number, after: number, who: string): string | null => {
@@ -109,8 +118,7 @@ export function createForest(forest: Forest): ForestScorer {
   return {
     logit(vectors, offset) {
       for (let at = 0; at < features; at++) {
-        const x = vectors[offset + at] as number;
-        row[at] = single ? Math.fround(x) : Math.abs(x) <= LARGEST ? x : Number.NaN;
+        row[at] = plainValue(vectors[offset + at] as number, single);
       }
       let sum = single ? 0 : bias;
       for (let tree = 0; tree < roots.length; tree++) {

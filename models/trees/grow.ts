@@ -10,6 +10,8 @@ export interface Tree {
   readonly left: readonly number[];
   readonly right: readonly number[];
   readonly leaves: readonly number[];
+  /** Rows of the tree in each leaf. */
+  readonly leafRows: readonly number[];
 }
 
 interface Leaf {
@@ -157,7 +159,7 @@ export function createGrower(binned: Binned, edges: BinEdges, spec: TreesSpec): 
         onLeaf(value, leaf.from, leaf.to);
         return value;
       });
-      return { splits, left, right, leaves: values };
+      return { splits, left, right, leaves: values, leafRows: leaves.map(({ from, to }) => to - from) };
     },
   };
 }

@@ -161,5 +161,6 @@ function flatten(trees: readonly Tree[], bias: number, features: number): Forest
     right: Int32Array.from(right),
     nullLeft: Uint8Array.from(splits, (split) => (split.nullLeft ? 1 : 0)),
     leaves: Float64Array.from(leaves),
+    leafRows: Int32Array.from(trees.flatMap((tree) => tree.leafRows)),
   };
 }

@@ -5,6 +5,7 @@ import { MIN_QUIET } from '../../models/drift/calibrate.ts';
 import { compareWindows } from '../../models/drift/compare.ts';
 import { decideDrift } from '../../models/drift/decide.ts';
 import { type Quiet, quietOf } from '../../models/drift/effect.ts';
+import { type Shares, sharesOf } from '../../models/drift/shares.ts';
 import { referenceOf, summariseNumbers } from '../../models/drift/summary.ts';
 import type {
   Comparison,
@@ -138,10 +139,12 @@ function decide(
   const lacks = lackOfWindows(reference);
   return decideDrift({ features, rule }).flatMap((judged, i) => {
     const verdict = lacks === null || !judged.fired ? judged : { ...judged, ...lacks };
-    const comparison = compared[verdict.name];
-    return comparison === undefined
-      ? []
-      : columnMeasures(model, window, verdict, comparison, i + 1, importance.get(verdict.name) ?? 0);
+    const { name } = verdict;
+    const comparison = compared[name];
+    const [before, now] = [reference.whole.columns[name], current.columns[name]];
+    if (comparison === undefined || before === undefined || now === undefined) return [];
+    const shown = { rank: i + 1, importance: importance.get(name) ?? 0, shares: sharesOf(before, now) };
+    return columnMeasures(model, window, verdict, comparison, shown);
   });
 }
 
@@ -182,8 +185,7 @@ function columnMeasures(
   window: DriftWindow,
   verdict: DriftVerdict,
   comparison: Comparison,
-  rank: number,
-  importance: number,
+  shown: { readonly rank: number; readonly importance: number; readonly shares: Shares | null },
 ): Measure[] {
   const { psi, js, ks, wassersteinScaled, chiSquared, missing, unseenShare, status } = comparison;
   const figures: ReadonlyArray<readonly [string, number | null]> = [
@@ -217,9 +219,9 @@ function columnMeasures(
           ...(statistic === 'missing' && missing !== null ? { reference: missing.reference } : {}),
           ...(speaks || statistic === drift.statistic
             ? {
-                rank,
+                rank: shown.rank,
                 impact: verdict.impact,
-                importance,
+                importance: shown.importance,
                 effect: verdict.effect,
                 of: verdict.statistic,
                 q: verdict.q,
@@ -227,6 +229,7 @@ function columnMeasures(
                 why: verdict.why,
                 status,
                 reference_rows: comparison.referenceRows,
+                ...(speaks ? { shares: shown.shares } : {}),
               }
             : {}),
         },

@@ -98,6 +98,7 @@ function qualityMeasures(shared: Shared, slice: string, quality: Quality, note: 
       detail: {
         ...note,
         ...(statistic === 'base_rate' ? { positives: quality.positives, mean_score: quality.meanScore } : {}),
+        ...(statistic === 'calibration_error' && slice === '' ? { curve: quality.reliability } : {}),
         ...(reason === null ? {} : { why: `${sentenceOf(reason)}` }),
       },
     });

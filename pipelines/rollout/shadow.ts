@@ -123,7 +123,7 @@ function decidedBefore({ changes, champion }: ModelHistory, found: VersionState)
 }
 
 /** Rows that have a label and two scores. */
-function pairs({ times, champion, other, labels }: BesideRows): PairedRows {
+export function pairs({ times, champion, other, labels }: BesideRows): PairedRows {
   const chosen: number[] = [];
   for (let i = 0; i < times.length; i += 1)
     if (labels[i] !== NO_LABEL && !Number.isNaN(champion[i]) && !Number.isNaN(other[i])) chosen.push(i);

@@ -1,6 +1,7 @@
 import type { ArtefactStore } from '../../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { parseArtefact } from '../../models/artefact.ts';
+import { type Contributions, contributionsOf } from '../../models/contributions.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { doubleOf, type PredictionRow, readBeside, readPrediction } from './prediction-row.ts';
@@ -23,7 +24,14 @@ export interface Explanation {
   /** Whether it is the same to the last bit; null where there was no score. */
   readonly same: boolean | null;
   /** By feature, in the order of the vector; null where empty. */
-  readonly features: ReadonlyArray<{ readonly name: string; readonly value: number | null }>;
+  readonly features: ReadonlyArray<{
+    readonly name: string;
+    readonly value: number | null;
+    /** What it adds to the log odds; null where nobody can say. */
+    readonly contribution: number | null;
+  }>;
+  /** What the contributions are, and what they and `base` add up to, log odds before calibration. */
+  readonly contributions: Pick<Contributions, 'method' | 'base' | 'logit'> | null;
   readonly reads: ReadonlyArray<{
     readonly read: string;
     readonly view: string;
@@ -66,7 +74,7 @@ export async function explain(deps: ExplainDeps, id: string): Promise<Explanatio
   const { row, sql } = await readPrediction(warehouse, project.prefix, model.name, id);
   const beside = await readBeside(warehouse, project.prefix, model.name, row);
   const vector = Float64Array.from(row.vector, doubleOf);
-  const { names, threshold, recomputed } = await recompute(deps, row, vector);
+  const { names, threshold, recomputed, contributions } = await recompute(deps, row, vector);
   const score = row.score_bits === null ? null : doubleOf(row.score_bits);
   return {
     id: row.id,
@@ -85,7 +93,12 @@ export async function explain(deps: ExplainDeps, id: string): Promise<Explanatio
     features: Array.from(vector, (value, i) => ({
       name: names[i] ?? `#${i}`,
       value: Number.isNaN(value) ? null : value,
+      contribution: contributions?.values[i] ?? null,
     })),
+    contributions:
+      contributions === null
+        ? null
+        : { method: contributions.method, base: contributions.base, logit: contributions.logit },
     reads: row.reads.map(([read, view, entity, head, asOf, ageMs]) => ({
       read,
       view,
@@ -111,11 +124,14 @@ async function recompute(
   readonly names: readonly string[];
   readonly threshold: number | null;
   readonly recomputed: number | null;
+  readonly contributions: Contributions | null;
 }> {
-  if (row.artefact === '')
-    return { names: model.features.map(({ name }) => name), threshold: null, recomputed: null };
+  const none = { recomputed: null, contributions: null };
+  if (row.artefact === '') return { ...none, names: model.features.map(({ name }) => name), threshold: null };
   const artefact = parseArtefact(await artefacts.get(row.artefact), row.artefact);
   const { features, threshold } = artefact.manifest;
-  const recomputed = row.status === 'scored' ? createScorer(artefact, row.layout).score(vector) : null;
-  return { names: features, threshold, recomputed };
+  const answered = { names: features, threshold };
+  if (row.status !== 'scored') return { ...none, ...answered };
+  const recomputed = createScorer(artefact, row.layout).score(vector);
+  return { ...answered, recomputed, contributions: contributionsOf(artefact.body, vector) };
 }

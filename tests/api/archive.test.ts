@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
+import { createModelRegistry } from '../../infrastructure/registry/models.ts';
+import { writeReference } from '../../monitoring/drift/references.ts';
+import { registerVersion } from '../../pipelines/rollout/moves.ts';
 import { tables } from '../../schemas/names.ts';
 import { MINUTE, SECOND } from '../../schemas/time.ts';
 import { createArchive } from '../../streams/archive/archive.ts';
@@ -214,6 +217,102 @@ describe('what the archive tells over HTTP', () => {
       expect((await post('/v1/silences', body)).statusCode).toBeOneOf([400, 422]);
     await post(`/v1/silences/${silence.id}/end`, { reason: 'over' });
     expect((await get('/v1/silences')).silences).toEqual([]);
+  });
+
+  it('events of an entity are told, the newest first, with their fields', async () => {
+    const all = await get('/v1/features/zone/events?entity=north');
+    expect(all.events.length).toBeGreaterThanOrEqual(30);
+    const times = all.events.map(({ time }: { time: number }) => time);
+    expect(times).toEqual(times.toSorted((a: number, b: number) => b - a));
+    expect(all.events.every(({ fields }: { fields: { zone: string } }) => fields.zone === 'north')).toBe(
+      true,
+    );
+    const some = await get(`/v1/features/line/events?entity=north%7Cstation&limit=3&to=${start + MINUTE}`);
+    expect(some.events.map(({ id }: { id: string }) => id)).toEqual(['e4', 'e2', 'e0']);
+    expect(some.events[0]).toMatchObject({ source: 'trips', type: 'trip.started', imported: false });
+    expect((await get('/v1/features/zone/events?entity=nobody')).events).toEqual([]);
+    expect((await get('/v1/features/line/events?entity=north')).code).toBe('bad_entity');
+    expect((await get('/v1/features/zones/events?entity=north')).code).toBe('unknown_view');
+  });
+
+  it('a version tells how the values were spread where it learnt', async () => {
+    const { project, deps } = world;
+    const [model] = project.models;
+    if (model === undefined) throw new Error('the project has a model');
+    const registry = createModelRegistry({
+      kafka: deps.kafka,
+      codec: deps.codecs.models,
+      prefix: project.prefix,
+      now: Date.now,
+    });
+    const made = { model: 'cost', artefact: '0'.repeat(64), location: '', layout: model.layoutHash };
+    await registerVersion(
+      registry,
+      { ...made, as: 'candidate' },
+      { by: 'test', reason: 'tried', effectiveFrom: null },
+    );
+    const width = model.features.length;
+    const rows = Float64Array.from({ length: 101 * width }, (_, i) =>
+      i % width === 0 ? Math.floor(i / width) : Number.NaN,
+    );
+    await writeReference(warehouse, project, model, {
+      version: 1,
+      artefact: made.artefact,
+      ids: Array.from({ length: 101 }, (_, i) => `r${i}`),
+      times: new Float64Array(101).fill(start),
+      rows,
+      scoreOf: () => 0.5,
+      labels: new Uint8Array(101),
+    });
+    const inputs = await get('/v1/models/cost/versions/1/inputs');
+    expect(inputs.rows).toBe(101);
+    expect(inputs.features).toHaveLength(width);
+    expect(inputs.features[0]).toEqual({
+      name: model.features[0]?.name,
+      nulls: 0,
+      quantiles: [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100],
+    });
+    expect(inputs.features[1]).toMatchObject({ nulls: 1, quantiles: null });
+    expect((await get('/v1/models/cost/versions/7/inputs')).code).toBe('unknown_version');
+    expect((await get('/v1/models/cost/versions/7/shadow')).code).toBe('unknown_version');
+    expect(await get('/v1/models/cost/versions/1/shadow')).toMatchObject({ looks: [], champion: null });
+  });
+
+  it('a statement of SQL reads, within its rows, and changes nothing', async () => {
+    const table = tables.events(world.project.prefix, 'trips');
+    const ask = async (sql: string, limit?: number) => (await post('/v1/sql', { sql, limit })).json();
+    const answer = await ask(
+      `SELECT id, toInt32(3) AS three, NULL AS none FROM ${table} ORDER BY id LIMIT 2;`,
+    );
+    expect(answer).toMatchObject({
+      columns: [{ name: 'id', type: 'String' }, { name: 'three' }, { name: 'none' }],
+      rows: [
+        ['e0', 3, null],
+        ['e1', 3, null],
+      ],
+      cut: false,
+    });
+    const many = await ask('SELECT number FROM numbers(100000000) -- and more', 5);
+    expect([many.rows.length, many.cut]).toEqual([5, true]);
+    expect((await ask('SHOW TABLES')).rows.flat()).toContain(table);
+    for (const [sql, code, detail] of [
+      ['SELECT * FROM nothing_here', 'bad_sql', 'nothing_here'],
+      ['SELEC 1', 'not_taken', 'Only SELECT'],
+      [`DROP TABLE ${table}`, 'not_taken', 'Only SELECT'],
+      ["SELECT 1 INTO OUTFILE '/tmp/x'", 'bad_sql', 'OUTFILE'],
+      ["SELECT * FROM file('/etc/passwd', 'LineAsString')", 'not_taken', 'file() reads from outside'],
+      ["SELECT * FROM /* a */ url ('http://x')", 'not_taken', 'url() reads from outside'],
+      ['SELECT 1 SETTINGS max_execution_time = 0', 'bad_sql', 'readonly'],
+      [`WITH 1 AS a INSERT INTO ${table} (id) SELECT 'x'`, 'bad_sql', ''],
+      ['SELECT 1; SELECT 2', 'bad_sql', ''],
+    ] as const) {
+      const refused = await ask(sql);
+      expect([sql, refused.code], refused.detail).toEqual([sql, code]);
+      expect(refused.detail).toContain(detail);
+    }
+    expect((await ask("SELECT 'file(' AS text")).rows).toEqual([['file(']]);
+    // The limits of one statement are no other's.
+    expect(await warehouse.query(`SELECT count() > 50 AS many FROM ${table}`)).toEqual([{ many: 1 }]);
   });
 
   it('figures, ticks and runs are there, empty at first', async () => {

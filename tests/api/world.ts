@@ -60,6 +60,7 @@ const nowhere = (): never => {
 const NO_WAREHOUSE: Warehouse = {
   command: nowhere,
   query: nowhere,
+  ask: nowhere,
   stream: nowhere,
   insert: nowhere,
   insertRaw: nowhere,

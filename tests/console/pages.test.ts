@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openChromium } from '../../console/chromium.ts';
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { topics } from '../../schemas/names.ts';
@@ -16,7 +17,6 @@ import { createArchive } from '../../streams/archive/archive.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
 import { type ApiWorld, createApiWorld, testKeys } from '../api/world.ts';
 import { tripStart } from '../streams/plane.ts';
-import { openChromium } from './chromium.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const MAX_GZIP = 250_000;

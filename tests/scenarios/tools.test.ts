@@ -208,6 +208,9 @@ describe('explain', () => {
     expect(one.recomputed).toBe(one.score);
     expect(one.features).toHaveLength(model.features.length);
     expect(one.reads.every(({ asOf, head }) => asOf === head)).toBe(true);
+    const { base, logit } = one.contributions ?? expect.fail('no contributions');
+    const sum = one.features.reduce((total, { contribution }) => total + (contribution ?? Number.NaN), base);
+    expect(sum).toBeCloseTo(logit, 9);
   });
 
   it('says so where there is no such prediction', async () => {

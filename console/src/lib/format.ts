@@ -10,6 +10,9 @@ export function number(value: number | null | undefined): string {
   return String(Number(value.toPrecision(3)));
 }
 
+/** +0.12 · -3.4 */
+export const signed = (value: number): string => `${value < 0 ? '−' : '+'}${number(Math.abs(value))}`;
+
 /** Events a second. */
 export function rate(value: number | null | undefined): string {
   if (value === null || value === undefined) return '…';

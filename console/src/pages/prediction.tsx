@@ -1,9 +1,10 @@
-import { useMemo, useState } from 'react';
+import { useState } from 'react';
 import { Link } from 'wouter';
 import { number, span } from '../lib/format.ts';
 import { useResource } from '../lib/resource.ts';
 import type { Explanation } from '../lib/types.ts';
 import { Badge, Figure, Loaded, PageHead, Panel, Time } from '../parts/basics.tsx';
+import { Inputs } from '../parts/inputs.tsx';
 import { Table } from '../parts/table.tsx';
 
 /** Why did it say so? One prediction with every input. */
@@ -44,8 +45,8 @@ function Explained({ one }: { readonly one: Explanation }) {
         </div>
         <TimeTaken ms={one.ms} />
       </Panel>
-      <div className="two">
-        <Inputs features={one.features} />
+      <div className="two wide-first">
+        <Inputs one={one} />
         <div>
           <Panel title="What it read" note="Features come from entities, as of an edge in event time.">
             <Table
@@ -115,40 +116,6 @@ function TimeTaken({ ms }: { readonly ms: Explanation['ms'] }) {
       {PARTS.map(([part, said]) => `${said} ${span(ms[part])}`).join(' · ')} · from the event's arrival to the
       prediction {span(ms.total)}
     </p>
-  );
-}
-
-function Inputs({ features }: { readonly features: Explanation['features'] }) {
-  const [wanted, setWanted] = useState('');
-  const rows = useMemo(() => features.filter(({ name }) => name.includes(wanted.trim())), [features, wanted]);
-  return (
-    <Panel
-      title="Its inputs"
-      note={`${features.length} features, in the order of the vector.`}
-      actions={
-        <input
-          type="search"
-          aria-label="Only features whose name contains"
-          placeholder="name contains"
-          value={wanted}
-          onChange={(event) => setWanted(event.target.value)}
-        />
-      }
-    >
-      <Table
-        label="Inputs"
-        columns={[
-          { name: 'feature', show: ({ name }) => <code>{name}</code> },
-          {
-            name: 'value',
-            figure: true,
-            show: ({ value }) => (value === null ? <span className="muted">empty</span> : number(value)),
-          },
-        ]}
-        rows={rows}
-        id={({ name }) => name}
-      />
-    </Panel>
   );
 }
 

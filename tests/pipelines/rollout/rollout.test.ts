@@ -14,6 +14,7 @@ import {
 } from '../../../pipelines/rollout/moves.ts';
 import { judgeCandidate } from '../../../pipelines/rollout/offline-gate.ts';
 import { decideShadow, lookAtShadow } from '../../../pipelines/rollout/shadow.ts';
+import { shadowLooks } from '../../../pipelines/rollout/shadow-looks.ts';
 import type { Model } from '../../../schemas/project.ts';
 import { DAY, HOUR } from '../../../schemas/time.ts';
 import { explain } from '../../../streams/explain/explain.ts';
@@ -104,6 +105,20 @@ describe('the shadow test on the archive', () => {
       change: { id: decided.change?.id },
     });
     expect(await registry.log()).toHaveLength(3);
+
+    // Drawn afterwards: the look that decided is the last, and says what was decided by.
+    const drawn = await shadowLooks(deps, { model, version: 2, upTo: END });
+    expect(drawn).toMatchObject({ champion: 1, bar: 1 / model.rollout.shadow.alpha, code: 'better' });
+    expect(drawn.looks.at(-1)).toMatchObject({
+      to: upTo - model.monitoring.labelWait,
+      evidence: looks[at]?.verdict?.evidence,
+      gain: looks[at]?.verdict?.gain,
+    });
+    const grown = drawn.looks.map(({ evidence }) => evidence.better);
+    expect(grown).toEqual(grown.toSorted((a, b) => a - b));
+    expect(drawn.looks.length).toBeGreaterThan(at);
+    const never = await shadowLooks(deps, { model, version: 1, upTo: END });
+    expect(never).toMatchObject({ looks: [], sentence: expect.stringContaining('never was a challenger') });
   });
 
   it('refuses one that is worse, with the reason in the registry', async () => {

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { tables } from '../../schemas/names.ts';
+import type { Project, Source } from '../../schemas/project.ts';
+import type { View } from '../../schemas/view.ts';
+import type { ApiDeps } from '../deps.ts';
+import { viewOf } from '../find.ts';
+import { LOOK } from '../roles.ts';
+import { type Route, route } from '../route.ts';
+import { epochMs, limitQuery, nameSchema, scalarSchema, timeQuery } from '../schemas.ts';
+import { entityParts } from './features.ts';
+import { clamped } from './predictions.ts';
+
+const eventSchema = z.object({
+  source: z.string(),
+  id: z.string(),
+  type: z.string(),
+  time: epochMs,
+  imported: z.boolean().describe('It came from imported history, not through Kafka.'),
+  partition: z.number().int(),
+  offset: z.number().describe('In the raw topic, or row of the imported file.'),
+  fields: z.record(z.string(), scalarSchema),
+});
+
+export function entityEventRoutes({ project, warehouse }: Pick<ApiDeps, 'project' | 'warehouse'>): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/features/{view}/events',
+      name: 'listEntityEvents',
+      tag: 'features',
+      summary: 'The events of an entity, the newest first',
+      description:
+        'From the archive: accepted events of the sources of the view that have the key of the entity.',
+      access: LOOK,
+      params: z.strictObject({ view: nameSchema }),
+      query: z.strictObject({
+        entity: z.string().min(1).max(1_000).describe('As for its features.'),
+        to: timeQuery.optional().describe('Only events before this event time.'),
+        limit: limitQuery(1_000, 100),
+      }),
+      answers: [{ status: 200, description: 'Events.', schema: z.object({ events: z.array(eventSchema) }) }],
+      problems: { 422: 'The key has another number of parts.' },
+      handle: async ({ params, query }) => {
+        const view = viewOf(project, params.view);
+        const parts = entityParts(view, query.entity);
+        const before = clamped(query.to ?? Number.MAX_SAFE_INTEGER);
+        const found = await Promise.all(
+          sourcesOf(project, view).map((source) =>
+            eventsOf(project.prefix, source, view, parts, before, query.limit, warehouse),
+          ),
+        );
+        const events = found.flat().sort((a, b) => b.time - a.time);
+        return { events: events.slice(0, query.limit) };
+      },
+    }),
+  ];
+}
+
+const hasField = ({ fields }: Source, name: string) =>
+  name === 'id' || fields.some((field) => field.name === name);
+
+const sourcesOf = ({ sources }: Project, view: View): Source[] =>
+  sources.filter(
+    (source) => view.sources.includes(source.name) && view.entity.every((field) => hasField(source, field)),
+  );
+
+interface Row {
+  readonly id: string;
+  readonly type: string;
+  readonly time: number;
+  readonly imported: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly [field: `field_${number}`]: string | number | boolean | null;
+}
+
+async function eventsOf(
+  prefix: string,
+  source: Source,
+  view: View,
+  parts: readonly string[],
+  before: number,
+  limit: number,
+  warehouse: ApiDeps['warehouse'],
+): Promise<Array<z.input<typeof eventSchema>>> {
+  const { fields } = source;
+  const columns = fields.map(({ name, type }, i) => {
+    const column = quoteName(name);
+    return `${type === 'timestamp' ? `toUnixTimestamp64Milli(${column})` : column} AS field_${i}`;
+  });
+  const rows = await warehouse.query<Row>(
+    `SELECT id, type, toUnixTimestamp64Milli(time) AS time, import_id != '' AS imported,
+       source_partition AS partition, source_offset AS offset${columns.map((one) => `, ${one}`).join('')}
+     FROM (SELECT * FROM ${quoteName(tables.events(prefix, source.name))} FINAL
+       WHERE time < fromUnixTimestamp64Milli({before:Int64}, 'UTC')
+         AND ${view.entity.map((field, i) => `toString(${quoteName(field)}) = {part${i}:String}`).join(' AND ')}
+       ORDER BY time DESC, source_partition, source_offset DESC LIMIT {limit:UInt32})
+     ORDER BY time DESC, partition, offset DESC`,
+    { before, limit, ...Object.fromEntries(parts.map((part, i) => [`part${i}`, part])) },
+  );
+  return rows.map((row) => ({
+    source: source.name,
+    id: row.id,
+    type: row.type,
+    time: row.time,
+    imported: Boolean(row.imported),
+    partition: row.partition,
+    offset: row.offset,
+    // JSON holds no NaN: ClickHouse writes it as text.
+    fields: Object.fromEntries(fields.map(({ name }, i) => [name, row[`field_${i}`] ?? null])),
+  }));
+}
