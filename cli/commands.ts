@@ -72,6 +72,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/api.ts')).registerApi,
   },
   {
+    name: 'generate',
+    summary: 'write what other programs need of a project: a typed client, the description of its topics',
+    load: async () => (await import('./commands/generate.ts')).registerGenerate,
+  },
+  {
     name: 'keys',
     summary: 'keys of the HTTP API: who may do what',
     load: async () => (await import('./commands/keys.ts')).registerKeys,

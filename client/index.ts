@@ -15,6 +15,11 @@ export {
   subscribeAlerts,
   UnreadableAlert,
 } from './alerts.ts';
+export { ApiError } from './api-error.ts';
+export type { HttpClientOptions } from './ask.ts';
+export type { ClientProject, Contract } from './contract.ts';
+export { createHttpClient } from './http-client.ts';
+export { createKafkaClient, type KafkaClientOptions } from './kafka-client.ts';
 export type { Ports } from './ports.ts';
 export {
   createProducer,
@@ -32,3 +37,17 @@ export {
   SubscriptionError,
   subscribe,
 } from './subscribe.ts';
+export type {
+  Answer,
+  AskingClient,
+  EventClient,
+  FeatureOptions,
+  FeatureRow,
+  Followed,
+  FollowOptions,
+  PredictOptions,
+  ProjectTypes,
+  RefusedRow,
+  TypedHandler,
+  TypedPrediction,
+} from './typed.ts';

@@ -3,7 +3,7 @@ import { createKafka } from '../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import { createRegistry } from '../infrastructure/registry/client.ts';
 import type { SchemaRegistry } from '../infrastructure/registry/port.ts';
-import type { Project } from '../schemas/project.ts';
+import type { ClientProject } from './contract.ts';
 
 /** What the client library talks to. Left out, it is what the project's connections name. */
 export interface Ports {
@@ -12,7 +12,10 @@ export interface Ports {
 }
 
 /** The ports to use, and how to close those that were opened here. */
-export function openPorts(project: Project, given?: Ports): Ports & { close(): Promise<void> } {
+export function openPorts(
+  project: Pick<ClientProject, 'connections'>,
+  given?: Ports,
+): Ports & { close(): Promise<void> } {
   if (given !== undefined) return { ...given, close: async () => {} };
   const kafka = createKafka(project.connections, { clientId: `millrace-client-${randomUUID().slice(0, 8)}` });
   const registry = createRegistry(project.connections.registry);

@@ -6,7 +6,8 @@ import type { EventRecord, Scalar } from '../schemas/event.ts';
 import { createRawCodec, rawSchema } from '../schemas/event-schema.ts';
 import { createJsonEncoder } from '../schemas/json-event.ts';
 import { headers, topics } from '../schemas/names.ts';
-import type { Project, Source } from '../schemas/project.ts';
+import type { Source } from '../schemas/project.ts';
+import type { ClientProject } from './contract.ts';
 import { createEventCheck } from './event-check.ts';
 import { openPorts, type Ports } from './ports.ts';
 
@@ -52,7 +53,7 @@ interface Waiting {
 
 /** Producer of raw events: encodes them as their source declares, keyed by its key field. */
 export async function createProducer(
-  project: Project,
+  project: ClientProject,
   options: ProducerOptions = {},
 ): Promise<EventProducer> {
   const lingerMs = options.lingerMs ?? 5;
@@ -118,7 +119,7 @@ export async function createProducer(
 
 /** Sends some events and is done: for scripts. Who sends again and again makes a producer and keeps it. */
 export async function produce(
-  project: Project,
+  project: ClientProject,
   source: string,
   events: readonly EventInput[],
   options: ProducerOptions = {},
@@ -131,14 +132,19 @@ export async function produce(
   }
 }
 
-function findSource(project: Project, name: string): Source {
+function findSource(project: ClientProject, name: string): Source {
   const source = project.sources.find((candidate) => candidate.name === name);
   if (source !== undefined) return source;
   const names = project.sources.map((candidate) => candidate.name).join(', ');
   throw new TypeError(`the project ${project.name} has no source '${name}'; it has: ${names}`);
 }
 
-async function createEncoder(project: Project, name: string, ports: Ports, stamp: boolean): Promise<Encoder> {
+async function createEncoder(
+  project: ClientProject,
+  name: string,
+  ports: Ports,
+  stamp: boolean,
+): Promise<Encoder> {
   const source = findSource(project, name);
   const topic = topics.raw(project.prefix, source.name);
   const encode = await valueEncoder(project, source, topic, ports);
@@ -167,7 +173,7 @@ async function createEncoder(project: Project, name: string, ports: Ports, stamp
 }
 
 async function valueEncoder(
-  project: Project,
+  project: ClientProject,
   source: Source,
   topic: string,
   ports: Ports,

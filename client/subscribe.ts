@@ -3,9 +3,9 @@ import { boundsOf } from '../infrastructure/kafka/bounds.ts';
 import type { KafkaRecord } from '../infrastructure/kafka/port.ts';
 import { type Codec, createCodec, DecodeFailure } from '../schemas/codec.ts';
 import { topics } from '../schemas/names.ts';
-import type { Project } from '../schemas/project.ts';
 import { type Prediction, predictionSchema } from '../schemas/records/prediction.ts';
 import { MillraceError } from '../schemas/refusal.ts';
+import type { ClientProject } from './contract.ts';
 import { type Following, follow } from './follow.ts';
 import { openPorts, type Ports } from './ports.ts';
 
@@ -22,7 +22,7 @@ export interface Checkpoint {
 }
 
 export interface SubscribeOptions {
-  readonly project: Project;
+  readonly project: ClientProject;
   readonly model: string;
   /** Default `latest`: what is predicted from now on. */
   readonly from?: Checkpoint | 'earliest' | 'latest';

@@ -140,6 +140,9 @@ const plainPrediction = (one: Prediction) => ({
   score: one.score,
   decision: one.decision,
   asked: one.sourceOffset < 0,
+  // By these a reader that comes back knows what repeats an answer that it had.
+  sourcePartition: one.sourcePartition,
+  sourceOffset: one.sourceOffset,
   reads: one.reads.map(({ read, entity, asOf, ageMs }) => ({ read, entity, asOf, ageMs })),
 });
 

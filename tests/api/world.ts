@@ -15,6 +15,7 @@ import { createMemoryBroker, type MemoryBroker } from '../../infrastructure/memo
 import { createMemoryQueue } from '../../infrastructure/memory/queue.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
 import { createMemoryStore, type MemoryStore } from '../../infrastructure/memory/store.ts';
+import type { SchemaRegistry } from '../../infrastructure/registry/port.ts';
 import { wallClock } from '../../platform/platform.ts';
 import type { Project } from '../../schemas/project.ts';
 import { topicSpecs } from '../../streams/apply/apply.ts';
@@ -34,6 +35,7 @@ export interface ApiWorld {
   readonly app: FastifyInstance;
   readonly broker: MemoryBroker;
   readonly store: MemoryStore;
+  readonly registry: SchemaRegistry;
   /** Lines of the server's log. */
   readonly log: Array<{
     readonly level: string;
@@ -73,7 +75,8 @@ export async function createApiWorld(options: WorldOptions = {}): Promise<ApiWor
   const broker = createMemoryBroker(wallClock);
   const kafka = broker.kafka();
   await (await kafka.admin()).createTopics(topicSpecs(project));
-  const codecs = await openCodecs(project, createMemoryRegistry());
+  const registry = createMemoryRegistry();
+  const codecs = await openCodecs(project, registry);
   const store = createMemoryStore();
   const log: ApiWorld['log'] = [];
   const say = (level: string) => (fields: object, message: string) =>
@@ -122,6 +125,7 @@ export async function createApiWorld(options: WorldOptions = {}): Promise<ApiWor
     app,
     broker,
     store,
+    registry,
     log,
     run() {
       const parts = { project, kafka, store, codecs, clock: wallClock, telemetry: SILENT };

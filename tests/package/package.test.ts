@@ -178,6 +178,30 @@ export async function main(): Promise<void> {
     expect(code).toBe(0);
   });
 
+  it('generates a client that a strict project takes', async () => {
+    const src = join(consumer, 'src');
+    await must('npx', ['millrace', 'generate', 'client', '--project', project, '--out', src]);
+    writeFileSync(
+      join(src, 'use.ts'),
+      `import { overHttp, overKafka } from './millrace.js';
+export const http = overHttp({ url: 'http://127.0.0.1:8420' });
+export const kafka = overKafka({ brokers: ['127.0.0.1:9092'], registry: { url: 'http://127.0.0.1:8081' } });
+export const sent = kafka.send('clicks', { id: '1', type: 'click', time: 0, user: 'a' });
+// @ts-expect-error there is no such source
+export const lost = http.send('click', { id: '1', type: 'click', time: 0, user: 'a' });
+`,
+    );
+    const options = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--module', 'nodenext'];
+    const { code, out } = await run(bin('tsc'), [
+      ...options,
+      '--target',
+      'es2022',
+      '--ignoreConfig',
+      join(src, 'use.ts'),
+    ]);
+    expect([code, out]).toEqual([0, '']);
+  });
+
   it('satisfies publint', async () => {
     const { code, out } = await run(bin('publint'), ['run', tarball, '--strict']);
     expect(out).toContain('All good');
