@@ -4,8 +4,10 @@ NODE := node_modules/.bin/node
 # Tools with a `#!/usr/bin/env node` line must find that Node first.
 WITH_NODE := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 MILLRACE := ./millrace
+# The Node that runs the tests; what they start runs on NODE.
+TEST_NODE ?= $(NODE)
 
-.PHONY: help install demo up down status test test-faults console check bench bench-http build clean
+.PHONY: help install demo up down status test test-faults console site lint check bench bench-http build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
@@ -14,6 +16,8 @@ help:
 	@echo "make console           builds the pages that millrace api and millrace dev serve below /console/"
 	@echo "make test              every test"
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
+	@echo "make site              builds the documents into data/site (SITE_BASE=/path/ for a host's path)"
+	@echo "make lint              format, lint, types"
 	@echo "make check             format, lint, types, then every test"
 	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
 	@echo "make bench-http        the HTTP API beside a bare Fastify route, as JSON"
@@ -42,16 +46,22 @@ status: install
 	@$(MILLRACE) status
 
 test: install
-	@$(WITH_NODE) $(NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=./tests/reporter.ts $(ARGS)
+	@$(WITH_NODE) $(TEST_NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=./tests/reporter.ts $(ARGS)
 
 # The long form; the short one is a test. Prints a table of faults and what came of each.
 test-faults: install
 	@$(WITH_NODE) $(NODE) tests/faults/faults.ts $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only '$(ONLY)') $(if $(PAUSES),--pauses) $(ARGS)
 
-check: install
+# The documents as pages: static files, for any web server.
+site: install
+	@$(WITH_NODE) $(NODE) node_modules/vitepress/bin/vitepress.js build docs
+
+lint: install
 	@$(WITH_NODE) biome ci --diagnostic-level=error .
 	@$(WITH_NODE) tsc --noEmit
 	@$(WITH_NODE) tsc --noEmit -p console
+
+check: lint
 	@$(MAKE) --no-print-directory test
 
 bench: install

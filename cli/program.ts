@@ -4,6 +4,7 @@ import { COMMANDS } from './commands.ts';
 import { readEnvironment } from './environment.ts';
 import { describeFailure, EXIT } from './errors.ts';
 import { createOutput } from './output.ts';
+import { packageVersion } from './version.ts';
 
 interface GlobalOptions {
   readonly project?: string;
@@ -83,6 +84,7 @@ export async function createProgram(run: Runner, called?: string, every = false)
       "first part of every topic, key and table (default: the current run's, else the project's name)",
     )
     .option('--json', 'print JSON for programs instead of text for people')
+    .version(packageVersion(readEnvironment().packageDirectory), '--version', 'print the version')
     .helpCommand(false)
     .showHelpAfterError('(millrace --help tells what there is)')
     .configureHelp({

@@ -4,7 +4,7 @@ export interface HttpClientOptions {
   /** Of the server: `http://127.0.0.1:8420`. */
   readonly url: string;
   /** A key (`millrace keys create`), or a token of the issuer. None where the server is open. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** A call that takes longer ends with an ApiError, ms. Default 30 s. */
   readonly timeoutMs?: number;
 }

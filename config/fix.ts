@@ -11,7 +11,7 @@ import { mappingOf, scopeOf } from './source.ts';
 import { jsonMappingSchema } from './source-declaration.ts';
 import { expression, name } from './texts.ts';
 
-const fixSchema = z
+export const fixSchema = z
   .strictObject({
     fix: name('Name of the fix; it is kept with every letter that came back by it.'),
     json: jsonMappingSchema

@@ -21,6 +21,7 @@ import { ownCommand } from '../work-here.ts';
 
 interface Options {
   readonly metricsPort?: number;
+  readonly metricsHost: string;
   readonly apiHost: string;
   readonly apiPort: number;
   readonly log?: string;
@@ -37,6 +38,7 @@ export const registerRun: Register = (program, run) => {
     )
     .description('run streams until Ctrl-C; each may run alone, any number of times')
     .option('--metrics-port <port>', 'of /metrics and /health (default: a free one)', wholeOption(0))
+    .option('--metrics-host <address>', 'where /metrics and /health listen', '127.0.0.1')
     .option(
       '--api-host <address>',
       'where the HTTP API listens; any but one of this machine needs keys',
@@ -50,6 +52,7 @@ export const registerRun: Register = (program, run) => {
         ['millrace run', 'every stream in this process'],
         ['millrace run inference', 'one more process that scores'],
         ['millrace run ingest features --metrics-port 9400', 'two streams, metrics on a port you know'],
+        ['millrace run --metrics-port 9400 --metrics-host 0.0.0.0', 'metrics for other machines too'],
       ),
     )
     .action(run(runCommand));
@@ -80,6 +83,7 @@ async function runCommand(
   try {
     server = await serveOperations({
       port: options.metricsPort,
+      host: options.metricsHost,
       metrics: () => telemetry.metrics(),
       health: () => ({
         healthy: [...states.values()].every((state) => state === 'running'),
