@@ -14,6 +14,40 @@ export const DEFAULTS = {
 const pem = (what: string) =>
   z.string().optional().describe(`${what}, as \`\${file:PATH}\` or \`\${env:NAME}\`.`);
 
+// Read before the reference is replaced: afterwards it is true or false.
+const tlsReference = z.string().regex(/^\$\{env:.+\}$/, { error: 'reference' });
+const tlsFiles = { ca: pem('Authority'), cert: pem('Certificate'), key: pem('Private key') };
+
+/** A server of the online store or of the queue; `url` differs between them. */
+const redisSettings = {
+  username: z.string().optional().describe('User (ACL). It counts more than the one in `url`.'),
+  password: z.string().optional().describe(`Password. ${secretNote}`),
+  tls: z
+    .union([
+      z.boolean(),
+      tlsReference,
+      z.strictObject({
+        ...tlsFiles,
+        servername: z
+          .string()
+          .optional()
+          .describe("Name in the server's certificate, where it is not the host of `url`."),
+      }),
+    ])
+    .optional()
+    .describe('Encryption; `rediss://` says it too.'),
+  sentinel: z
+    .strictObject({
+      primary: z.string().min(1).describe('Name that the Sentinels know the primary by.'),
+      username: z.string().optional().describe('User of the Sentinels themselves.'),
+      password: z.string().optional().describe(`Password of the Sentinels themselves. ${secretNote}`),
+    })
+    .optional()
+    .describe(
+      'The hosts of `url` are Sentinels. A Redis Cluster needs no setting: any of its nodes says that it is one.',
+    ),
+};
+
 export const connectionsSchema = z
   .strictObject({
     kafka: z
@@ -22,12 +56,7 @@ export const connectionsSchema = z
           .default(DEFAULTS.kafka.brokers)
           .describe('`host:port`, several with commas or as a list.'),
         tls: z
-          .union([
-            z.boolean(),
-            // Read before the reference is replaced: afterwards it is true or false.
-            z.string().regex(/^\$\{env:.+\}$/, { error: 'reference' }),
-            z.strictObject({ ca: pem('Authority'), cert: pem('Certificate'), key: pem('Private key') }),
-          ])
+          .union([z.boolean(), tlsReference, z.strictObject(tlsFiles)])
           .default(false)
           .describe('Encryption.'),
         sasl: z
@@ -47,10 +76,13 @@ export const connectionsSchema = z
           .string()
           .min(1)
           .default(DEFAULTS.redis.url)
-          .describe(`\`redis://\` or \`rediss://\`. A password in it only as \`\${env:NAME}\`.`),
+          .describe(
+            `\`redis://\` or \`rediss://\`, several hosts with commas: \`redis://a:6379,b:6379\`. A password in it only as \`\${env:NAME}\`.`,
+          ),
+        ...redisSettings,
       })
       .prefault({})
-      .describe('The online store: Redis or Valkey.'),
+      .describe('The online store: Redis or Valkey, one server, a Cluster, or a primary behind Sentinels.'),
     registry: z
       .strictObject({
         url: z.string().min(1).default(DEFAULTS.registry.url).describe('URL of the schema registry.'),
@@ -75,6 +107,7 @@ export const connectionsSchema = z
     queue: z
       .strictObject({
         url: z.string().min(1).describe('Redis or Valkey with `maxmemory-policy noeviction`.'),
+        ...redisSettings,
       })
       .optional()
       .describe("The pipelines' queue. Default: the online store."),

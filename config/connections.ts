@@ -1,5 +1,5 @@
 import type { Receiver } from '../schemas/alert.ts';
-import type { Connections } from '../schemas/project.ts';
+import type { Connections, RedisConnection, TlsFiles } from '../schemas/project.ts';
 import { hideSecrets, knowSecrets, secretsOfUrl } from '../schemas/redaction.ts';
 import { type ConnectionsDeclaration, connectionsSchema, DEFAULTS } from './connections-declaration.ts';
 import type { ConfigDocument, Path } from './document.ts';
@@ -120,12 +120,37 @@ function substitute(
 const optional = <K extends string>(key: K, value: string | undefined) =>
   value === undefined || value === '' ? {} : { [key]: value };
 
+function tlsOf(tls: ConnectionsDeclaration['redis']['tls']): boolean | (TlsFiles & { servername?: string }) {
+  if (typeof tls !== 'object') return tls === true;
+  return {
+    ...optional('ca', tls.ca),
+    ...optional('cert', tls.cert),
+    ...optional('key', tls.key),
+    ...optional('servername', tls.servername),
+  };
+}
+
+function redisOf(declared: ConnectionsDeclaration['redis']): RedisConnection {
+  const { url, username, password, tls, sentinel } = declared;
+  return {
+    url,
+    ...optional('username', username),
+    ...optional('password', password),
+    ...(tls === undefined ? {} : { tls: tlsOf(tls) }),
+    ...(sentinel === undefined
+      ? {}
+      : {
+          sentinel: {
+            primary: sentinel.primary,
+            ...optional('username', sentinel.username),
+            ...optional('password', sentinel.password),
+          },
+        }),
+  };
+}
+
 function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections> {
   const { kafka, redis, registry, clickhouse, queue, receivers = {}, mlflow } = declared;
-  const tlsOf = (tls: ConnectionsDeclaration['kafka']['tls']) =>
-    typeof tls !== 'object'
-      ? tls === true
-      : { ...optional('ca', tls.ca), ...optional('cert', tls.cert), ...optional('key', tls.key) };
   return {
     ...(kafka === undefined
       ? {}
@@ -139,7 +164,7 @@ function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections>
             sasl: kafka.sasl ?? null,
           },
         }),
-    ...(redis === undefined ? {} : { redis }),
+    ...(redis === undefined ? {} : { redis: redisOf(redis) }),
     ...(registry === undefined
       ? {}
       : {
@@ -159,7 +184,7 @@ function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections>
             ...optional('password', clickhouse.password),
           },
         }),
-    ...(queue === undefined ? {} : { queue }),
+    ...(queue === undefined ? {} : { queue: redisOf(queue) }),
     receivers: Object.fromEntries(
       Object.entries(receivers).map(([name, one]): [string, Receiver] => [
         name,
@@ -219,5 +244,5 @@ export function compileConnections(
   }
   if (reporter.problems.length > before) return null;
   const finished = { ...finish(parsed.data as Partial<ConnectionsDeclaration>), ...overrides } as Connections;
-  return guarded({ ...finished, queue: finished.queue ?? { url: finished.redis.url } });
+  return guarded({ ...finished, queue: finished.queue ?? finished.redis });
 }

@@ -96,7 +96,7 @@ export function openServers(project: Project, options: PlatformOptions): Platfor
   const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
   const registry = parts.part(() => createRegistry(connections.registry));
   const queue = parts.part(() =>
-    createBullQueue({ url: connections.queue.url, prefix: keys.pipelines(project.prefix) }),
+    createBullQueue({ server: connections.queue, prefix: keys.pipelines(project.prefix) }),
   );
   return {
     get kafka() {

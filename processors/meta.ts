@@ -51,6 +51,11 @@ export interface ViewMeta {
   /** Bytes appended to the logs in this life, and how many of them were kept for readers when that was last measured. */
   readonly appendedBytes: number;
   readonly heldBytes: number;
+  /**
+   * What the server of the online store had dropped when this life began (its policy is to drop nothing): a log that is missing
+   * while it has dropped more may have been there. Null where a life began before this was written down.
+   */
+  readonly evictions: { readonly server: string; readonly keys: number } | null;
 }
 
 export class UnknownMetaFormat extends MillraceError {
@@ -60,7 +65,12 @@ export class UnknownMetaFormat extends MillraceError {
 
 const FORMAT = 3;
 
-export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
+export function freshMeta(
+  life: string,
+  next: number,
+  cut: boolean,
+  evictions: ViewMeta['evictions'] = null,
+): ViewMeta {
   return {
     status: 'ready',
     life,
@@ -75,6 +85,7 @@ export function freshMeta(life: string, next: number, cut: boolean): ViewMeta {
     refused: 0,
     appendedBytes: 0,
     heldBytes: 0,
+    evictions,
   };
 }
 
@@ -101,7 +112,8 @@ export function decodeMeta(bytes: Uint8Array): ViewMeta {
     throw new UnknownMetaFormat(
       `The meta of a view partition has format ${String(format)}; this version of Millrace reads format ${FORMAT}. Run the version that wrote it, or remove the state and rebuild it.`,
     );
-  return meta;
+  // A life that began before evictions were written down.
+  return meta.evictions === undefined ? { ...meta, evictions: null } : meta;
 }
 
 /** Format 2 knew no turns and kept nothing for readers. */
@@ -109,7 +121,7 @@ function fromFormat2(meta: ViewMeta): ViewMeta {
   const sources = Object.fromEntries(
     Object.entries(meta.sources).map(([key, source]) => [key, { ...source, turn: 0, appendTime: null }]),
   );
-  return { ...meta, sources, appendedBytes: 0, heldBytes: 0 };
+  return { ...meta, sources, appendedBytes: 0, heldBytes: 0, evictions: null };
 }
 
 /**

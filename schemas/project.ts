@@ -148,17 +148,37 @@ export interface Model {
   readonly search: SearchSpace | null;
 }
 
+/** Certificates as PEM texts. */
+export interface TlsFiles {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** One Redis or Valkey, a Redis Cluster, or a primary that Sentinels name. */
+export interface RedisConnection {
+  /** `redis://user:password@host:port/database`, `rediss://` for TLS; several hosts with commas (nodes of a cluster, Sentinels). */
+  readonly url: string;
+  /** They count more than those in `url`. */
+  readonly username?: string;
+  readonly password?: string;
+  /** `servername`: the name in the server's certificate, where it is not the host's. */
+  readonly tls?: boolean | (TlsFiles & { readonly servername?: string });
+  /** The hosts of `url` are Sentinels, and `primary` is the name they know the primary by. */
+  readonly sentinel?: { readonly primary: string; readonly username?: string; readonly password?: string };
+}
+
 export interface Connections {
   readonly kafka: {
     readonly brokers: readonly string[];
-    readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | boolean;
+    readonly tls: TlsFiles | boolean;
     readonly sasl: {
       readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
       readonly username: string;
       readonly password: string;
     } | null;
   };
-  readonly redis: { readonly url: string };
+  readonly redis: RedisConnection;
   readonly registry: { readonly url: string; readonly username?: string; readonly password?: string };
   readonly clickhouse: {
     readonly url: string;
@@ -167,7 +187,7 @@ export interface Connections {
     readonly password?: string;
   };
   /** Redis of the pipelines' queue (BullMQ); `noeviction`. Default: that of the online store. */
-  readonly queue: { readonly url: string };
+  readonly queue: RedisConnection;
   /** Where alerts go, by name. */
   readonly receivers: Readonly<Record<string, Receiver>>;
   /** `host:port` of private addresses that receivers may lie at. */

@@ -63,10 +63,9 @@ function escaped(text: string): string {
 
 /** What of an address is secret: its user and password, what its parameters say, and the parts of its path that are no words. */
 export function secretsOfUrl(text: string, options: { readonly path: boolean } = { path: false }): string[] {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
+  // Several hosts, as an address of Redis may have, are no URL: the first alone is.
+  const url = URL.parse(text) ?? URL.parse(text.replace(/,[^,@/?#]+(?=[/?#,]|$)/g, ''));
+  if (url === null) {
     // Nobody can tell what is secret in it.
     return /[@?]|secret|token/i.test(text) || options.path ? [text] : [];
   }

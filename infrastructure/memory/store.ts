@@ -1,5 +1,5 @@
 import { StoreError } from '../redis/errors.ts';
-import { type Commit, type CommitResult, type OnlineStore, TORN } from '../redis/port.ts';
+import { type Commit, type CommitResult, hasEvicted, type OnlineStore, TORN } from '../redis/port.ts';
 import { checkCommit, checkGroup } from '../redis/request.ts';
 
 /** A value grows in place: bytes below `length` never change, so a reader may keep its view of them. */
@@ -21,6 +21,8 @@ export interface MemoryStore extends OnlineStore {
   failNext(when: 'before' | 'after'): void;
   /** The next commit stops half-way and marks its meta. */
   tearNext(): void;
+  /** Drops keys, as a server does whose memory is full and whose policy is another than `noeviction`. */
+  evict(keys: readonly string[]): void;
   /** While false every call fails as if the server were away. */
   setAvailable(available: boolean): void;
   /** FLUSHALL. */
@@ -33,6 +35,7 @@ export function createMemoryStore(options: { readonly now?: () => number } = {})
   let entries = new Map<string, Entry>();
   let fail: 'before' | 'after' | undefined;
   let tear = false;
+  let evicted = 0;
   let available = true;
   let closed = false;
 
@@ -89,7 +92,16 @@ export function createMemoryStore(options: { readonly now?: () => number } = {})
     }
     for (const key of commit.deletes) entries.delete(key);
     for (const [key, value] of commit.sets) set(key, value, commit.logTtlMs);
+    const begins = commit.appends.some(([key]) => live(key) === undefined);
     const lengths = commit.appends.map(([key, value]) => append(key, value, commit.logTtlMs));
+    if (
+      begins &&
+      commit.evictions != null &&
+      hasEvicted(commit.evictions, { server: 'memory', keys: evicted })
+    ) {
+      set(commit.metaKey, new TextEncoder().encode(TORN), commit.metaTtlMs);
+      return { status: 'torn', detail: 'the server has evicted keys' };
+    }
     set(commit.metaKey, commit.next, commit.metaTtlMs);
     return { status: 'committed', lengths };
   }
@@ -127,6 +139,10 @@ export function createMemoryStore(options: { readonly now?: () => number } = {})
       check();
       return groups.map((group) => group.map(get));
     },
+    async evictions(keys) {
+      check();
+      return keys.map(() => ({ server: 'memory', keys: evicted }));
+    },
     async *scan(prefix) {
       check();
       yield* liveKeys(prefix);
@@ -157,6 +173,9 @@ export function createMemoryStore(options: { readonly now?: () => number } = {})
     },
     tearNext() {
       tear = true;
+    },
+    evict(keys) {
+      for (const key of keys) if (entries.delete(key)) evicted += 1;
     },
     setAvailable(value) {
       available = value;

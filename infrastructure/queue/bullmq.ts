@@ -1,10 +1,12 @@
 import type { Queue } from 'bullmq';
+import type { RedisConnection } from '../../schemas/project.ts';
+import { addressOf, clientOptions } from '../redis/address.ts';
 import { createDocuments, queueErrorOf } from './documents.ts';
 import { QueueError } from './errors.ts';
 import type { JobData, JobQueue, Lane, QueueWorker } from './port.ts';
 
 export interface BullQueueOptions {
-  readonly url: string;
+  readonly server: RedisConnection;
   /** Part of every key up to the closing brace: one slot of a Redis Cluster. */
   readonly prefix: string;
   /** A worker that has not been heard of for so long is dead; its jobs go to others at most half as long later. */
@@ -20,9 +22,9 @@ const CONNECT_WAIT_MS = 5_000;
  * the documents; BullMQ carries the job, waits out its delay, and gives it to another worker where one died.
  */
 export function createBullQueue(options: BullQueueOptions): JobQueue {
-  const { url, prefix, lockMs = 3_000 } = options;
-  const documents = createDocuments(url, `${prefix}:runs`);
-  const where = new URL(url).host;
+  const { server, prefix, lockMs = 3_000 } = options;
+  const documents = createDocuments(server, `${prefix}:runs`);
+  const { where } = addressOf(server);
   const queues = new Map<Lane, Promise<Queue<JobData>>>();
   const workers = new Set<QueueWorker>();
 
@@ -38,7 +40,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
   async function openQueue(lane: Lane): Promise<Queue<JobData>> {
     const { Queue } = await import('bullmq');
     const opened = new Queue<JobData>(lane, {
-      connection: { ...connectionOf(url), maxRetriesPerRequest: 1, enableOfflineQueue: false },
+      connection: { ...connectionOf(server), maxRetriesPerRequest: 1, enableOfflineQueue: false },
       prefix,
     });
     // Told by the call that failed.
@@ -72,7 +74,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
     async work({ lane, concurrency, onError }, handle) {
       const { Worker } = await import('bullmq');
       const worker = new Worker<JobData>(lane, (job) => handle(job.data), {
-        connection: { ...connectionOf(url), maxRetriesPerRequest: null },
+        connection: { ...connectionOf(server), maxRetriesPerRequest: null },
         prefix,
         concurrency,
         lockDuration: lockMs,
@@ -128,17 +130,7 @@ async function inTime<T>(work: Promise<T>, where: string): Promise<T> {
   }
 }
 
-/** What a redis:// or rediss:// URL says. */
-function connectionOf(url: string) {
-  const { hostname, port, username, password, pathname, protocol } = new URL(url);
-  const db = Number(pathname.slice(1) || 0);
-  return {
-    host: hostname.replace(/^\[|\]$/g, ''),
-    port: Number(port || 6379),
-    ...(username === '' ? {} : { username: decodeURIComponent(username) }),
-    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
-    ...(db === 0 ? {} : { db }),
-    ...(protocol === 'rediss:' ? { tls: {} } : {}),
-    retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
-  };
-}
+const connectionOf = (server: RedisConnection) => ({
+  ...clientOptions(addressOf(server)),
+  retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+});

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { RedisConnection } from '../../schemas/project.ts';
 import { type Connection, createConnection } from '../redis/connection.ts';
 import { StoreError, storeErrorOf } from '../redis/errors.ts';
 import { QueueError } from './errors.ts';
@@ -13,12 +14,12 @@ export interface RedisDocuments extends Documents {
 }
 
 /** Documents in one hash. */
-export function createDocuments(url: string, key: string): RedisDocuments {
+export function createDocuments(server: RedisConnection, key: string): RedisDocuments {
   let connection: Connection | undefined;
 
   async function ask<T>(work: (of: Connection) => Promise<T>): Promise<T> {
     try {
-      connection ??= createConnection({ url });
+      connection ??= createConnection(server);
       await connection.ready();
       return await work(connection);
     } catch (error) {
@@ -35,15 +36,7 @@ export function createDocuments(url: string, key: string): RedisDocuments {
         const args = [id, flag(expected), expected ?? '', flag(next), next ?? ''];
         return Number(await redis.eval(SET, 1, key, ...args)) === 1;
       }),
-    check: () =>
-      ask(async ({ redis, where }) => {
-        const policy = /maxmemory_policy:(\S+)/.exec(await redis.info('memory'))?.[1];
-        if (policy !== undefined && policy !== 'noeviction')
-          throw new QueueError(
-            'evicts',
-            `Redis at ${where} has the maxmemory-policy '${policy}' and may drop parts of the pipelines' queue: set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration), or name another server under connections.queue.`,
-          );
-      }),
+    check: () => ask(async ({ redis }) => void (await redis.ping())),
     async close() {
       await connection?.close();
     },
@@ -53,6 +46,12 @@ export function createDocuments(url: string, key: string): RedisDocuments {
 export function queueErrorOf(error: unknown, where: string): QueueError {
   if (error instanceof QueueError) return error;
   const store = error instanceof StoreError ? error : storeErrorOf(error, where);
+  if (store.code === 'evicts')
+    return new QueueError(
+      'evicts',
+      `${store.message} The pipelines' queue may lie on another server: connections.queue.`,
+      { cause: error },
+    );
   const code = store.retriable ? 'unreachable' : store.code === 'closed' ? 'closed' : 'refused';
   return new QueueError(code, `The pipelines' queue: ${store.message}`, { cause: error });
 }

@@ -1,10 +1,11 @@
 import { Redis } from 'ioredis';
-import { StoreError } from './errors.ts';
+import type { RedisConnection } from '../../schemas/project.ts';
+import { addressOf, clientOptions, type Host, nameOf } from './address.ts';
+import { StoreError, storeErrorOf } from './errors.ts';
+import { evictionsOf, evicts, factsOf, type ServerFacts } from './facts.ts';
+import type { Evictions } from './port.ts';
 
-export interface ConnectionOptions {
-  /** redis://user:password@host:6379/0, or rediss:// for TLS. */
-  readonly url: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+export interface ConnectionOptions extends RedisConnection {
   /** How long a call waits for the connection before it fails, ms. */
   readonly connectWaitMs?: number;
   /** How long a call waits for its answer, ms. */
@@ -15,88 +16,165 @@ export interface Connection {
   readonly redis: Redis;
   /** host:port, for messages. */
   readonly where: string;
-  /** Resolves once commands can be sent; throws StoreError after the wait. */
-  ready(): Promise<void>;
+  /** What the server said of itself within the last second; null before it has been reached. */
+  readonly facts: ServerFacts | null;
+  /**
+   * Resolves once commands can be sent to a server that may hold our keys; throws StoreError after the wait (ms; default
+   * `connectWaitMs`), or at once where the server drops keys.
+   */
+  ready(waitMs?: number): Promise<void>;
+  /** Asks the server now. */
+  evictions(): Promise<Evictions>;
+  /** No answer comes on this connection any more: everything under way fails, and another one is made. */
+  drop(): void;
   close(): Promise<void>;
 }
 
+/** How often a server is asked whether it still may hold our keys. */
+const WATCH_EVERY_MS = 1_000;
+const LOADING_EVERY_MS = 200;
+
 /**
- * One connection that reconnects by itself. Nothing is queued while it is away and nothing is sent twice:
- * a command without an answer fails at once, and the caller decides.
+ * One connection, to a server or to the primary that Sentinels name, that reconnects by itself. Nothing is queued while it is
+ * away and nothing is sent twice: a command without an answer fails at once, and the caller decides. `host` picks one of several.
  */
-export function createConnection(options: ConnectionOptions): Connection {
-  const { url, connectWaitMs = 5_000, answerWaitMs = 10_000 } = options;
-  let where: string;
-  try {
-    where = new URL(url).host;
-  } catch (cause) {
-    throw new StoreError('bad_request', 'The address of Redis is no URL; write redis://host:6379.', {
-      cause,
-    });
-  }
-  const redis = new Redis(url, {
-    ...(options.tls === undefined ? {} : { tls: { ...options.tls } }),
+export function createConnection(options: ConnectionOptions, host?: Host): Connection {
+  const { connectWaitMs = 5_000, answerWaitMs = 10_000 } = options;
+  const address = addressOf(options);
+  const { sentinel } = address;
+  const where =
+    host !== undefined
+      ? nameOf(host)
+      : sentinel === undefined
+        ? nameOf(address.hosts[0])
+        : `${sentinel.primary} (Sentinels ${address.where})`;
+  const redis = new Redis({
+    ...clientOptions(address, host),
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
+    // Done here, where the whole answer is of use.
+    enableReadyCheck: false,
     commandTimeout: answerWaitMs,
     connectTimeout: connectWaitMs,
     retryStrategy: (attempt) => Math.min(20 * 2 ** Math.min(attempt, 6), 1_000),
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
   let lastFailure: Error | undefined;
+  let facts: ServerFacts | null = null;
+  let open = false;
+  let closed = false;
+  /** Whoever asks in the same turn of the event loop gets the same answer. */
+  let asked: Promise<Evictions> | undefined;
+  const waiting = new Set<() => void>();
+  const changed = () => {
+    for (const one of waiting) one();
+  };
+
+  /** Learns what the server is; the connection is open once it may be used. */
+  async function inspect(): Promise<void> {
+    const { stream } = redis;
+    try {
+      const found = factsOf(await redis.info());
+      if (redis.stream !== stream || closed) return;
+      facts = found;
+      open = false;
+      if (found.loading) lastFailure = new Error('LOADING the server is loading its data');
+      else if (sentinel !== undefined && found.role === 'slave') {
+        lastFailure = new Error('READONLY the Sentinels named a server that is no primary');
+        redis.disconnect(true);
+      } else {
+        open = true;
+        lastFailure = undefined;
+      }
+      if (found.loading) setTimeout(() => void inspect(), LOADING_EVERY_MS).unref();
+    } catch (error) {
+      if (redis.stream !== stream) return;
+      open = false;
+      lastFailure = error instanceof Error ? error : new Error(String(error));
+    }
+    changed();
+  }
+
   redis.on('error', (error: Error) => {
     lastFailure = error;
   });
-  redis.on('ready', () => {
-    lastFailure = undefined;
+  redis.on('ready', () => void inspect());
+  redis.on('close', () => {
+    open = false;
   });
+  redis.on('end', changed);
+  const watch = setInterval(() => {
+    if (redis.status === 'ready') void inspect();
+  }, WATCH_EVERY_MS).unref();
 
-  let waiting: Promise<void> | undefined;
-  let closed = false;
+  /** Whether commands can be sent. Throws what waiting does not change. */
+  function usable(): boolean {
+    if (closed || redis.status === 'end')
+      throw new StoreError('closed', `The connection to Redis at ${where} is closed.`);
+    if (lastFailure !== undefined && /NOPERM/.test(lastFailure.message) && redis.status === 'ready')
+      throw storeErrorOf(lastFailure, where);
+    // After a READONLY answer the client is still `ready` while it hangs up.
+    if (!open || redis.status !== 'ready' || !redis.stream.writable) return false;
+    if (facts !== null && facts.policy !== 'noeviction') throw evicts(where, facts.policy);
+    return true;
+  }
 
-  function wait(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (error?: StoreError) => {
-        clearTimeout(timer);
-        redis.off('ready', onReady);
-        redis.off('end', onEnd);
-        waiting = undefined;
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const onReady = () => settle();
-      const onEnd = () => settle(new StoreError('closed', `The connection to Redis at ${where} is closed.`));
-      const timer = setTimeout(() => {
-        const reason = lastFailure?.message ?? 'no answer';
-        settle(
-          new StoreError(
-            /NOAUTH|WRONGPASS|NOPERM/.test(reason) ? 'not_allowed' : 'unreachable',
-            `Redis at ${where} cannot be reached (${reason}); check that it runs and that the address is right.`,
-            { cause: lastFailure },
-          ),
-        );
-      }, connectWaitMs);
-      redis.on('ready', onReady);
-      redis.on('end', onEnd);
+  function unreachable(): StoreError {
+    const reason = lastFailure?.message ?? 'no answer';
+    if (/^(LOADING|READONLY)/.test(reason)) return storeErrorOf(lastFailure, where);
+    if (/NOAUTH|WRONGPASS|NOPERM/.test(reason)) return storeErrorOf(lastFailure, where);
+    const secure = /certificate|self.signed|SSL|TLS|altname|EPROTO/i.test(reason);
+    const mend = secure
+      ? 'check redis.tls (ca, servername) and whether the server speaks TLS at this port'
+      : 'check that it runs and that the address is right';
+    return new StoreError('unreachable', `Redis at ${where} cannot be reached (${reason}); ${mend}.`, {
+      cause: lastFailure,
     });
   }
 
   return {
     redis,
     where,
-    async ready() {
-      // After a READONLY answer the client is still `ready` while it hangs up.
-      if (redis.status === 'ready' && redis.stream.writable) return;
-      if (closed || redis.status === 'end') {
-        throw new StoreError('closed', `The connection to Redis at ${where} is closed.`);
+    get facts() {
+      return facts;
+    },
+    async ready(waitMs = connectWaitMs) {
+      if (usable()) return;
+      await new Promise<void>((resolve, reject) => {
+        const settle = (error?: unknown) => {
+          clearTimeout(timer);
+          waiting.delete(look);
+          if (error === undefined) resolve();
+          else reject(error);
+        };
+        const look = () => {
+          try {
+            if (usable()) settle();
+          } catch (error) {
+            settle(error);
+          }
+        };
+        const timer = setTimeout(() => settle(unreachable()), waitMs);
+        waiting.add(look);
+      });
+    },
+    evictions() {
+      if (asked === undefined) {
+        asked = redis.info('server', 'stats').then(evictionsOf);
+        queueMicrotask(() => {
+          asked = undefined;
+        });
       }
-      waiting ??= wait();
-      await waiting;
+      return asked;
+    },
+    drop() {
+      if (!closed) redis.stream?.destroy();
     },
     async close() {
       if (closed) return;
       closed = true;
+      clearInterval(watch);
       if (redis.status === 'ready') await redis.quit().catch(() => undefined);
       redis.disconnect();
     },

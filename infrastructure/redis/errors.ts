@@ -10,6 +10,8 @@ export const STORE_ERROR_CODES = [
   'out_of_memory',
   'busy',
   'not_allowed',
+  /** The server drops keys when its memory is full. */
+  'evicts',
   /** The caller's own fault: keys of several slots, too much at once. */
   'bad_request',
   'closed',
@@ -67,7 +69,7 @@ export function storeErrorOf(error: unknown, where: string): StoreError {
   if (word === 'NOAUTH' || word === 'WRONGPASS' || word === 'NOPERM' || word === 'DENIED') {
     return make(
       'not_allowed',
-      `Redis at ${where} refuses this user: ${text} Check user, password and rights.`,
+      `Redis at ${where} refuses this user (${text}); check user, password and rights.`,
     );
   }
   if (text.includes("isn't writeable")) {

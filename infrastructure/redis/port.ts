@@ -16,6 +16,11 @@ export interface Commit {
   readonly logTtlMs: number;
   /** Wall time until the meta expires, ms. */
   readonly metaTtlMs: number;
+  /**
+   * What the server had dropped when this life of the state began. A commit that begins a log, while the server has dropped more
+   * since, is `torn`: the log may have been there.
+   */
+  readonly evictions?: Evictions | null;
 }
 
 export type CommitResult =
@@ -23,17 +28,30 @@ export type CommitResult =
   | { readonly status: 'committed'; readonly lengths: readonly number[] }
   /** The meta was not as expected; nothing was written. */
   | { readonly status: 'conflict' }
-  /** A write failed half-way; the meta now says `torn` (see TORN). Rebuild. */
+  /** A write failed half-way, or keys of the state were dropped; the meta now says `torn` (see TORN). Rebuild. */
   | { readonly status: 'torn'; readonly detail: string };
 
-/** What the store puts in the place of a meta whose commit failed half-way. */
+/** What the store puts in the place of a meta whose state can no longer be trusted. */
 export const TORN = 'torn';
+
+/** How many keys a server has dropped to make room, in one life of its process. */
+export interface Evictions {
+  readonly server: string;
+  readonly keys: number;
+}
+
+/** May a server that had dropped `before.keys` keys have dropped more since? A server that began anew counts from 0. */
+export function hasEvicted(before: Evictions, now: Evictions): boolean {
+  return now.keys > (now.server === before.server ? before.keys : 0);
+}
 
 export interface OnlineStore {
   /** Commits of different slots, sent together, answered in order. At most 500 keys and 512 kB each: the caller cuts. Throws StoreError. */
   commit(commits: readonly Commit[]): Promise<readonly CommitResult[]>;
   /** Each group of keys is one atomic snapshot (one MGET); groups are sent together. */
   read(groups: ReadonlyArray<readonly string[]>): Promise<ReadonlyArray<ReadonlyArray<Uint8Array | null>>>;
+  /** What the servers that hold these keys have dropped until now, in order. */
+  evictions(keys: readonly string[]): Promise<readonly Evictions[]>;
   /** Keys that begin with `prefix`, for tools (never in a stream). */
   scan(prefix: string): AsyncIterable<string>;
   remove(keys: readonly string[]): Promise<void>;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
-import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { type Evictions, hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
 import { decodeMeta, encodeMeta, freshMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -24,8 +24,8 @@ export interface Begun {
 }
 
 /**
- * The state that a view partition goes on from. A whole meta is gone on with. None, a torn one, or one that
- * was being cleared begins a new life from the start of the view topic: first a `clearing` meta is set, so
+ * The state that a view partition goes on from. A whole meta is gone on with. None, a torn one, one that
+ * was being cleared, or one whose server has dropped keys since begins a new life from the start of the view topic: first a `clearing` meta is set, so
  * that nobody reads and no older owner can commit; then every log of the older life is deleted, each deletion
  * guarded by that meta; then the meta says ready. `cutAt`: the log no longer holds what the state needs
  * next, so the state is replaced by an empty one with a base.
@@ -36,13 +36,12 @@ export async function beginState(
   bytes: Uint8Array | null,
   options: { readonly cutAt?: number } = {},
 ): Promise<Begun> {
-  if (bytes !== null && !isTorn(bytes) && options.cutAt === undefined) {
-    const meta = decodeMeta(bytes);
-    if (meta.status === 'ready') return { bytes, meta };
-  }
   const { project, store, telemetry } = deps;
+  const [evictions = null] = await store.evictions([keys.meta(state.key)]);
+  const whole = options.cutAt === undefined ? goneOnWith(deps, state, bytes, evictions) : null;
+  if (whole !== null) return whole;
   const start = options.cutAt ?? (await startOf(deps.kafka, state.topic, state.partition));
-  const ready = freshMeta(randomUUID(), start, start > 0);
+  const ready = freshMeta(randomUUID(), start, start > 0, evictions);
   const clearing = encodeMeta({ ...ready, status: 'clearing' });
   telemetry.note('features', 'new state', { view: state.view.id, partition: state.partition, from: start });
 
@@ -81,6 +80,25 @@ export async function beginState(
   const encoded = encodeMeta(ready);
   await set(clearing, encoded, old);
   return { bytes: encoded, meta: ready };
+}
+
+/** A whole state, as it is; null where there is none, or its server has dropped keys since it began. */
+function goneOnWith(
+  { telemetry }: StateDeps,
+  { view, partition }: OwnedView,
+  bytes: Uint8Array | null,
+  evictions: Evictions | null,
+): Begun | null {
+  if (bytes === null || isTorn(bytes)) return null;
+  const meta = decodeMeta(bytes);
+  if (meta.evictions !== null && evictions !== null && hasEvicted(meta.evictions, evictions)) {
+    const { keys } = evictions;
+    telemetry.note('features', 'the online store dropped keys', { view: view.id, partition, keys });
+    return null;
+  }
+  return meta.status === 'ready'
+    ? { bytes, meta: { ...meta, evictions: meta.evictions ?? evictions } }
+    : null;
 }
 
 /** A backfill has begun to write the state and not ended. */

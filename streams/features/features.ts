@@ -1,5 +1,5 @@
 import type { Kafka, KafkaRecord, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
-import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { groups, keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -247,6 +247,16 @@ async function pauseAhead(context: FeaturesContext, folded: readonly Folded[]): 
   }
 }
 
+/** States of servers that have dropped keys since these states began. */
+async function withDroppedKeys({ owned, store }: FeaturesContext): Promise<OwnedView[]> {
+  const whole = [...owned.values()].filter(({ building }) => !building);
+  const now = await store.evictions(whole.map(({ key }) => keys.meta(key)));
+  return whole.filter(({ meta: { evictions } }, i) => {
+    const counted = now[i];
+    return evictions !== null && counted !== undefined && hasEvicted(evictions, counted);
+  });
+}
+
 /** Reads states again that somebody else has set, and goes where they say. */
 async function recover(context: FeaturesContext, states: readonly OwnedView[]): Promise<void> {
   if (states.length === 0) return;
@@ -254,8 +264,9 @@ async function recover(context: FeaturesContext, states: readonly OwnedView[]): 
   for (const state of states) if (!state.building) await context.consumer.seek(state, state.meta.next);
 }
 
-/** With nothing to commit, a rolled-back or lost store shows only to who looks. */
+/** With nothing to commit, a rolled-back or lost store shows only to who looks; dropped keys do always. */
 async function compare(context: FeaturesContext, idle: boolean): Promise<void> {
+  await recover(context, await withDroppedKeys(context));
   const looked = [...context.owned.values()].filter(({ building, paused }) => building || paused || idle);
   if (looked.length === 0) return;
   const found = await context.store.read(looked.map(({ key }) => [keys.meta(key)]));

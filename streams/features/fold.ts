@@ -61,6 +61,7 @@ export function foldRecords(
     deletes: [],
     logTtlMs: reachOf(view) + stateExtra,
     metaTtlMs: stateExtra,
+    evictions: meta.evictions,
   };
   return { state, taken, meta, commit, refused, contributions };
 }

@@ -3,7 +3,7 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { ViewMeta } from '../../processors/meta.ts';
-import { topics } from '../../schemas/names.ts';
+import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
@@ -105,6 +105,7 @@ export async function backfillState(given: BackfillStateOptions): Promise<Backfi
         heldBytes: 0,
         applied: 0,
         refused: 0,
+        evictions: null,
       }),
     );
     report.push(await writeView(options, view, partitions, metas, head));
@@ -122,7 +123,8 @@ async function writeView(
   let entities = 0;
   let written = { keys: 0, bytes: 0 };
   for (const [i, part] of partitions.entries()) {
-    const done = await writePartition(options, part, metas[i] as ViewMeta, head);
+    const [evictions = null] = await options.store.evictions([keys.meta(part.key)]);
+    const done = await writePartition(options, part, { ...(metas[i] as ViewMeta), evictions }, head);
     entities += part.state.entities;
     written = { keys: written.keys + done.keys, bytes: written.bytes + done.bytes };
     options.progress?.({ step: 'write', view: view.id, ...written });

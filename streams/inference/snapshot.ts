@@ -1,4 +1,4 @@
-import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
 import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { View } from '../../schemas/view.ts';
@@ -12,7 +12,7 @@ export interface ViewPartition {
   readonly key: string;
 }
 
-/** Why a view partition cannot be read at all. */
+/** Why a view partition cannot be read at all. `torn`: a write failed half-way, or the server dropped keys of it. */
 export type Unreadable = 'no_frontier' | 'torn';
 
 export interface PartitionSnapshot {
@@ -36,7 +36,10 @@ export class SnapshotReader {
     this.#store = store;
   }
 
-  /** The meta and the logs of `entities` for each view partition, in one round trip. */
+  /**
+   * The meta and the logs of `entities` for each view partition, in one round trip; where a log is missing one more asks whether
+   * the server has dropped keys, since an entity that was never seen has no log either.
+   */
   async read(
     wanted: ReadonlyArray<{ readonly of: ViewPartition; readonly entities: readonly string[] }>,
   ): Promise<PartitionSnapshot[]> {
@@ -47,7 +50,21 @@ export class SnapshotReader {
       return group;
     });
     const found = await this.#store.read(groups);
-    return wanted.map(({ of, entities }, i) => this.#snapshot(of, entities, found[i] ?? []));
+    const read = wanted.map(({ of, entities }, i) => this.#snapshot(of, entities, found[i] ?? []));
+    const doubtful = read.flatMap(({ meta, unreadable }, i) =>
+      unreadable === null && meta?.evictions != null && found[i]?.includes(null)
+        ? [{ i, key: groups[i]?.[0] ?? '', before: meta.evictions }]
+        : [],
+    );
+    if (doubtful.length === 0) return read;
+    const now = await this.#store.evictions(doubtful.map(({ key }) => key));
+    for (const [at, { i, before }] of doubtful.entries()) {
+      const one = read[i];
+      const counted = now[at];
+      if (one !== undefined && counted !== undefined && hasEvicted(before, counted))
+        read[i] = { ...one, unreadable: 'torn' };
+    }
+    return read;
   }
 
   #snapshot(

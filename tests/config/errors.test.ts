@@ -394,6 +394,20 @@ const CASES: ReadonlyArray<
     ],
   ],
   [
+    'settings of Redis that are none, or hold a secret',
+    {
+      'connections.yaml':
+        'redis:\n  url: redis://r:1\n  password: hunter2\n  sentinel: {name: main}\n  tls: {server: x, key: abc}\n',
+    },
+    [
+      `connections.yaml:3:13: The secret 'password' is written out in the file. Put it into the environment and write '\${env:REDIS_PASSWORD}'.`,
+      "connections.yaml:4:13: The key 'primary' is missing. Add 'primary:' with a text.",
+      "connections.yaml:4:14: Unknown key 'name'. Choose one of 'primary', 'username', 'password'.",
+      "connections.yaml:5:9: Unknown key 'server'. Choose one of 'ca', 'cert', 'key', 'servername'.",
+      `connections.yaml:5:25: The private key is written out in the file. Write '\${file:PATH}' or '\${env:NAME}'.`,
+    ],
+  ],
+  [
     'a file that is no part of a project',
     { 'conections.yaml': 'a: 1' },
     ["conections.yaml:1:1: A project has no file 'conections.yaml'. Did you mean 'connections.yaml'?"],

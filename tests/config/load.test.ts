@@ -60,6 +60,36 @@ clickhouse: {url: "http://c:1", password: "\${env:PW:-}"}
     });
   });
 
+  it('reads how a Redis is reached: user, encryption, Sentinels; the queue lies there too', () => {
+    const files = {
+      'connections.yaml': `
+redis:
+  url: redis://a:26379,b:26379
+  username: store
+  password: "\${env:PW}"
+  tls: {ca: "\${file:certs/ca.pem}", cert: "\${env:CERT}", key: "\${env:KEY}", servername: r.example}
+  sentinel: {primary: main, username: "\${env:NOBODY:-}", password: "\${env:PW2}"}
+`,
+      'certs/ca.pem': 'CA',
+    };
+    const environment = { PW: 'secret', PW2: 'secret2', CERT: 'C', KEY: 'K' };
+    const { connections } = load({ ...FILES, ...files }, { environment });
+    const redis = {
+      url: 'redis://a:26379,b:26379',
+      username: 'store',
+      password: 'secret',
+      tls: { ca: 'CA', cert: 'C', key: 'K', servername: 'r.example' },
+      sentinel: { primary: 'main', password: 'secret2' },
+    };
+    expect(connections).toMatchObject({ redis, queue: redis });
+    expect(JSON.stringify(connections)).not.toMatch(/secret/);
+    const plain = { ...files, 'connections.yaml': `redis: {url: "redis://r:1", tls: "\${env:TLS}"}` };
+    expect(load({ ...FILES, ...plain }, { environment: { TLS: 'true' } }).connections.redis).toEqual({
+      url: 'redis://r:1',
+      tls: true,
+    });
+  });
+
   it('takes the defaults for what connections.yaml does not say', () => {
     const receivers = "receivers: {oncall: {webhook: 'https://example.com/a'}}\n";
     const only = (text: string, environment = {}) =>

@@ -17,6 +17,7 @@ export const FAULTS = [
   'rollback',
   'outage',
   'zombie',
+  'evict',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -118,6 +119,8 @@ export async function history(
     else if (fault === 'store_after') world.store.failNext('after');
     else if (fault === 'tear') world.store.tearNext();
     else if (fault === 'rollback') world.store.restore(snapshot);
+    else if (fault === 'evict')
+      world.store.evict([...world.store.snapshot().keys()].filter(() => random() < 0.3));
     else {
       world.store.setAvailable(false);
       void world.clock.sleep(800).then(() => world.store.setAvailable(true));

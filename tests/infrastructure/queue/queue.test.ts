@@ -17,7 +17,10 @@ checkQueue('memory', async () => {
 checkQueue('BullMQ', async () => {
   const { redis } = await testStack(['redis']);
   const prefix = keys.pipelines(`test-${randomUUID().slice(0, 8)}`);
-  const opened = [createBullQueue({ url: redis, prefix }), createBullQueue({ url: redis, prefix })] as const;
+  const opened = [
+    createBullQueue({ server: { url: redis }, prefix }),
+    createBullQueue({ server: { url: redis }, prefix }),
+  ] as const;
   const [first, second] = opened;
   return {
     queue: {
@@ -42,7 +45,7 @@ describe('BullMQ', () => {
   it('gives the job of a worker that died to another', async () => {
     const { redis } = await testStack(['redis']);
     const prefix = keys.pipelines(`test-${randomUUID().slice(0, 8)}`);
-    const options = { url: redis, prefix, lockMs: 400 };
+    const options = { server: { url: redis }, prefix, lockMs: 400 };
     const dying = createBullQueue(options);
     const living = createBullQueue(options);
     const data = { run: 'r', step: 'a', delivery: 1 };
@@ -72,7 +75,7 @@ describe('BullMQ', () => {
   it('keeps everything under one tag, so that it is one slot of a cluster', async () => {
     const { redis } = await testStack(['redis']);
     const prefix = keys.pipelines(`test-${randomUUID().slice(0, 8)}`);
-    const queue = createBullQueue({ url: redis, prefix });
+    const queue = createBullQueue({ server: { url: redis }, prefix });
     const data = { run: 'r', step: 'a', delivery: 1 };
     await queue.add([
       { id: 'one', lane: 'cpu', data, delayMs: 0 },
@@ -90,7 +93,7 @@ describe('BullMQ', () => {
 
   it('refuses a server that may drop keys, and says how to mend it', async () => {
     const server = await testServer(['--maxmemory-policy', 'allkeys-lru']);
-    const queue = createBullQueue({ url: server.url, prefix: keys.pipelines('test-evicts') });
+    const queue = createBullQueue({ server: { url: server.url }, prefix: keys.pipelines('test-evicts') });
     try {
       await expect(queue.ready()).rejects.toMatchObject({
         code: 'evicts',
@@ -104,7 +107,10 @@ describe('BullMQ', () => {
   });
 
   it('says in one sentence that the server is not there', async () => {
-    const queue = createBullQueue({ url: 'redis://127.0.0.1:1', prefix: keys.pipelines('test-none') });
+    const queue = createBullQueue({
+      server: { url: 'redis://127.0.0.1:1' },
+      prefix: keys.pipelines('test-none'),
+    });
     const error = await queue.ready().catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(QueueError);
     expect(error).toMatchObject({

@@ -22,12 +22,19 @@ function commitTo(place: string, parts: Partial<Commit>): Commit {
   };
 }
 
+export interface TestedStore {
+  readonly store: OnlineStore;
+  /** Drops all keys, as a server does whose memory is full and whose policy allows it. */
+  evictAll(): Promise<void>;
+}
+
 /** What every online store must do: the twin and the real one pass the same. */
-export function checkStore(name: string, open: () => Promise<OnlineStore>): void {
+export function checkStore(name: string, open: () => Promise<TestedStore>): void {
   describe(`online store: ${name}`, () => {
     let store: OnlineStore;
+    let evictAll: TestedStore['evictAll'];
     beforeAll(async () => {
-      store = await open();
+      ({ store, evictAll } = await open());
     });
     afterAll(() => store.close());
 
@@ -239,6 +246,39 @@ export function checkStore(name: string, open: () => Promise<OnlineStore>): void
       await store.remove([]);
       expect(await found(place)).toEqual([`${place}:meta`]);
       expect(await found(near)).toEqual([`${near}:meta`]);
+    });
+
+    it('counts dropped keys, and tears a state whose log must be begun after that', async () => {
+      const place = newPlace();
+      const meta = `${place}:meta`;
+      const [a, b] = [`${place}:w:a`, `${place}:w:b`];
+      const [before] = await store.evictions([meta]);
+      if (before === undefined) throw new Error('the store counts no evictions');
+      const begin = { evictions: before, appends: [[a, bytes(1)]] } as const;
+      expect(await store.commit([commitTo(place, begin)])).toMatchObject([{ status: 'committed' }]);
+      expect(await store.evictions([meta, a])).toEqual([before, before]);
+      await evictAll();
+      const [after] = await store.evictions([meta]);
+      expect(after?.server).toBe(before.server);
+      expect(after?.keys).toBeGreaterThan(before.keys);
+      const again = { evictions: before, appends: [[b, bytes(1)]] } as const;
+      expect(await store.commit([commitTo(place, again)])).toEqual([
+        { status: 'torn', detail: expect.stringContaining('evicted keys') },
+      ]);
+      expect((await store.read([[meta]]))[0]?.map(plain)).toEqual([[...Buffer.from('torn')]]);
+      // A life that began afterwards is whole; so is one whose logs are all there.
+      const anew = { expected: Buffer.from('torn'), evictions: after ?? null, deletes: [b] };
+      expect(await store.commit([commitTo(place, { ...anew, appends: [[b, bytes(7)]] })])).toMatchObject([
+        { status: 'committed' },
+      ]);
+      const grown = { expected: bytes(1), evictions: before, appends: [[b, bytes(8)]] } as const;
+      expect(await store.commit([commitTo(place, grown)])).toEqual([{ status: 'committed', lengths: [2] }]);
+      const stranger = { ...before, server: 'another', keys: 1_000_000 };
+      expect(
+        await store.commit([
+          commitTo(place, { expected: bytes(1), evictions: stranger, appends: [[a, bytes(1)]] }),
+        ]),
+      ).toMatchObject([{ status: 'torn' }]);
     });
 
     it('agrees with a plain model over random histories', async () => {

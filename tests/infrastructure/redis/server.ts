@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 import { freePort } from '../../../infrastructure/local/ports.ts';
 import { valkey } from '../../../infrastructure/local/valkey.ts';
@@ -16,6 +17,21 @@ export interface TestServer {
   freeze(): void;
   thaw(): void;
   stop(): Promise<void>;
+}
+
+/** Makes servers drop all their keys, in a moment too short for a watch of their policy to see it. */
+export async function evictAll(urls: readonly string[]): Promise<void> {
+  for (const url of urls) {
+    const client = new Redis(url);
+    await client
+      .pipeline()
+      .config('SET', 'maxmemory-policy', 'allkeys-random')
+      .config('SET', 'maxmemory', '1')
+      .config('SET', 'maxmemory', '0')
+      .config('SET', 'maxmemory-policy', 'noeviction')
+      .exec();
+    await client.quit();
+  }
 }
 
 export async function testServer(extra: readonly string[] = []): Promise<TestServer> {

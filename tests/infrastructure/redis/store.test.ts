@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import type { Commit } from '../../../infrastructure/redis/port.ts';
 import { createRedisStore } from '../../../infrastructure/redis/store.ts';
 import { checkStore } from './conformance.ts';
-import { type TestServer, testServer } from './server.ts';
+import { evictAll, type TestServer, testServer } from './server.ts';
 
 let shared: Promise<TestServer> | undefined;
 const sharedServer = () => {
@@ -13,8 +13,14 @@ const sharedServer = () => {
 };
 afterAll(async () => (await shared)?.stop());
 
-checkStore('memory', async () => createMemoryStore());
-checkStore('Valkey', async () => createRedisStore({ url: (await sharedServer()).url }));
+checkStore('memory', async () => {
+  const store = createMemoryStore();
+  return { store, evictAll: async () => store.evict([...store.snapshot().keys()]) };
+});
+checkStore('Valkey', async () => {
+  const { url } = await sharedServer();
+  return { store: createRedisStore({ url }), evictAll: () => evictAll([url]) };
+});
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 const commit = (parts: Partial<Commit> = {}): Commit => ({
@@ -121,6 +127,54 @@ describe('the store on a failing server', () => {
     await expect(store.read([['{a}']])).rejects.toMatchObject({ code: 'answer_lost', retriable: true });
     server.thaw();
     expect(await store.read([['{a}']])).toEqual([[null]]);
+    await store.close();
+  });
+
+  it('refuses a server that would drop keys, within a second, until its policy is mended', async () => {
+    const store = open();
+    const other = new Redis(server.url);
+    await store.read([['{a}']]);
+    await other.config('SET', 'maxmemory-policy', 'volatile-lru');
+    const refused = {
+      code: 'evicts',
+      retriable: false,
+      message: expect.stringMatching(/'volatile-lru'.*noeviction/),
+    };
+    await vi.waitFor(() => expect(store.read([['{a}']])).rejects.toMatchObject(refused), 5_000);
+    await expect(store.commit([commit()])).rejects.toMatchObject(refused);
+    const late = open();
+    await expect(late.read([['{a}']])).rejects.toMatchObject(refused);
+    await other.config('SET', 'maxmemory-policy', 'noeviction');
+    await vi.waitFor(async () => expect(await store.read([['{a}']])).toEqual([[null]]), 5_000);
+    await other.quit();
+    await Promise.all([store.close(), late.close()]);
+  });
+
+  it('scans anew where the server began anew in the middle', async () => {
+    const store = open();
+    const place = 'mr:{scan}';
+    const appends = Array.from({ length: 500 }, (_, i) => [`${place}:w:${i}`, bytes(1)] as const);
+    const fill = async () => {
+      for (const half of ['a', 'b', 'c', 'd', 'e', 'f'])
+        await store.commit([
+          commit({
+            metaKey: `${place}:meta`,
+            expected: half === 'a' ? null : bytes(1),
+            appends: appends.map(([key, value]) => [`${key}${half}`, value]),
+          }),
+        ]);
+    };
+    await fill();
+    const found: string[] = [];
+    for await (const key of store.scan(`${place}:`)) {
+      // The keys are there again, in tables that are hashed by another seed.
+      if (found.push(key) !== 10) continue;
+      await server.kill();
+      await server.start();
+      await fill();
+    }
+    expect(new Set(found).size).toBe(3_001);
+    expect(found.length).toBe(3_001);
     await store.close();
   });
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { KafkaRecord } from '../../../infrastructure/kafka/port.ts';
 import { logInfo } from '../../../processors/log.ts';
+import { encodeMeta } from '../../../processors/meta.ts';
 import { keys } from '../../../schemas/names.ts';
 import type { Section } from '../../../schemas/records/block.ts';
 import { HOUR, MINUTE, SECOND } from '../../../schemas/time.ts';
@@ -9,6 +10,7 @@ import { compactGrown, type Grown } from '../../../streams/features/compaction.t
 import type { FeaturesContext } from '../../../streams/features/context.ts';
 import { foldRecords } from '../../../streams/features/fold.ts';
 import type { OwnedView } from '../../../streams/features/view-partition.ts';
+import { SnapshotReader } from '../../../streams/inference/snapshot.ts';
 import { createPlane, type Plane } from '../plane.ts';
 import { featuresContext, owned, sectionOf, setHints } from './context.ts';
 
@@ -79,6 +81,36 @@ describe('the state that a view partition goes on from', () => {
       expect(Buffer.compare((await stored()) ?? new Uint8Array(), begun.bytes)).toBe(0);
     },
   );
+
+  it('where its server has dropped keys a new life begins, and readers refuse the old one meanwhile', async () => {
+    await putLog();
+    const snapshots = new SnapshotReader(plane.store);
+    const of = { view: state.view, partition: 0, key: state.key };
+    const read = async (entity: string) =>
+      (await snapshots.read([{ of, entities: [entity] }]))[0]?.unreadable;
+    const frontier = { ...state.meta, frontier: T };
+    await plane.store.commit([
+      { ...foldRecords(context, state, []).commit, next: encodeMeta(frontier), appends: [] },
+    ]);
+    expect(await read('north')).toBeNull();
+    // One that was never seen has no log either.
+    expect(await read('nowhere')).toBeNull();
+    plane.store.evict([logKey()]);
+    expect(await read('north')).toBe('torn');
+    const begun = await beginState(context, state, await stored());
+    expect([begun.meta.status, begun.meta.next]).toEqual(['ready', 0]);
+    expect(begun.meta.life).not.toBe(state.meta.life);
+    expect(begun.meta.evictions).toEqual({ server: 'memory', keys: 1 });
+    // The new life knows of what was dropped before it.
+    const again = await beginState(context, state, begun.bytes);
+    expect(again.meta.life).toBe(begun.meta.life);
+  });
+
+  it('of an older release takes what the server counts now', async () => {
+    const { evictions: _, ...older } = state.meta;
+    const begun = await beginState(context, state, Buffer.from(JSON.stringify({ format: 3, ...older })));
+    expect(begun.meta).toEqual({ ...older, evictions: { server: 'memory', keys: 0 } });
+  });
 
   it('of a log that was cut begins where the log begins, with a base to come', async () => {
     await putLog();
