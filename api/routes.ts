@@ -1,5 +1,6 @@
 import type { ApiDeps } from './deps.ts';
 import { alertRoutes } from './endpoints/alerts.ts';
+import { deadLetterRoutes } from './endpoints/dead-letters.ts';
 import { entityEventRoutes } from './endpoints/entity-events.ts';
 import { eventRoutes } from './endpoints/events.ts';
 import { featureRoutes } from './endpoints/features.ts';
@@ -12,6 +13,7 @@ import { pipelineRoutes } from './endpoints/pipelines.ts';
 import { predictRoutes } from './endpoints/predict.ts';
 import { predictionRoutes } from './endpoints/predictions.ts';
 import { projectRoutes } from './endpoints/project.ts';
+import { sourceRoutes } from './endpoints/sources.ts';
 import { sqlRoutes } from './endpoints/sql.ts';
 import { streamRoutes } from './endpoints/streams.ts';
 import { type SystemDeps, systemRoutes } from './endpoints/system.ts';
@@ -42,6 +44,8 @@ export function apiRoutes(
     ...pipelineRoutes(deps),
     ...projectRoutes(deps),
     ...sqlRoutes(deps),
+    ...deadLetterRoutes(deps),
+    ...sourceRoutes(deps),
     ...jobs.routes,
     ...streams.routes,
     ...systemRoutes({

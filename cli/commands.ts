@@ -166,6 +166,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/topics.ts')).registerTopics,
   },
   {
+    name: 'sources',
+    summary: 'sources that are paused, since too many of their records were refused',
+    load: async () => (await import('./commands/sources.ts')).registerSources,
+  },
+  {
     name: 'audit',
     summary:
       'follow every raw record: accepted or refused, taken by its views, answered once at its full head, archived once; exit code 1 if not',

@@ -96,6 +96,19 @@ const deduplicateSchema = z
     'Refuses an event whose id was accepted before in the same raw partition: a dead letter with the code `duplicate`. Without it a repeat counts as another event.',
   );
 
+const rejectsSchema = z
+  .strictObject({
+    at_most: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .describe('Records that a process of ingest may refuse in that time. The next one pauses the source.'),
+    within: duration('In how long.').default('1m'),
+  })
+  .describe(
+    'Pauses the source instead of draining its topic into the dead letters: nothing is read of it until it is declared otherwise, or `millrace sources resume`. Records count that cannot be read, or that break a rule; late events and repeats do not. Default: it is never paused.',
+  );
+
 export const sourceSchema = z
   .strictObject({
     source: name('Name of the source; its topics are `<prefix>.<source>.raw` and so on.'),
@@ -115,6 +128,7 @@ export const sourceSchema = z
         'An event further ahead of its arrival than this is refused; `never` switches the check off.',
       ),
     deduplicate: deduplicateSchema.optional(),
+    rejects: rejectsSchema.optional(),
     fields: z
       .record(fieldName, z.enum(FIELD_TYPES))
       .describe(

@@ -138,6 +138,18 @@ function deduplicationOf({ deduplicate }: SourceDeclaration): Source['deduplicat
   return { within: parseDuration(deduplicate.within) ?? 0, atMost: deduplicate.at_most };
 }
 
+function rejectsOf({ rejects }: SourceDeclaration, place: Place, reporter: Reporter): Source['rejects'] {
+  if (rejects === undefined) return null;
+  const within = parseDuration(rejects.within) ?? 0;
+  if (within === 0)
+    reporter.report(
+      inside(place, 'rejects', 'within'),
+      'No record can be refused in no time.',
+      'Write `1m`.',
+    );
+  return { atMost: rejects.at_most, within };
+}
+
 export function compileSource(
   declaration: SourceDeclaration,
   place: Place,
@@ -216,5 +228,6 @@ export function compileSource(
     maxFuture: declaration.max_future === 'never' ? null : parseDuration(declaration.max_future),
     idleAfter,
     deduplicate: deduplicationOf(declaration),
+    rejects: rejectsOf(declaration, place, reporter),
   };
 }

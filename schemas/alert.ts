@@ -1,5 +1,8 @@
 import type { MeasureKind } from './monitoring.ts';
 
+/** The rule of alerts that ingest makes itself, when it pauses a source. */
+export const SOURCE_PAUSED_RULE = 'source_paused';
+
 export const SEVERITIES = ['info', 'warning', 'page'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 

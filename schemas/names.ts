@@ -42,6 +42,8 @@ export const keys = {
     `mr:{${prefix}.hold.${model}:${partition}}:least`,
   /** The replay that a project's raw topics belong to while it runs. */
   replay: (prefix: string) => `mr:{${prefix}.replay}:lock`,
+  /** Whether a source is paused, and why. */
+  pause: (prefix: string, source: string) => `mr:{${prefix}.pause.${source}}:state`,
   /** Runs of pipelines and the queue of their steps: one slot. */
   pipelines: (prefix: string) => `mr:{${prefix}.pipelines}`,
 } as const;

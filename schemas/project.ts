@@ -42,6 +42,13 @@ export interface EventMapping {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** How many records of a source may be refused before it is paused. Late events and repeats are none of them. */
+export interface RejectLimit {
+  readonly atMost: number;
+  /** ms of wall time. */
+  readonly within: number;
+}
+
 /** Which repeats of an id a source recognises, by raw partition. */
 export interface Deduplication {
   /** ms between the arrivals of an event and of its repeat. */
@@ -69,6 +76,8 @@ export interface Source {
   readonly maxFuture: number | null;
   /** Null where a repeat counts as another event. */
   readonly deduplicate: Deduplication | null;
+  /** Null where it is never paused. */
+  readonly rejects: RejectLimit | null;
 }
 
 /** A read of a view by a model: the request's fields that make the key, and the prefix of its features' names. */

@@ -1,11 +1,7 @@
 import { z } from 'zod';
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
-import { tables } from '../../schemas/names.ts';
 import type { ApiDeps } from '../deps.ts';
-import { sourceOf } from '../find.ts';
 import { LOOK } from '../roles.ts';
 import { type Route, route } from '../route.ts';
-import { epochMs, limitQuery, nameSchema } from '../schemas.ts';
 import { createTopology, topologySchema } from '../topology.ts';
 
 const projectSchema = z.object({
@@ -120,96 +116,6 @@ export function projectRoutes(deps: ApiDeps): Route[] {
       access: LOOK,
       answers: [{ status: 200, description: 'The topology.', schema: topologySchema }],
       handle: async () => topology(),
-    }),
-    ...deadLetterRoutes(deps),
-  ];
-}
-
-const letterSchema = z.object({
-  source: z.string(),
-  stage: z.string(),
-  code: z.string(),
-  detail: z.string(),
-  writer: z.string(),
-  topic: z.string(),
-  partition: z.number().int(),
-  offset: z.number(),
-  appendTime: epochMs,
-  eventId: z.string().nullable(),
-  eventTime: epochMs.nullable(),
-  value: z.string().nullable().describe('The raw record, base64; null where a view refused a contribution.'),
-});
-
-function deadLetterRoutes({ project, warehouse }: ApiDeps): Route[] {
-  const table = (source: string) => quoteName(tables.deadLetters(project.prefix, source));
-  return [
-    route({
-      method: 'GET',
-      path: '/v1/dead-letters',
-      name: 'countDeadLetters',
-      tag: 'dead letters',
-      summary: 'Records that were not taken, counted by reason',
-      access: LOOK,
-      answers: [
-        {
-          status: 200,
-          description: 'Counts.',
-          schema: z.object({
-            reasons: z.array(
-              z.object({
-                source: z.string(),
-                stage: z.string(),
-                code: z.string(),
-                records: z.number().int(),
-                first: epochMs,
-                last: epochMs,
-              }),
-            ),
-          }),
-        },
-      ],
-      handle: async () => {
-        const counted = await Promise.all(
-          project.sources.map(({ name }) =>
-            warehouse.query<object>(
-              `SELECT {source:String} AS source, stage, code, count() AS records,
-                 toUnixTimestamp64Milli(min(append_time)) AS first, toUnixTimestamp64Milli(max(append_time)) AS last
-               FROM ${table(name)} FINAL GROUP BY stage, code ORDER BY records DESC, code`,
-              { source: name },
-            ),
-          ),
-        );
-        return { reasons: counted.flat() };
-      },
-    }),
-    route({
-      method: 'GET',
-      path: '/v1/dead-letters/{source}',
-      name: 'listDeadLetters',
-      tag: 'dead letters',
-      summary: 'The newest records of a source that were not taken, whole',
-      access: LOOK,
-      params: z.strictObject({ source: nameSchema }),
-      query: z.strictObject({
-        code: nameSchema.optional().describe('Only this reason: late.'),
-        limit: limitQuery(500, 20),
-      }),
-      answers: [
-        { status: 200, description: 'Letters.', schema: z.object({ letters: z.array(letterSchema) }) },
-      ],
-      handle: async ({ params, query }) => {
-        const source = sourceOf(project, params.source);
-        const letters = await warehouse.query<object>(
-          `SELECT {source:String} AS source, stage, code, detail, writer, source_topic AS topic, source_partition AS partition,
-             source_offset AS offset, toUnixTimestamp64Milli(append_time) AS appendTime, event_id AS eventId,
-             toUnixTimestamp64Milli(event_time) AS eventTime, base64Encode(value) AS value
-           FROM (SELECT * FROM ${table(source.name)} FINAL
-             WHERE {code:String} = '' OR code = {code:String}
-             ORDER BY refused_time DESC, source_partition, source_offset DESC LIMIT {limit:UInt32})`,
-          { source: source.name, code: query.code ?? '', limit: query.limit },
-        );
-        return { letters };
-      },
     }),
   ];
 }

@@ -2,11 +2,17 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { compileFix } from '../../config/fix.ts';
 import type { Project, Source } from '../../schemas/project.ts';
+import { type DryRun, dryRun } from '../../streams/letters/dry-run.ts';
+import type { FeatureEffect } from '../../streams/letters/effect.ts';
 import { createFix } from '../../streams/letters/fix.ts';
 import { groupLetters, type LetterGroup, MEANINGS } from '../../streams/letters/groups.ts';
 import type { Fix } from '../../streams/letters/letter.ts';
-import { lookAtLetters } from '../../streams/letters/look.ts';
-import { type LetterReplay, type LettersDeps, replayLetters } from '../../streams/letters/replay.ts';
+import {
+  type LetterReplay,
+  type LettersDeps,
+  type ReplayedLetters,
+  replayLetters,
+} from '../../streams/letters/replay.ts';
 import { type CommandContext, examples } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count } from '../format.ts';
@@ -22,6 +28,7 @@ interface Options {
   readonly event?: string;
   readonly fix?: string;
   readonly note?: string;
+  readonly effect: boolean;
   readonly limit: number;
 }
 
@@ -38,6 +45,7 @@ export function registerReplay(group: Command, run: Run): void {
     .option('--since <time>', 'only those refused from here', instantOption)
     .option('--event <id>', 'only this event')
     .option('--fix <file>', 'YAML that mends their events: fields by expressions, or another mapping')
+    .option('--no-effect', 'do not work out which features and decisions would change')
     .option('--note <text>', 'why; kept with every letter that comes back')
     .option('--limit <n>', 'how many of a source, the oldest first', wholeOption(1), 100_000)
     .addHelpText(
@@ -72,42 +80,59 @@ async function replay(context: CommandContext, name: string | undefined, options
         who: `${USER ?? USERNAME ?? 'somebody'}, by hand`,
       }),
     );
-    const { groups, sent, history } =
-      options.apply === true ? await carriedOut(deps, replays) : await lookedAt(deps, replays);
-    if (output.isJson)
-      return output.json({ applied: options.apply === true, sent, history, letters: groups });
-    print(context, groups);
-    if (options.apply === true)
-      output.line(
-        `${count(sent)} sent again; ${count(history)} put into history. See 'millrace dead-letters ls' for what is refused again.`,
-      );
+    if (options.apply === true) printDone(context, await replayLetters(deps, replays));
+    else {
+      const { artefacts } = platform;
+      const found = await dryRun({ ...deps, artefacts, now: clock.now() }, replays, options.effect);
+      if (output.isJson) output.json({ applied: false, sent: 0, history: 0, ...found });
+      else printDryRun(context, found);
+    }
   } finally {
     await platform.close();
   }
 }
 
-interface Result {
-  readonly groups: readonly LetterGroup[];
-  readonly sent: number;
-  readonly history: number;
-}
-
-async function carriedOut(deps: LettersDeps, replays: readonly LetterReplay[]): Promise<Result> {
-  const done = await replayLetters(deps, replays);
-  return {
-    groups: done.flatMap(({ source, judged }) => groupLetters(source, judged)),
-    sent: done.reduce((sum, { sent }) => sum + sent, 0),
-    history: done.reduce((sum, { history }) => sum + history, 0),
-  };
-}
-
-async function lookedAt(deps: LettersDeps, replays: readonly LetterReplay[]): Promise<Result> {
-  const groups: LetterGroup[] = [];
-  for (const { source, selection, fix } of replays) {
-    const judged = await lookAtLetters({ ...deps, now: deps.clock.now() }, source, selection, fix);
-    groups.push(...groupLetters(source.name, judged));
+function printDone(context: CommandContext, done: readonly ReplayedLetters[]): void {
+  const { output } = context;
+  const letters = done.flatMap(({ source, judged }) => groupLetters(source, judged));
+  const sent = done.reduce((sum, one) => sum + one.sent, 0);
+  const history = done.reduce((sum, one) => sum + one.history, 0);
+  if (output.isJson) {
+    output.json({ applied: true, sent, history, letters });
+    return;
   }
-  return { groups, sent: 0, history: 0 };
+  print(context, letters);
+  output.line(
+    `${count(sent)} sent again; ${count(history)} put into history. See 'millrace dead-letters ls' for what is refused again.`,
+  );
+}
+
+function printDryRun(context: CommandContext, { letters, effect }: DryRun): void {
+  const { output } = context;
+  print(context, letters);
+  for (const { view, entities, looked, changed, example } of effect?.features ?? []) {
+    const of = looked < entities ? `${count(looked)} of ${count(entities)}` : count(entities);
+    output.line(
+      changed.length === 0
+        ? `View ${view}: no feature of ${of} entities changes; their windows are over.`
+        : `View ${view}: ${changed.map(({ feature, entities: n }) => `${feature} (${count(n)})`).join(', ')} of ${of} entities change, ${changeOf(example)}.`,
+    );
+  }
+  for (const { model, asked, looked, vectors, decisions, example } of effect?.decisions ?? []) {
+    output.line(`Model ${model}: ${count(asked)} of the letters are requests that would be answered.`);
+    const other =
+      decisions === null ? 'there is no champion to decide' : `${count(decisions)} other decisions`;
+    if (looked > 0)
+      output.line(
+        `  Of ${count(looked)} past requests after them ${count(vectors)} would have had other features, and ${other}${example === null ? '' : `, ${changeOf(example)}`}. Past answers stay as they are.`,
+      );
+  }
+}
+
+function changeOf(example: FeatureEffect['example']): string {
+  if (example === null) return 'for example none';
+  const { of, before, after } = example;
+  return `for example ${of} from ${before ?? 'null'} to ${after ?? 'null'}`;
 }
 
 function sourcesNamed(project: Project, name: string | undefined): Source[] {

@@ -1,4 +1,4 @@
-import type { AlertRule } from '../../schemas/alert.ts';
+import { type AlertRule, SOURCE_PAUSED_RULE } from '../../schemas/alert.ts';
 import type { Measure } from '../../schemas/monitoring.ts';
 import type { Alert, AlertState } from '../../schemas/records/alert.ts';
 import { changeId, fingerprintOf } from './identity.ts';
@@ -44,7 +44,8 @@ export function evaluateTick({ rules, measures, earlier, tick, at }: Evaluation)
       return change === null ? [] : [change];
     }),
   );
-  const names = new Set(rules.map(({ name }) => name));
+  // Ingest resolves its own.
+  const names = new Set([SOURCE_PAUSED_RULE, ...rules.map(({ name }) => name)]);
   for (const alert of earlier.values())
     if (!names.has(alert.rule) && alert.state !== 'resolved') changes.push(withdrawn(alert, tick, at));
   return changes.sort((a, b) => (a.fingerprint < b.fingerprint ? -1 : a.fingerprint > b.fingerprint ? 1 : 0));

@@ -23,6 +23,8 @@ export interface PastOptions {
   readonly upTo?: ReadonlyMap<string, Marks>;
   /** Imported events count before this event time, epoch ms; where absent, before `to`. */
   readonly importsTo?: number;
+  /** Events that the archive does not hold and that count as if it did, by source, in order of time. */
+  readonly extra?: ReadonlyMap<string, readonly EventRecord[]>;
 }
 
 /** An event of the archive and what it gives to each of the views asked for; null where it gives nothing. */
@@ -52,6 +54,10 @@ export async function* readPast(options: PastOptions): AsyncGenerator<readonly P
   const names = new Set(options.views.flatMap(({ sources }) => sources));
   const sources = options.project.sources.filter(({ name }) => names.has(name));
   const streams = await Promise.all(sources.map((source) => contributing(options, source)));
+  for (const { name } of sources) {
+    const extra = options.extra?.get(name) ?? [];
+    if (extra.length > 0) streams.push(extraEvents(options, name, extra));
+  }
   const [only] = streams;
   if (streams.length === 1 && only !== undefined) yield* only;
   else yield* mergeByTime(streams);
@@ -99,6 +105,25 @@ async function contributing(options: PastOptions, source: Source): Promise<Async
   return generate();
 }
 
+async function* extraEvents(
+  { views, from, to }: PastOptions,
+  source: string,
+  extra: readonly EventRecord[],
+): AsyncGenerator<PastEvent[]> {
+  const listening = views.map((view) => view.sources.includes(source));
+  yield extra
+    .filter(({ time }) => (from === null || time >= from) && (to === null || time < to))
+    .map((event) => ({
+      source,
+      event,
+      readTime: event.time,
+      contributions: views.map((view, v) => {
+        const contribution = listening[v] === true ? contributionOf(view, source, event, -1) : null;
+        return contribution === null || isTooOld(view, contribution) ? null : contribution;
+      }),
+    }));
+}
+
 /** Contributions that features refused once, as `view topic:partition:offset`. */
 async function readRefusals(
   { project, warehouse }: PastOptions,
@@ -122,7 +147,7 @@ async function* mergeByTime(
   const heads: Array<{ stream: AsyncGenerator<PastEvent[]>; batch: readonly PastEvent[]; at: number }> = [];
   for (const stream of streams) {
     const first = await stream.next();
-    if (first.done !== true) heads.push({ stream, batch: first.value, at: 0 });
+    if (first.done !== true && first.value.length > 0) heads.push({ stream, batch: first.value, at: 0 });
   }
   let merged: PastEvent[] = [];
   while (heads.length > 0) {

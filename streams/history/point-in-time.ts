@@ -1,6 +1,7 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { asOf } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
+import type { EventRecord } from '../../schemas/event.ts';
 import type { Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
@@ -29,6 +30,8 @@ export interface PointInTimeOptions {
   /** Values of a row, over all reads. */
   readonly width: number;
   readonly rows: readonly PastRow[];
+  /** Events that count beside those of the archive, by source, in order of time. */
+  readonly extra?: ReadonlyMap<string, readonly EventRecord[]>;
   readonly onProgress?: (done: { readonly rows: number; readonly events: number }) => void;
   readonly signal?: AbortSignal;
 }
@@ -64,7 +67,8 @@ export async function readPointInTime(
     }
   };
   const range = { from: startFor(views, first.time), to: last.time };
-  for await (const batch of readPast({ project, warehouse, views, ...range })) {
+  const beside = options.extra === undefined ? {} : { extra: options.extra };
+  for await (const batch of readPast({ project, warehouse, views, ...range, ...beside })) {
     signal?.throwIfAborted();
     for (const { event, contributions } of batch) {
       // An event of the row's own time is not before it.

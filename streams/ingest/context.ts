@@ -9,15 +9,18 @@ import type { Telemetry } from '../runtime/telemetry.ts';
 import type { Waits } from '../runtime/waits.ts';
 import type { Announcer } from './announcer.ts';
 import type { Neighbours } from './neighbours.ts';
+import type { Pause, PauseDeps } from './pause.ts';
 import type { RawLogs } from './raw-logs.ts';
 import type { RawPartition } from './raw-partition.ts';
+import type { RejectCaps } from './reject-cap.ts';
 
 /** What the steps of ingest share while the loop runs, from joining the group until leaving it. */
 export interface IngestContext {
   /** With the partitions that its topics have now. */
   readonly project: Project;
   readonly declared: Project;
-  readonly kafka: Pick<Kafka, 'admin'>;
+  readonly kafka: Pick<Kafka, 'admin' | 'producer'>;
+  readonly store: PauseDeps['store'];
   readonly codecs: Codecs;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -34,6 +37,10 @@ export interface IngestContext {
   readonly waits: Waits;
   /** How large a record the topics that ingest writes to take. */
   readonly limits: RecordLimits;
+  /** What was refused lately. */
+  readonly caps: RejectCaps;
+  /** Sources that are paused, as of the last look; another map after each. */
+  paused: ReadonlyMap<string, Pause>;
   /** Partitions that this process owns, by `topic:partition`; another map after each assignment. */
   owned: ReadonlyMap<string, RawPartition>;
   /** The newest append time that the broker stamped on anything sent from here, epoch ms. */

@@ -1,6 +1,5 @@
 import type { Kafka, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import { workSegment } from '../../processors/segment.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { groups } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -16,13 +15,15 @@ import { limitsOf, spreads, tellBacklog } from './alignment.ts';
 import { Announcer } from './announcer.ts';
 import type { IngestContext } from './context.ts';
 import { writtenTopics } from './event-size.ts';
-import { flushMarkers, flushWork, restartMoved, type Worked } from './flush.ts';
+import { flushMarkers, flushWork, restartMoved } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
+import { lookAtPauses, pauseSources, workWithin } from './pausing.ts';
 import { queueBatch } from './queue-batch.ts';
 import { RawLogs } from './raw-logs.ts';
 import type { RawPartition } from './raw-partition.ts';
 import { chooseRecords } from './record-queue.ts';
+import { RejectCaps } from './reject-cap.ts';
 import { plansOf, restartPartitions, takeOver } from './take-over.ts';
 import { heedCuts, presentTopics, watchTopics, withoutMissing } from './watch-topics.ts';
 
@@ -50,7 +51,7 @@ const COMPARE_EVERY_MS = 1_000;
 /** Raw topics -> validated topics, view topics, dead letters. */
 export function createIngest(deps: IngestDeps): Stream {
   const { clock, telemetry } = deps;
-  const limits = new RecordLimits();
+  const kept = { limits: new RecordLimits(), caps: new RejectCaps() };
   return {
     name: 'ingest',
     run: (signal, healthy) =>
@@ -60,7 +61,7 @@ export function createIngest(deps: IngestDeps): Stream {
         telemetry,
         signal,
         (done) =>
-          runLoop(deps, limits, signal, done).catch(async (error: unknown) => {
+          runLoop(deps, kept, signal, done).catch(async (error: unknown) => {
             throw await withoutMissing(error, deps.kafka, [...plansOf(deps.project).keys()]);
           }),
         healthy,
@@ -68,14 +69,17 @@ export function createIngest(deps: IngestDeps): Stream {
   };
 }
 
+/** What a stream of ingest knows beyond its restarts. */
+type Kept = Pick<IngestContext, 'limits' | 'caps'>;
+
 async function runLoop(
   deps: IngestDeps,
-  limits: RecordLimits,
+  kept: Kept,
   signal: AbortSignal,
   healthy: () => void,
 ): Promise<void> {
-  await limits.read(deps.kafka, writtenTopics(deps.project));
-  const context = await openContext(deps, limits, signal);
+  await kept.limits.read(deps.kafka, writtenTopics(deps.project));
+  const context = await openContext(deps, kept, signal);
   const spreadOf = spreads(context.project);
   let lastWork = 0;
   let comparedAt = 0;
@@ -104,7 +108,7 @@ async function runLoop(
 
 async function openContext(
   deps: IngestDeps,
-  limits: RecordLimits,
+  { limits, caps }: Kept,
   signal: AbortSignal,
 ): Promise<IngestContext> {
   const { kafka, store, codecs, clock, telemetry } = deps;
@@ -117,6 +121,7 @@ async function openContext(
     onAssigned: async (assigned) => {
       context.owned = await takeOver(deps, plans, rawLogs, assigned);
       context.lookedBesideAt = Number.NEGATIVE_INFINITY;
+      await lookAtPauses(context);
       await watchTopics(context);
       return [...context.owned.values()].map((one): Position => {
         if (one.stopped !== null) return 'latest';
@@ -134,6 +139,7 @@ async function openContext(
     project,
     declared: deps.project,
     kafka,
+    store,
     codecs,
     clock,
     telemetry,
@@ -144,6 +150,8 @@ async function openContext(
     missing,
     checkpoint: new Checkpoint({ kafka, store, consumer: rawLogs, limits, now: () => clock.now() }),
     limits,
+    caps,
+    paused: new Map(),
     announcer: new Announcer(project, codecs, guards),
     neighbours: new Neighbours(project, { store, clock, rawLogs }),
     waits: new Waits('ingest', clock, telemetry),
@@ -198,20 +206,15 @@ async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, n
   if (chosen.size < queues.length) telemetry.guarded('align');
   if (chosen.size === 0) return false;
   const started = performance.now();
-  const work = new Map<RawPartition, Worked>();
-  let records = 0;
-  for (const [one, count] of chosen) {
-    // What was worked and not sent is worked again.
-    one.memory?.drop();
-    const worked = workSegment(one.plan, one.progress, one.queue.first(count), one.memory);
-    work.set(one, worked);
-    records += worked.taken;
-  }
+  const { work, over } = workWithin(context, chosen);
+  const records = [...work.values()].reduce((sum, { taken }) => sum + taken, 0);
   telemetry.step('ingest', 'work', performance.now() - started, records);
   if (!(await untilAwake(context, new Set([...chosen.keys()].map(({ source }) => source.name)))))
     return false;
-  await flushWork(context, work);
-  return true;
+  if (work.size > 0) await flushWork(context, work);
+  if (over.size === 0) return true;
+  await pauseSources(context, over);
+  return false;
 }
 
 /** Partitions with nothing to read, as the last fetch said. */
@@ -227,5 +230,6 @@ async function compare(context: IngestContext): Promise<void> {
   const { neighbours, owned } = context;
   const sources = new Set([...owned.values()].map(({ source }) => source.name));
   await restartMoved(context, await neighbours.look(sources));
+  await lookAtPauses(context);
   await watchTopics(context);
 }

@@ -3,6 +3,7 @@ import type { Kafka, Poll } from '../../infrastructure/kafka/port.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { withPartitions } from '../runtime/partitions.ts';
 import type { IngestContext } from './context.ts';
+import { SourcePaused, sentenceOf } from './pause.ts';
 import { RawTopicChanged } from './raw-logs.ts';
 import type { RawPartition } from './raw-partition.ts';
 
@@ -35,7 +36,8 @@ export async function watchTopics(context: IngestContext): Promise<void> {
     })),
   );
   for (const [i, one] of all.entries()) {
-    const reason = unprepared(one, rawLogs.partitionsOf(one.topic)) ?? reasons[i] ?? null;
+    const reason =
+      unprepared(one, rawLogs.partitionsOf(one.topic)) ?? reasons[i] ?? pausedReason(context, one);
     if (reason !== null) await stop(context, one, reason);
     else if (one.stopped !== null) {
       waits.end('topic', keyOf(one));
@@ -102,9 +104,16 @@ function unprepared({ topic, partition, source }: RawPartition, partitions: numb
   );
 }
 
+function pausedReason({ paused }: IngestContext, { source }: RawPartition): MillraceError | null {
+  const pause = paused.get(source.name);
+  return pause === undefined ? null : new SourcePaused(sentenceOf(source.name, pause));
+}
+
 async function stop(context: IngestContext, one: RawPartition, reason: MillraceError): Promise<void> {
   const { rawLogs, telemetry, waits } = context;
   if (one.stopped === null) telemetry.failure('ingest', reason);
+  // Of several reasons the last one is told.
+  if (one.stopped?.message !== reason.message) waits.end('topic', keyOf(one));
   waits.note('topic', keyOf(one), () => reason.message);
   one.stopped = reason;
   one.more = false;

@@ -7,6 +7,7 @@ import { registerVersion } from '../../pipelines/rollout/moves.ts';
 import { tables } from '../../schemas/names.ts';
 import { MINUTE, SECOND } from '../../schemas/time.ts';
 import { createArchive } from '../../streams/archive/archive.ts';
+import { pauseSource } from '../../streams/ingest/pause.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
 import { tripStart } from '../streams/plane.ts';
 import { type ApiWorld, createApiWorld } from './world.ts';
@@ -194,6 +195,58 @@ describe('what the archive tells over HTTP', () => {
     const { letters } = await get('/v1/dead-letters/trips?code=late');
     expect(letters).toEqual([expect.objectContaining({ eventId: 'late-1', stage: 'lateness' })]);
     expect(Buffer.from(letters[0].value, 'base64').length).toBeGreaterThan(10);
+  });
+
+  it('dead letters come back, once, or are told what would become of them', async () => {
+    const replay = async (body: object) => (await post('/v1/dead-letters/replay', body)).json();
+    const late = { source: 'trips', reason: 'late', code: null, letters: 1, example: 'late-1' };
+    const asked = { source: 'trips', code: 'late', reason: '  it is wanted for training ' };
+    expect(await replay({ ...asked, dry_run: true })).toEqual({
+      applied: false,
+      sent: 0,
+      history: 0,
+      letters: [{ ...late, outcome: 'late' }],
+      effect: null,
+    });
+    const { effect } = await replay({ ...asked, dry_run: true, effect: true });
+    expect(effect.features).toEqual([]);
+    expect(effect.decisions).toEqual([
+      expect.objectContaining({ model: 'cost', asked: 0, decisions: null, looked: expect.any(Number) }),
+    ]);
+    expect(effect.decisions[0].vectors).toBeGreaterThan(0);
+    expect(await replay({ ...asked, dry_run: false })).toMatchObject({ applied: true, sent: 0, history: 1 });
+    expect(await replay({ ...asked, dry_run: false })).toMatchObject({
+      history: 0,
+      letters: [{ ...late, outcome: 'done' }],
+    });
+    const rows = await warehouse.query(
+      `SELECT event_id, state, reason, who FROM ${tables.letterReplays(world.project.prefix)} FINAL`,
+    );
+    const why = { reason: 'it is wanted for training', who: 'local, by HTTP' };
+    expect(rows).toEqual([{ event_id: 'late-1', state: 'history', ...why }]);
+    const fix = { fix: 'a', set: { nothing: '1' } };
+    expect(await replay({ ...asked, dry_run: true, fix })).toMatchObject({ status: 422, code: 'bad_fix' });
+    expect(await replay({ dry_run: true, reason: 'x', source: 'trip' })).toMatchObject({ status: 404 });
+  });
+
+  it('a source that is paused is shown, and read on', async () => {
+    const { deps, project } = world;
+    const pause = { since: 1, rejects: 5, within: 60_000, code: 'rule_failed', detail: 'No.' };
+    await pauseSource(deps, 'trips', { ...pause, declared: project.hash });
+    const { sources } = await get('/v1/sources');
+    expect(sources).toEqual([
+      { source: 'trips', paused: expect.objectContaining({ since: 1, code: 'rule_failed' }) },
+    ]);
+    expect(sources[0].paused.sentence).toContain('The source trips is paused: 5 of its records');
+    const resume = async () => (await post('/v1/sources/trips/resume', { reason: 'it is mended' })).json();
+    expect(await resume()).toEqual({ source: 'trips', resumed: true });
+    expect(await resume()).toEqual({ source: 'trips', resumed: false });
+    const { alerts } = await until('the alert', async () => {
+      const found = await get('/v1/alerts');
+      return found.alerts.length > 0 ? found : undefined;
+    });
+    expect(alerts[0]).toMatchObject({ rule: 'source_paused', state: 'resolved', subject: 'trips' });
+    expect(alerts[0].summary).toContain('it is mended (local, by HTTP)');
   });
 
   it('silences hold, name who made them and why, and end', async () => {

@@ -44,6 +44,7 @@ function projectOf(prefix: string, format: Project['sources'][number]['format'] 
         outOfOrderness: 0,
         idleAfter: null,
         deduplicate: null,
+        rejects: null,
         maxFuture: null,
       },
     ],

@@ -36,6 +36,7 @@ const sourceOf = (format: SourceFormat): Source => ({
   outOfOrderness: 0,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
   maxFuture: null,
 });
 

@@ -163,6 +163,20 @@ describe('the console in a real Chromium', () => {
     await looking.close();
   }, 60_000);
 
+  it('tries on dead letters what would become of them now', async () => {
+    const looking = await open('viewer', 'light', 1_400);
+    await looking.goto(`${base}/console/dead-letters/trips`);
+    await looking.getByText('By reason').first().waitFor();
+    expect(await looking.getByRole('button', { name: 'Try it: dry run' }).count()).toBe(0);
+    await looking.close();
+    const page = await open('operator', 'dark', 420);
+    await page.goto(`${base}/console/dead-letters/trips`);
+    await page.getByRole('button', { name: 'Try it: dry run' }).click();
+    await page.getByText('would be refused again').first().waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  }, 60_000);
+
   it('is small', () => {
     const sizes = readdirSync(join(directory, 'assets')).map(
       (name) => gzipSync(readFileSync(join(directory, 'assets', name))).length,

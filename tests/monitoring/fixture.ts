@@ -36,6 +36,7 @@ const source: Source = {
   outOfOrderness: 1_000,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
   maxFuture: null,
 };
 

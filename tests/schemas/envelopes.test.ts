@@ -23,6 +23,7 @@ const sourceOf = (format: SourceFormat): Source => ({
   outOfOrderness: 0,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
   maxFuture: null,
 });
 

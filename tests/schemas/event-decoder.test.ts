@@ -17,6 +17,7 @@ function source(format: SourceFormat, fields: Source['fields'] = allFields): Sou
     outOfOrderness: 1_000,
     idleAfter: null,
     deduplicate: null,
+    rejects: null,
     maxFuture: null,
   };
 }

@@ -46,6 +46,7 @@ function source(format: SourceFormat): Source {
     outOfOrderness: 1_000,
     idleAfter: null,
     deduplicate: null,
+    rejects: null,
     maxFuture: null,
   };
 }

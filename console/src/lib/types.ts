@@ -35,3 +35,4 @@ export type LetterCounts = Answers['countDeadLetters'];
 export type LetterCount = LetterCounts['reasons'][number];
 export type Letters = Answers['listDeadLetters'];
 export type Letter = Letters['letters'][number];
+export type LetterReplay = Answers['replayDeadLetters'];

@@ -1,11 +1,13 @@
 import { useMemo, useState } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
-import { address } from '../lib/api.ts';
+import { address, post } from '../lib/api.ts';
 import { bytesOf, hexOf, textOf } from '../lib/bytes.ts';
 import { number, plural } from '../lib/format.ts';
+import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
-import type { Letter, LetterCount } from '../lib/types.ts';
-import { Badge, Empty, Loaded, PageHead, Panel, Time } from '../parts/basics.tsx';
+import type { Letter, LetterCount, LetterReplay } from '../lib/types.ts';
+import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
+import { ReasonDialog } from '../parts/reason-dialog.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 
 /** What was refused? */
@@ -32,6 +34,7 @@ export function DeadLetters({ source }: { readonly source?: string | undefined }
           }
         </Loaded>
       </Panel>
+      <ComeBack source={source} code={code} done={counts.reload} />
       {source !== undefined && <Newest source={source} code={code} />}
     </>
   );
@@ -52,6 +55,154 @@ const COUNT_COLUMNS: ReadonlyArray<Column<LetterCount>> = [
   { name: 'first', show: ({ first }) => <Time at={first} /> },
   { name: 'last', show: ({ last }) => <Time at={last} /> },
 ];
+
+type Outcome = LetterReplay['letters'][number]['outcome'];
+
+const OUTCOMES: Readonly<Record<Outcome, { readonly tone: Tone; readonly says: string }>> = {
+  live: { tone: 'good', says: 'would be accepted' },
+  late: { tone: 'accent', says: 'too late for live: it would go into history, where training sees it' },
+  refused: { tone: 'bad', says: 'would be refused again' },
+  repeat: { tone: 'plain', says: 'an event of the same id was accepted' },
+  done: { tone: 'plain', says: 'came back before' },
+  exhausted: { tone: 'bad', says: 'was sent again three times, and refused each time' },
+  gone: { tone: 'plain', says: 'cannot come back: cut, or refused by a view or a model alone' },
+};
+
+/** What would become of letters if they came again now, and the way back for those that would be taken. */
+function ComeBack({
+  source,
+  code,
+  done,
+}: {
+  readonly source: string | undefined;
+  readonly code: string;
+  readonly done: () => void;
+}) {
+  const mayChange = useMayChange();
+  const [seen, setSeen] = useState<LetterReplay | null>(null);
+  const [state, setState] = useState<{ readonly busy: boolean; readonly refused: string }>(IDLE);
+  const [asking, setAsking] = useState(false);
+  const ask = (more: { readonly dry_run: boolean; readonly effect?: boolean; readonly reason: string }) =>
+    post<LetterReplay>('/v1/dead-letters/replay', {
+      ...more,
+      ...(source === undefined ? {} : { source }),
+      ...(code === '' ? {} : { code }),
+    });
+  async function look(): Promise<void> {
+    setState({ busy: true, refused: '' });
+    try {
+      setSeen(await ask({ dry_run: true, effect: true, reason: 'a look from the console' }));
+      setState(IDLE);
+    } catch (error) {
+      setState({ busy: false, refused: (error as Error).message });
+    }
+  }
+  if (!mayChange) return null;
+  const ready = seen?.letters.filter(({ outcome }) => outcome === 'live' || outcome === 'late') ?? [];
+  return (
+    <Panel
+      title="After a rule, mapping or schema was mended"
+      note={`What would become of ${code === '' ? 'the letters' : `letters of ${code}`}${source === undefined ? '' : ` of ${source}`} if they came again now?`}
+      actions={
+        <>
+          <button type="button" disabled={state.busy} onClick={look}>
+            {state.busy ? 'Looking…' : 'Try it: dry run'}
+          </button>
+          {ready.length > 0 && seen?.applied === false && (
+            <button type="button" onClick={() => setAsking(true)}>
+              Send them again
+            </button>
+          )}
+        </>
+      }
+    >
+      {state.refused !== '' && (
+        <p className="failure" role="alert">
+          {state.refused}
+        </p>
+      )}
+      {seen !== null && <Outcomes seen={seen} />}
+      {asking && (
+        <ReasonDialog
+          title="Send dead letters again"
+          about={`${plural(
+            ready.reduce((sum, { letters }) => sum + letters, 0),
+            'letter',
+          )} come back under their own ids, once; late ones go into history.`}
+          doIt="Send"
+          perform={async (reason) => {
+            setSeen(await ask({ dry_run: false, reason }));
+            done();
+          }}
+          close={() => setAsking(false)}
+        />
+      )}
+    </Panel>
+  );
+}
+
+const IDLE = { busy: false, refused: '' };
+
+function Outcomes({ seen }: { readonly seen: LetterReplay }) {
+  if (seen.letters.length === 0) return <Empty>There is none.</Empty>;
+  return (
+    <>
+      {seen.applied && (
+        <p role="status">
+          {plural(seen.sent, 'letter')} sent again, {number(seen.history)} put into history.
+        </p>
+      )}
+      <Table
+        label="What would become of dead letters"
+        columns={[
+          { name: 'source', show: ({ source }) => source },
+          { name: 'was refused as', show: ({ reason }) => <code>{reason}</code> },
+          { name: 'letters', figure: true, show: ({ letters }) => number(letters) },
+          {
+            name: 'now',
+            show: ({ outcome, code }) => (
+              <>
+                <Badge tone={OUTCOMES[outcome].tone}>{outcome}</Badge> {OUTCOMES[outcome].says}
+                {code === null ? '' : ` (${code})`}
+              </>
+            ),
+          },
+          { name: 'for example', show: ({ example }) => <code>{example}</code> },
+        ]}
+        rows={seen.letters}
+        id={({ source, reason, outcome, code }) => `${source} ${reason} ${outcome} ${code}`}
+      />
+      {seen.effect !== null && <WhatChanges effect={seen.effect} />}
+    </>
+  );
+}
+
+type Effect = NonNullable<LetterReplay['effect']>;
+
+/** Which features and decisions would change. */
+function WhatChanges({ effect }: { readonly effect: Effect }) {
+  return (
+    <ul>
+      {effect.features.map(({ view, entities, changed, example }) => (
+        <li key={view}>
+          <strong>{view}</strong>:{' '}
+          {changed.length === 0
+            ? `no feature of ${plural(entities, 'entity', 'entities')} changes; their windows are over.`
+            : `${changed.map(({ feature, entities: n }) => `${feature} (${number(n)})`).join(', ')} of ${plural(entities, 'entity', 'entities')} would change.`}
+          {example !== null && ` ${example.of}: ${example.before ?? 'null'} → ${example.after ?? 'null'}.`}
+        </li>
+      ))}
+      {effect.decisions.map(({ model, asked, looked, vectors, decisions }) => (
+        <li key={model}>
+          <strong>{model}</strong>: {plural(asked, 'letter')} would be answered. Of{' '}
+          {plural(looked, 'past request')} after them {number(vectors)} would have had other features
+          {decisions === null ? '' : `, and ${number(decisions)} another decision`}; their answers stay as
+          they are.
+        </li>
+      ))}
+    </ul>
+  );
+}
 
 const placeOf = ({ topic, partition, offset, stage }: Letter) => `${topic} ${partition}:${offset} ${stage}`;
 

@@ -20,6 +20,7 @@ export const trips: Source = {
   outOfOrderness: 1_000,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
   maxFuture: null,
 };
 

@@ -19,6 +19,7 @@ const source: Source = {
   outOfOrderness: 0,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
   maxFuture: null,
 };
 const mapped: Source = {

@@ -21,6 +21,7 @@ const source: Source = {
   outOfOrderness: MINUTE,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
   maxFuture: DAY,
 };
 const options: PlantOptions = { source, seed: 7, each: 4, keyOf: (event) => String(event.flight_id) };

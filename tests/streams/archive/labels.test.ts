@@ -31,6 +31,7 @@ const source: Source = {
   maxFuture: null,
   idleAfter: null,
   deduplicate: null,
+  rejects: null,
 };
 
 function paymentsProject(): Project & { readonly models: readonly [Model] } {

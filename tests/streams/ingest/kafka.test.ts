@@ -3,6 +3,7 @@ import { CompressionTypes, ConfigResourceTypes } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKafka } from '../../../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../../../infrastructure/kafka/port.ts';
+import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import { foreign } from '../../infrastructure/kafka/foreign.ts';
 import { readAll, record, text } from '../../infrastructure/kafka/harness.ts';
 import { testStack } from '../../stack.ts';
@@ -11,16 +12,25 @@ import { cutBelow, madeAgainWhileStopped, partitionAdded, restoredWhileRunning }
 
 describe('raw topics and sizes on a server', () => {
   let kafka: Kafka;
+  let warehouse: MemoryWarehouse;
   beforeAll(async () => {
     const { kafka: brokers } = await testStack(['kafka']);
+    warehouse = await createMemoryWarehouse();
     kafka = createKafka({ kafka: { brokers, tls: false, sasl: null } }, { clientId: 'raw-topics' });
   });
-  afterAll(() => kafka.close());
+  afterAll(async () => {
+    await warehouse.close();
+    await kafka.close();
+  });
 
-  it('a topic deleted and made again while nobody reads it', () => madeAgainWhileStopped(kafka), 60_000);
+  it(
+    'a topic deleted and made again while nobody reads it',
+    () => madeAgainWhileStopped(kafka, warehouse),
+    60_000,
+  );
   it('a topic deleted and restored while it is read', () => restoredWhileRunning(kafka), 60_000);
   it('a topic cut in front of ingest', () => cutBelow(kafka), 60_000);
-  it('a partition given to a topic while it is read', () => partitionAdded(kafka), 60_000);
+  it('a partition given to a topic while it is read', () => partitionAdded(kafka, warehouse), 60_000);
 
   it('batches that unpack to more than a topic takes, and a bomb, are dead letters; the next record arrives', async () => {
     const running = await runPayments(kafka);

@@ -11,6 +11,7 @@ import { Neighbours } from '../../../streams/ingest/neighbours.ts';
 import { decodeProgress, progressKey, takeProgress } from '../../../streams/ingest/progress.ts';
 import { RawLogs } from '../../../streams/ingest/raw-logs.ts';
 import { RawPartition } from '../../../streams/ingest/raw-partition.ts';
+import { RejectCaps } from '../../../streams/ingest/reject-cap.ts';
 import { Checkpoint } from '../../../streams/runtime/checkpoint.ts';
 import { ALL_GUARDS, type Guards } from '../../../streams/runtime/guards.ts';
 import { RecordLimits } from '../../../streams/runtime/record-limits.ts';
@@ -95,6 +96,7 @@ export async function ingestProcess(
     project,
     declared: project,
     kafka,
+    store,
     codecs,
     clock,
     telemetry,
@@ -122,6 +124,8 @@ export async function ingestProcess(
       now: () => clock.now(),
     }),
     limits,
+    caps: new RejectCaps(),
+    paused: new Map(),
     announcer: new Announcer(project, codecs),
     neighbours: new Neighbours(project, { store, clock }),
     waits: new Waits('ingest', clock, telemetry),

@@ -1,8 +1,14 @@
 import { expect } from 'vitest';
+import { ensureTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
+import type { Warehouse } from '../../../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../../../infrastructure/kafka/port.ts';
 import { wallClock } from '../../../platform/platform.ts';
 import { applyProject } from '../../../streams/apply/apply.ts';
+import { createArchive } from '../../../streams/archive/archive.ts';
+import { type Audit, audit } from '../../../streams/audit/audit.ts';
+import { createFeatures } from '../../../streams/features/features.ts';
 import { acceptTopic } from '../../../streams/ingest/accept-topic.ts';
+import { SILENT } from '../../../streams/runtime/telemetry.ts';
 import { payment, type Running, runPayments } from './payments.ts';
 
 /** What happens to raw topics, played on a twin or on a server. */
@@ -12,6 +18,31 @@ const several = (prefix: string, count: number) =>
 
 export const codesOf = ({ telemetry }: Running) =>
   telemetry.failures.map((error) => (error as Error & { code?: string }).code);
+
+/**
+ * Runs what comes behind ingest, and audits until the books hold: archived to the last row, folded into every view. Answers with the
+ * last audit.
+ */
+export async function audited(
+  { project, kafka, store, codecs }: Running,
+  warehouse: Warehouse,
+): Promise<Audit> {
+  await ensureTables(warehouse, project);
+  const stopping = new AbortController();
+  const deps = { project, kafka, store, codecs, warehouse, clock: wallClock, telemetry: SILENT };
+  const running = [createFeatures(deps), createArchive({ ...deps, maxWaitMs: 20 })].map((stream) =>
+    stream.run(stopping.signal),
+  );
+  try {
+    for (const deadline = Date.now() + 30_000; ; await wallClock.sleep(200)) {
+      const found = await audit({ ...deps, pause: async () => {} });
+      if (found.status === 'holds' || Date.now() > deadline) return found;
+    }
+  } finally {
+    stopping.abort();
+    await Promise.all(running);
+  }
+}
 
 /** Waits until ingest has told a failure of this code. */
 export async function told(running: Running, code: string): Promise<string> {
@@ -37,7 +68,7 @@ const accept = ({ kafka, project, store }: Running, from: 'start' | 'end') =>
   acceptTopic({ project, kafka, store, clock: wallClock }, 'payments', from);
 
 /** 120 records, stop, delete the raw topic, apply, run, 21 more. */
-export async function madeAgainWhileStopped(kafka: Kafka): Promise<void> {
+export async function madeAgainWhileStopped(kafka: Kafka, warehouse: Warehouse): Promise<void> {
   let running = await runPayments(kafka);
   await running.send(...several('a', 120));
   await running.worked(120);
@@ -62,6 +93,8 @@ export async function madeAgainWhileStopped(kafka: Kafka): Promise<void> {
   await running.send(payment('c'));
   expect((await running.worked(142)).accepted.at(-1)).toMatchObject({ offset: 141, event: { id: 'c' } });
   expect(await accept(running, 'start')).toMatchObject([{ action: 'kept', offset: 22, countedAs: 142 }]);
+  const { findings, sources } = await audited(running, warehouse);
+  expect([findings, sources[0]]).toMatchObject([[], { raw: 22, accepted: 142, acceptedRows: 142 }]);
   await running.stop();
 }
 
@@ -106,7 +139,7 @@ export async function cutBelow(kafka: Kafka): Promise<void> {
 }
 
 /** The raw topic gets a partition while it is read. */
-export async function partitionAdded(kafka: Kafka): Promise<void> {
+export async function partitionAdded(kafka: Kafka, warehouse: Warehouse): Promise<void> {
   const running = await runPayments(kafka);
   await running.send(payment('a'));
   await running.worked(1);
@@ -128,5 +161,7 @@ export async function partitionAdded(kafka: Kafka): Promise<void> {
   expect(accepted.map(({ event }) => event.id).sort()).toEqual(['a', 'b', 'c']);
   await running.sendTo(1, payment('d'));
   await running.worked(4);
+  const { findings, sources } = await audited(running, warehouse);
+  expect([findings, sources[0]]).toMatchObject([[], { raw: 4, accepted: 4, acceptedRows: 4 }]);
   await running.stop();
 }

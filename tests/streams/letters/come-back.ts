@@ -4,12 +4,15 @@ import { compileFix } from '../../../config/fix.ts';
 import { ensureTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
 import type { Warehouse } from '../../../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../../../infrastructure/kafka/port.ts';
+import { createMemoryArtefacts } from '../../../infrastructure/memory/artefacts.ts';
 import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import { wallClock } from '../../../platform/platform.ts';
 import { tables } from '../../../schemas/names.ts';
 import type { Project, Source } from '../../../schemas/project.ts';
 import { createArchive } from '../../../streams/archive/archive.ts';
 import { audit } from '../../../streams/audit/audit.ts';
+import { dryRun } from '../../../streams/letters/dry-run.ts';
+import type { Effect } from '../../../streams/letters/effect.ts';
 import { createFix } from '../../../streams/letters/fix.ts';
 import type { Fix } from '../../../streams/letters/letter.ts';
 import { lookAtLetters } from '../../../streams/letters/look.ts';
@@ -38,7 +41,7 @@ sources:
 entity: [card]
 resolution: 1s
 features:
-  - {name: payments, aggregation: count, windows: [1m]}
+  - {name: payments, aggregation: count, windows: [1h]}
 `,
 });
 
@@ -131,18 +134,26 @@ export class Letters {
     );
   }
 
-  async replay(
-    fix: Fix | null = null,
-    kafka: Kafka = this.kafka,
-  ): Promise<{ readonly sent: number; readonly history: number }> {
-    const replay: LetterReplay = {
+  private asked(fix: Fix | null): LetterReplay {
+    return {
       source: this.source,
       selection: { reason: null, since: null, event: null, limit: 100 },
       fix,
       reason: 'mended',
       who: 'a test',
     };
-    const [done] = await replayLetters(this.deps(kafka), [replay]);
+  }
+
+  async effect(): Promise<Effect | null> {
+    const deps = { ...this.deps(), artefacts: createMemoryArtefacts(), now: Date.now() };
+    return (await dryRun(deps, [this.asked(null)], true)).effect;
+  }
+
+  async replay(
+    fix: Fix | null = null,
+    kafka: Kafka = this.kafka,
+  ): Promise<{ readonly sent: number; readonly history: number }> {
+    const [done] = await replayLetters(this.deps(kafka), [this.asked(fix)]);
     return { sent: done?.sent ?? 0, history: done?.history ?? 0 };
   }
 
@@ -180,6 +191,18 @@ export async function mendedRule(kafka: Kafka, warehouse: Warehouse): Promise<vo
     old: 'late',
     'sent twice': 'repeat',
     'offset 5': 'refused bad_envelope',
+  });
+  expect(await letters.effect()).toEqual({
+    features: [
+      {
+        view: 'card',
+        entities: 1,
+        looked: 1,
+        changed: [{ feature: 'payments_1h', entities: 1 }],
+        example: { of: 'c1 payments_1h', before: 2, after: 3 },
+      },
+    ],
+    decisions: [],
   });
   expect(await letters.replay()).toEqual({ sent: 1, history: 1 });
   expect(await letters.replay()).toEqual({ sent: 0, history: 0 });
