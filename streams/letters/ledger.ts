@@ -41,12 +41,12 @@ export class Ledger {
     this.#source = source;
   }
 
-  /** By place. Throws WarehouseError. */
-  async read(): Promise<ReadonlyMap<string, Entry>> {
+  /** Letters that were begun and of which nobody knows whether they were sent, by place. Throws WarehouseError. */
+  async begun(): Promise<ReadonlyMap<string, Entry>> {
     const rows = await this.#warehouse.query<Entry>(
       `SELECT source_partition AS partition, source_offset AS offset, state, event_id AS eventId, tries,
          raw_partition AS rawPartition, raw_from AS rawFrom, fix, reason, who
-       FROM ${quoteName(this.#table)} FINAL WHERE source = {source:String}`,
+       FROM ${quoteName(this.#table)} FINAL WHERE source = {source:String} AND state = 'begun'`,
       { source: this.#source },
     );
     return new Map(rows.map((row) => [placeOf(row), row]));

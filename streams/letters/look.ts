@@ -10,7 +10,6 @@ import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Judged, judgeLetters } from './judge.ts';
-import { Ledger } from './ledger.ts';
 import type { Fix, Letter } from './letter.ts';
 import { type LetterSelection, selectLetters } from './select.ts';
 
@@ -31,9 +30,8 @@ export async function lookAtLetters(
   selection: LetterSelection,
   fix: Fix | null = null,
 ): Promise<Judged<Letter>[]> {
-  const { project, store, warehouse, now } = deps;
-  const known = await new Ledger(warehouse, project.prefix, source.name).read();
-  const letters = await selectLetters(deps, source, selection, known, fix);
+  const { project, store, now } = deps;
+  const letters = await selectLetters(deps, source, selection, fix);
   const found = await store.read(
     Array.from({ length: source.partitions }, (_, p) => [progressKey(project.prefix, source.name, p)]),
   );

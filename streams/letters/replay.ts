@@ -119,7 +119,7 @@ async function settle(
   source: Source,
   ledger: Ledger,
 ): Promise<void> {
-  const begun = new Map([...(await ledger.read())].filter(([, { state }]) => state === 'begun'));
+  const begun = await ledger.begun();
   if (begun.size === 0) return;
   const topic = topics.raw(project.prefix, source.name);
   const bounds = await boundsOf(kafka, topic);

@@ -6,7 +6,6 @@ import type { Project, Source } from '../../schemas/project.ts';
 import { readAgain } from '../runtime/again-record.ts';
 import { textOf } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { type Entry, placeOf } from './ledger.ts';
 import type { Fix, Letter } from './letter.ts';
 
 /** Which dead letters of a source. */
@@ -36,26 +35,29 @@ interface Row {
   readonly values: readonly string[];
   readonly appended: number;
   readonly is_cut: number;
+  readonly came_back: number;
 }
 
-/** Letters that ingest wrote, those refused first before the others. Rows of imports are left out: the file is there, and is imported again. */
+/** Letters of a source, those that have not come back before the others, then those refused first. Rows of imports are left out: the file is there, and is imported again. */
 export async function selectLetters(
   { project, warehouse, codecs }: SelectDeps,
   source: Source,
   { reason, since, event, limit }: LetterSelection,
-  known: ReadonlyMap<string, Entry>,
   fix: Fix | null,
 ): Promise<Letter[]> {
   const rows = await warehouse.query<Row>(
     `SELECT code, source_partition, source_offset, base64Encode(key) AS key, base64Encode(value) AS value,
        arrayMap(h -> h.1, headers) AS names, arrayMap(h -> base64Encode(h.2), headers) AS values,
        toUnixTimestamp64Milli(append_time) AS appended,
-       toUInt8(value_bytes IS NOT NULL OR key_bytes IS NOT NULL OR headers_bytes IS NOT NULL OR writer != 'ingest') AS is_cut
+       toUInt8(value_bytes IS NOT NULL OR key_bytes IS NOT NULL OR headers_bytes IS NOT NULL OR writer != 'ingest') AS is_cut,
+       toUInt8((source_partition, source_offset) IN (
+         SELECT source_partition, source_offset FROM ${quoteName(tables.letterReplays(project.prefix))} FINAL
+         WHERE source = {source:String} AND state != 'begun')) AS came_back
      FROM ${quoteName(tables.deadLetters(project.prefix, source.name))} FINAL
      WHERE source_topic != '' AND ({reason:String} = '' OR code = {reason:String}) AND ({event:String} = '' OR event_id = {event:String})
        AND refused_time >= fromUnixTimestamp64Milli({since:Int64})
-     ORDER BY refused_time, source_partition, source_offset LIMIT {limit:UInt32}`,
-    { reason: reason ?? '', event: event ?? '', since: since ?? 0, limit },
+     ORDER BY came_back, refused_time, source_partition, source_offset LIMIT {limit:UInt32}`,
+    { source: source.name, reason: reason ?? '', event: event ?? '', since: since ?? 0, limit },
   );
   const topic = topics.raw(project.prefix, source.name);
   const records = rows.map((row) => recordOf(topic, row));
@@ -79,7 +81,7 @@ export async function selectLetters(
       mended: null,
       fix: '',
       tries: again?.tries ?? 0,
-      done: ['sent', 'history'].includes(known.get(placeOf(place))?.state ?? ''),
+      done: row.came_back === 1,
     };
     return fix === null ? letter : fix.apply(letter);
   });

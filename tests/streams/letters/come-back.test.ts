@@ -3,6 +3,9 @@ import type { Kafka } from '../../../infrastructure/kafka/port.ts';
 import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import { wallClock } from '../../../platform/platform.ts';
+import { tables } from '../../../schemas/names.ts';
+import type { LettersDeps } from '../../../streams/letters/replay.ts';
+import { seeded } from '../../simulation/random.ts';
 import { payment } from '../ingest/payments.ts';
 import { Letters, mendedRule, paymentsBelow } from './come-back.ts';
 
@@ -51,6 +54,65 @@ describe('dead letters come back', () => {
     expect(await letters.replay()).toEqual({ sent: 0, history: 0 });
     await letters.running.send(payment('next'));
     expect(await letters.acceptedIds(3)).toEqual(['large', 'next']);
+    await letters.stop();
+  });
+
+  it.each([1, 2, 3, 4])('once each, whatever fails on the way (seed %i)', async (seed) => {
+    const random = seeded(seed);
+    const letters = new Letters(kafka(), warehouse);
+    await letters.begin();
+    const old = new Date(Date.now() - 3_600_000).toISOString();
+    const payments = Array.from({ length: 12 }, (_, i) =>
+      payment(`p${i}`, { amount: 500, ...(i % 3 === 0 ? { at: old } : {}) }),
+    );
+    await letters.running.send(payment('first'), ...payments);
+    await letters.running.worked(13);
+    await letters.archived(13);
+    await letters.mend(1_000);
+    let failed = 0;
+    for (let left = true; left; ) {
+      const unsure = <Args extends unknown[], T>(work: (...args: Args) => Promise<T>) => {
+        return async (...args: Args): Promise<T> => {
+          const fails = random() < 0.3;
+          if (fails && random() < 0.5) throw new Error('it failed before');
+          const done = await work(...args);
+          if (fails) throw new Error('it failed behind');
+          return done;
+        };
+      };
+      const flaky: LettersDeps = {
+        ...letters.deps(),
+        warehouse: {
+          ...warehouse,
+          insert: unsure(warehouse.insert),
+          insertRaw: unsure(warehouse.insertRaw),
+        },
+        kafka: {
+          ...letters.kafka,
+          producer: async () => {
+            const producer = await letters.kafka.producer();
+            return { ...producer, send: unsure(producer.send) };
+          },
+        },
+      };
+      try {
+        const limit = 1 + Math.floor(random() * 12);
+        const { sent, history } = await letters.replay(null, letters.kafka, { ...flaky, limit });
+        left = limit < 12 || sent + history > 0;
+      } catch (error) {
+        expect(String(error)).toContain('it failed');
+        failed += 1;
+      }
+    }
+    expect(failed).toBeGreaterThan(0);
+    await letters.running.send(payment('next'));
+    const ids = await letters.acceptedIds(13 + 8 + 1);
+    expect(ids.sort()).toEqual([...[1, 2, 4, 5, 7, 8, 10, 11].map((i) => `p${i}`), 'first', 'next'].sort());
+    await letters.archived(13 + 9);
+    const late = await warehouse.query(
+      `SELECT id FROM ${tables.events(letters.prefix, 'payments')} FINAL WHERE import_id != '' ORDER BY id`,
+    );
+    expect(late).toEqual(['p0', 'p3', 'p6', 'p9'].map((id) => ({ id })));
     await letters.stop();
   });
 

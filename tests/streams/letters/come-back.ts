@@ -126,18 +126,18 @@ export class Letters {
   async look(fix: Fix | null = null): Promise<Record<string, string>> {
     const selection = { reason: null, since: null, event: null, limit: 100 };
     const judged = await lookAtLetters({ ...this.deps(), now: Date.now() }, this.source, selection, fix);
-    return Object.fromEntries(
-      judged.map(({ letter, event, outcome, code }) => [
-        event?.id ?? `offset ${letter.place.offset}`,
-        code === null ? outcome : `${outcome} ${code}`,
-      ]),
-    );
+    const found = judged.map(({ letter, event, outcome, code }): [string, string] => [
+      event?.id ?? `offset ${letter.place.offset}`,
+      code === null ? outcome : `${outcome} ${code}`,
+    ]);
+    // Of several letters of an event the one that has not come back.
+    return Object.fromEntries(found.reverse());
   }
 
-  private asked(fix: Fix | null): LetterReplay {
+  private asked(fix: Fix | null, limit = 100): LetterReplay {
     return {
       source: this.source,
-      selection: { reason: null, since: null, event: null, limit: 100 },
+      selection: { reason: null, since: null, event: null, limit },
       fix,
       reason: 'mended',
       who: 'a test',
@@ -152,8 +152,9 @@ export class Letters {
   async replay(
     fix: Fix | null = null,
     kafka: Kafka = this.kafka,
+    { limit = 100, ...deps }: Partial<LettersDeps> & { readonly limit?: number } = {},
   ): Promise<{ readonly sent: number; readonly history: number }> {
-    const [done] = await replayLetters(this.deps(kafka), [this.asked(fix)]);
+    const [done] = await replayLetters({ ...this.deps(kafka), ...deps }, [this.asked(fix, limit)]);
     return { sent: done?.sent ?? 0, history: done?.history ?? 0 };
   }
 
