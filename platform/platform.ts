@@ -46,6 +46,8 @@ export interface PlatformOptions {
   readonly artefacts: string;
   /** Hears of records on our topics that are none of ours. */
   readonly onForeign?: OnForeign;
+  /** Hears which part of the online store is waited for (a slot of a Redis Cluster on its way), in a sentence; null: no longer. */
+  readonly onStoreWait?: (where: string, sentence: string | null) => void;
   readonly logger?: {
     debug(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -92,7 +94,7 @@ export function openServers(project: Project, options: PlatformOptions): Platfor
       ...(logger === undefined ? {} : { logger }),
     }),
   );
-  const store = parts.part(() => createRedisStore(connections.redis));
+  const store = parts.part(() => createRedisStore({ ...connections.redis, onWait: options.onStoreWait }));
   const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
   const registry = parts.part(() => createRegistry(connections.registry));
   const queue = parts.part(() =>

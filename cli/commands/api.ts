@@ -39,7 +39,10 @@ async function serve(
     file: options.log,
   });
   const telemetry = createTelemetry({ process: 'api', logger });
-  const platform = openPlatform(context, project, { logger });
+  const platform = openPlatform(context, project, {
+    logger,
+    onStoreWait: (where, sentence) => telemetry.waiting('store', 'slot', where, sentence),
+  });
   try {
     const api = await untilReady('api', platform.clock, telemetry, signal, () =>
       openApi(context, { project, platform, logger, telemetry }, options),

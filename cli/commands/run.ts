@@ -78,7 +78,11 @@ async function runCommand(
   const signal = endWithParent(context.signal);
 
   const states = new Map<string, StreamState | 'starting'>(named.map((name) => [name, 'starting']));
-  const platform = openPlatform(context, project, { logger, onForeign: foreignTo(telemetry) });
+  const platform = openPlatform(context, project, {
+    logger,
+    onForeign: foreignTo(telemetry),
+    onStoreWait: (where, sentence) => telemetry.waiting('store', 'slot', where, sentence),
+  });
   let server: OperationsServer | undefined;
   try {
     server = await serveOperations({

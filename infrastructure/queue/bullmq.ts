@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { RedisConnection } from '../../schemas/project.ts';
-import { addressOf, clientOptions } from '../redis/address.ts';
+import { addressOf } from '../redis/address.ts';
+import { bullConnection } from './connection.ts';
 import { createDocuments, queueErrorOf } from './documents.ts';
 import { QueueError } from './errors.ts';
 import type { JobData, JobQueue, Lane, QueueWorker } from './port.ts';
@@ -27,11 +28,15 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
   const { where } = addressOf(server);
   const queues = new Map<Lane, Promise<Queue<JobData>>>();
   const workers = new Set<QueueWorker>();
+  const closings: Array<() => Promise<void>> = [];
 
   function queue(lane: Lane): Promise<Queue<JobData>> {
     let one = queues.get(lane);
     if (one === undefined) {
-      one = openQueue(lane);
+      one = openQueue(lane).catch((error: unknown) => {
+        queues.delete(lane);
+        throw error;
+      });
       queues.set(lane, one);
     }
     return one;
@@ -39,10 +44,10 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
 
   async function openQueue(lane: Lane): Promise<Queue<JobData>> {
     const { Queue } = await import('bullmq');
-    const opened = new Queue<JobData>(lane, {
-      connection: { ...connectionOf(server), maxRetriesPerRequest: 1, enableOfflineQueue: false },
-      prefix,
-    });
+    const settings = { maxRetriesPerRequest: 1, enableOfflineQueue: false };
+    const { connection, close } = bullConnection(server, await documents.cluster(), settings);
+    closings.push(close);
+    const opened = new Queue<JobData>(lane, { connection, prefix });
     // Told by the call that failed.
     opened.on('error', () => undefined);
     return opened;
@@ -73,8 +78,11 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
 
     async work({ lane, concurrency, onError }, handle) {
       const { Worker } = await import('bullmq');
+      const settings = { maxRetriesPerRequest: null, enableOfflineQueue: true };
+      const { connection, close } = bullConnection(server, await documents.cluster(), settings);
+      closings.push(close);
       const worker = new Worker<JobData>(lane, (job) => handle(job.data), {
-        connection: { ...connectionOf(server), maxRetriesPerRequest: null },
+        connection,
         prefix,
         concurrency,
         lockDuration: lockMs,
@@ -109,6 +117,7 @@ export function createBullQueue(options: BullQueueOptions): JobQueue {
     async close() {
       await Promise.all([...workers].map((worker) => worker.close()));
       await Promise.all([...queues.values()].map(async (one) => (await one).close()));
+      await Promise.all(closings.map((close) => close()));
       await documents.close();
     },
   };
@@ -129,8 +138,3 @@ async function inTime<T>(work: Promise<T>, where: string): Promise<T> {
     clearTimeout(timer);
   }
 }
-
-const connectionOf = (server: RedisConnection) => ({
-  ...clientOptions(addressOf(server)),
-  retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
-});

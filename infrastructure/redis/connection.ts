@@ -23,6 +23,8 @@ export interface Connection {
    * `connectWaitMs`), or at once where the server drops keys.
    */
   ready(waitMs?: number): Promise<void>;
+  /** For how long the server has not answered, ms. */
+  silentMs(): number;
   /** Asks the server now. */
   evictions(): Promise<Evictions>;
   /** No answer comes on this connection any more: everything under way fails, and another one is made. */
@@ -62,6 +64,7 @@ export function createConnection(options: ConnectionOptions, host?: Host): Conne
   });
   let lastFailure: Error | undefined;
   let facts: ServerFacts | null = null;
+  let heardAt = performance.now();
   let open = false;
   let closed = false;
   /** Whoever asks in the same turn of the event loop gets the same answer. */
@@ -78,6 +81,7 @@ export function createConnection(options: ConnectionOptions, host?: Host): Conne
       const found = factsOf(await redis.info());
       if (redis.stream !== stream || closed) return;
       facts = found;
+      heardAt = performance.now();
       open = false;
       if (found.loading) lastFailure = new Error('LOADING the server is loading its data');
       else if (sentinel !== undefined && found.role === 'slave') {
@@ -159,6 +163,7 @@ export function createConnection(options: ConnectionOptions, host?: Host): Conne
         waiting.add(look);
       });
     },
+    silentMs: () => performance.now() - heardAt,
     evictions() {
       if (asked === undefined) {
         asked = redis.info('server', 'stats').then(evictionsOf);

@@ -1,5 +1,5 @@
 import type { Connection } from './connection.ts';
-import { attempt } from './servers.ts';
+import { failureOf } from './servers.ts';
 
 /** MATCH pattern for everything that begins with `prefix`. */
 const patternOf = (prefix: string) => `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
@@ -17,9 +17,11 @@ export async function* scanServer(server: Connection, prefix: string): AsyncGene
     const { stream } = server.redis;
     if (stream !== life) cursor = '0';
     life = stream;
-    const [next, keys] = await attempt(server, ({ redis }) =>
-      redis.scan(cursor, 'MATCH', patternOf(prefix), 'COUNT', 1_000),
-    );
+    const [next, keys] = await server.redis
+      .scan(cursor, 'MATCH', patternOf(prefix), 'COUNT', 1_000)
+      .catch((error: unknown) => {
+        throw failureOf(server, error);
+      });
     cursor = next;
     for (const key of keys) {
       if (seen.has(key)) continue;

@@ -1,39 +1,31 @@
-import type { Connection } from './connection.ts';
-import type { StoreError } from './errors.ts';
-import { storeErrorOf } from './errors.ts';
+import type { Connection, ConnectionOptions } from './connection.ts';
+import { type StoreError, storeErrorOf } from './errors.ts';
 
-/** Sends commands that concern keys of one slot, to the server that holds it. */
-export type Send<T> = (to: Connection) => Promise<T>;
+/**
+ * Sends commands that concern keys of one slot, to the server that holds it. `asking`: the slot is on its way there, and each
+ * command must be preceded by ASKING.
+ */
+export type Send<T> = (to: Connection, asking: boolean) => Promise<T>;
 
-/** The servers that hold the keys. */
+/** The servers that hold the keys: one, or the primaries of a Redis Cluster. */
 export interface Servers {
-  /** Runs `send` with the server that holds the slot of `key`. Throws StoreError. */
+  /** Runs `send` with the server that holds the slot of `key`; again where the slot has moved. Throws StoreError. */
   at<T>(key: string, send: Send<T>): Promise<T>;
-  /** Keys as `list` finds them on each server. Throws StoreError. */
-  keys(list: (one: Connection) => AsyncIterable<string>): AsyncIterable<string>;
+  /** Keys that begin with `prefix`, each once, as `list` finds them on one server. Throws StoreError. */
+  keys(prefix: string, list: (one: Connection) => AsyncIterable<string>): AsyncIterable<string>;
+  readonly cluster: boolean;
   close(): Promise<void>;
 }
 
-/** A server alone (or the primary behind Sentinels) holds every slot. */
-export function oneServer(connection: Connection): Servers {
-  return {
-    async at(_key, send) {
-      await connection.ready();
-      return attempt(connection, send);
-    },
-    keys: (list) => list(connection),
-    close: () => connection.close(),
-  };
+export interface ServersOptions extends ConnectionOptions {
+  /** A slot is on its way, or has no server: told after a second, in a sentence; null once it is over. */
+  readonly onWait?: ((where: string, sentence: string | null) => void) | undefined;
 }
 
-/** Throws StoreError. A server that does not answer in time is given up: its connection is made anew. */
-export async function attempt<T>(connection: Connection, send: Send<T>): Promise<T> {
-  try {
-    return await send(connection);
-  } catch (error) {
-    if (error instanceof Error && error.message.includes('timed out')) connection.drop();
-    throw storeErrorOf(error, connection.where);
-  }
+/** What an answer means. A server that does not answer in time is given up: its connection is made anew. */
+export function failureOf(connection: Connection, error: unknown): StoreError {
+  if (error instanceof Error && error.message.includes('timed out')) connection.drop();
+  return storeErrorOf(error, connection.where);
 }
 
 /** All answers, in order; of several failures the one that leaves most open is thrown. */

@@ -1,19 +1,30 @@
-import { type Connection, type ConnectionOptions, createConnection } from './connection.ts';
+import type { Redis } from 'ioredis';
+import type { Connection } from './connection.ts';
 import { StoreError } from './errors.ts';
+import { openServers } from './open.ts';
 import type { OnlineStore } from './port.ts';
 import { checkCommit, checkGroup } from './request.ts';
 import { decodeCommit, encodeCommit, encodeRead, FUNCTION, LIBRARY } from './requests.ts';
 import { scanServer } from './scan.ts';
-import { gather, oneServer } from './servers.ts';
+import { gather, type Send, type ServersOptions } from './servers.ts';
 import { ReadyCommand } from './wire.ts';
 
-export type RedisStoreOptions = ConnectionOptions;
+export type RedisStoreOptions = ServersOptions;
 
 /** Keys of one UNLINK, or whose bytes are asked for together. */
 const PAGE = 1_000;
 
-const sendBytes = ({ redis }: Connection, name: string, bytes: Buffer) =>
-  redis.sendCommand(new ReadyCommand(name, bytes)) as Promise<unknown>;
+/** Sends a command whose bytes are ready. */
+function sendBytes({ redis }: Connection, asking: boolean, name: string, bytes: Buffer): Promise<unknown> {
+  // A refused ASKING is followed by the answer that says why.
+  if (asking) redis.asking().catch(() => undefined);
+  return redis.sendCommand(new ReadyCommand(name, bytes)) as Promise<unknown>;
+}
+
+function ask<T>({ redis }: Connection, asking: boolean, send: (redis: Redis) => Promise<T>): Promise<T> {
+  if (asking) redis.asking().catch(() => undefined);
+  return send(redis);
+}
 
 async function load({ redis }: Connection): Promise<void> {
   try {
@@ -24,16 +35,16 @@ async function load({ redis }: Connection): Promise<void> {
 }
 
 /** Calls the commit function; a server that restarted without its data has lost the function too, and gets it again. */
-async function callCommit(to: Connection, bytes: Buffer): Promise<unknown> {
+async function callCommit(to: Connection, asking: boolean, bytes: Buffer): Promise<unknown> {
   const lost = (error: unknown) => String(error).includes('Function not found');
   try {
-    return await sendBytes(to, 'fcall', bytes);
+    return await sendBytes(to, asking, 'fcall', bytes);
   } catch (error) {
     if (!lost(error)) throw error;
   }
   await load(to);
   try {
-    return await sendBytes(to, 'fcall', bytes);
+    return await sendBytes(to, asking, 'fcall', bytes);
   } catch (error) {
     if (!lost(error)) throw error;
     throw new StoreError(
@@ -45,7 +56,8 @@ async function callCommit(to: Connection, bytes: Buffer): Promise<unknown> {
 
 /** The online store on Redis 7.0 or newer, or Valkey. Connects at once, in the background. */
 export function createRedisStore(options: RedisStoreOptions): OnlineStore {
-  const servers = oneServer(createConnection(options));
+  const servers = openServers(options);
+  const at = async <T>(key: string, send: Send<T>): Promise<T> => (await servers.get()).at(key, send);
 
   return {
     async commit(commits) {
@@ -53,7 +65,7 @@ export function createRedisStore(options: RedisStoreOptions): OnlineStore {
       const replies = await gather(
         commits.map((commit) => {
           const bytes = encodeCommit(commit);
-          return servers.at(commit.metaKey, (to) => callCommit(to, bytes));
+          return at(commit.metaKey, (to, asking) => callCommit(to, asking, bytes));
         }),
       );
       return replies.map(decodeCommit);
@@ -66,19 +78,25 @@ export function createRedisStore(options: RedisStoreOptions): OnlineStore {
           const [first] = group;
           if (first === undefined) return Promise.resolve([]);
           const bytes = encodeRead(group);
-          return servers.at(first, (to) => sendBytes(to, 'mget', bytes));
+          return at(first, (to, asking) => sendBytes(to, asking, 'mget', bytes));
         }),
       );
       return answers as Array<Array<Uint8Array | null>>;
     },
 
-    evictions: (keys) => gather(keys.map((key) => servers.at(key, (to) => to.evictions()))),
+    evictions: (keys) => gather(keys.map((key) => at(key, (to) => to.evictions()))),
 
-    scan: (prefix) => servers.keys((one) => scanServer(one, prefix)),
+    async *scan(prefix) {
+      yield* (await servers.get()).keys(prefix, (one) => scanServer(one, prefix));
+    },
 
     async remove(keys) {
       for (let i = 0; i < keys.length; i += PAGE)
-        await gather(keys.slice(i, i + PAGE).map((key) => servers.at(key, ({ redis }) => redis.unlink(key))));
+        await gather(
+          keys
+            .slice(i, i + PAGE)
+            .map((key) => at(key, (to, asking) => ask(to, asking, (redis) => redis.unlink(key)))),
+        );
     },
 
     async usage(prefix) {
@@ -87,7 +105,9 @@ export function createRedisStore(options: RedisStoreOptions): OnlineStore {
       let page: string[] = [];
       const weigh = async () => {
         const sizes = await gather(
-          page.map((key) => servers.at(key, ({ redis }) => redis.memory('USAGE', key, 'SAMPLES', 0))),
+          page.map((key) =>
+            at(key, (to, asking) => ask(to, asking, (redis) => redis.memory('USAGE', key, 'SAMPLES', 0))),
+          ),
         );
         for (const size of sizes) {
           // Expired or removed since the scan.

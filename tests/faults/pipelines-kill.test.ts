@@ -79,7 +79,7 @@ describe('kill -9 of a worker in each step of a pipeline that an alert started',
   beforeAll(async () => {
     const shared = await testStack(['kafka', 'registry']);
     // Servers of its own, as they are struck too.
-    redis = await testServer(['--appendonly', 'yes', '--maxmemory-policy', 'noeviction']);
+    redis = await testServer({ extra: ['--appendonly', 'yes', '--maxmemory-policy', 'noeviction'] });
     clickhouse = await startClickHouse(join(directory, 'clickhouse'));
     line = await slowLine(clickhouse.url, LINE_MS);
     await new Promise<void>((done) => receiver.listen(0, '127.0.0.1', done));

@@ -92,7 +92,7 @@ describe('BullMQ', () => {
   });
 
   it('refuses a server that may drop keys, and says how to mend it', async () => {
-    const server = await testServer(['--maxmemory-policy', 'allkeys-lru']);
+    const server = await testServer({ extra: ['--maxmemory-policy', 'allkeys-lru'] });
     const queue = createBullQueue({ server: { url: server.url }, prefix: keys.pipelines('test-evicts') });
     try {
       await expect(queue.ready()).rejects.toMatchObject({

@@ -11,7 +11,7 @@ import { type TestServer, testServer } from './server.ts';
 
 /** What docs/failures.md says a user needs. */
 const STORE_RIGHTS =
-  '~mr:* -@all +fcall +function|load +mget +get +set +append +pexpire +unlink +scan +memory|usage +info +ping +cluster|slots +asking';
+  '~mr:* -@all +fcall +function|load +mget +get +set +append +pexpire +unlink +scan +memory|usage +info +ping +cluster|slots +cluster|nodes +asking';
 const QUEUE_RIGHTS = '~mr:* +@all -@admin -@dangerous +info +client|list';
 const NAME = 'store.test';
 
