@@ -1,9 +1,22 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../infrastructure/local/ports.ts';
 import { root } from '../architecture/sources.ts';
+import { testStack } from '../stack.ts';
+import { layOut, readImage } from './image.ts';
 
 /**
  * The package as somebody else gets it: packed, installed into an empty project beside nothing of ours, on the
@@ -214,4 +227,93 @@ export const lost = http.send('click', { id: '1', type: 'click', time: 0, user: 
     expect(out).toMatch(/"millrace\/client"\s+node16 \(from ESM\): 🟢/);
     expect(code).toBe(0);
   });
+});
+
+describe('the layout of the image, in a bare directory', () => {
+  const image = readImage();
+  const app = join(home, 'app');
+  const data = join(home, 'image-data');
+  const payments = join(home, 'payments');
+  const inside = (words: readonly string[], port: number) =>
+    words.map((word) => word.replace('/app', app).replaceAll('9400', String(port)));
+  const ids = process.getuid?.() === 0 ? image.user : undefined;
+
+  /** Runs what a container would: nothing of this process's environment, and the image's user where we may choose. */
+  function container(words: readonly string[], variables: Readonly<Record<string, string>> = {}) {
+    const [command = '', ...parameters] = words;
+    return spawn(command === 'node' ? process.execPath : command, parameters, {
+      cwd: payments,
+      env: { ...image.environment, MILLRACE_DATA: data, ...variables },
+      ...ids,
+    });
+  }
+
+  function ended(child: ReturnType<typeof container>): Promise<Ended> {
+    let out = '';
+    child.stdout?.on('data', (text) => (out += text));
+    child.stderr?.on('data', (text) => (out += text));
+    return new Promise((done) =>
+      child.on('close', (code, signal) => done({ code: code ?? (signal ? 1 : 0), out })),
+    );
+  }
+
+  beforeAll(async () => {
+    mkdirSync(app);
+    mkdirSync(data);
+    layOut(image, app);
+    cpSync(join(root, 'docs/examples/payments'), payments, { recursive: true });
+    const [command = '', ...parameters] = image.install;
+    await must(command, [...parameters, '--no-audit', '--no-fund', '--loglevel=error'], app);
+    chmodSync(home, 0o755);
+    if (ids) chownSync(data, ids.uid, ids.gid);
+  }, 8 * MINUTES);
+
+  it('has the production dependencies alone, and a user who is not root', () => {
+    const has = (name: string) => existsSync(join(app, 'node_modules', name));
+    expect(['fastify', 'kafkajs', 'zod'].filter(has)).toHaveLength(3);
+    expect(['typescript', 'vite', 'react', 'chdb', 'vitest'].filter(has)).toEqual([]);
+    expect(image.user.uid).toBeGreaterThan(0);
+  });
+
+  it('checks the project that lies where it works', async () => {
+    const { code, out } = await ended(container(inside([...image.entryPoint, 'check'], 0)));
+    expect(out).toContain('payments is right');
+    expect(code).toBe(0);
+  });
+
+  it(
+    'applies, runs every stream, is healthy by its own check, and drains at SIGTERM',
+    async () => {
+      const { kafka, redis, registry, clickhouse } = await testStack();
+      const servers = {
+        KAFKA_BROKERS: kafka.join(','),
+        REDIS_URL: redis ?? '',
+        REGISTRY_URL: registry ?? '',
+        CLICKHOUSE_URL: clickhouse ?? '',
+      };
+      const port = await freePort([], new Set());
+      const prefix = ['--prefix', `image${process.pid}`];
+      const call = (words: readonly string[]) =>
+        container(inside([...image.entryPoint, ...words, ...prefix], port), servers);
+      const applied = await ended(call(['apply']));
+      expect(applied.out).not.toMatch(/error/i);
+      expect(applied.code).toBe(0);
+
+      const running = call(image.command);
+      const end = ended(running);
+      const healthy = async () => (await ended(container(inside(image.healthCheck, port)))).code === 0;
+      await expect.poll(healthy, { timeout: 60_000, interval: 500 }).toBe(true);
+      await expect
+        .poll(async () => (await fetch(`http://127.0.0.1:${port}/health`)).status, {
+          timeout: 60_000,
+          interval: 500,
+        })
+        .toBe(200);
+      running.kill('SIGTERM');
+      const { code, out } = await end;
+      expect(`${code} ${code === 0 ? '' : out}`).toBe('0 ');
+      expect(await healthy()).toBe(false);
+    },
+    4 * MINUTES,
+  );
 });
