@@ -17,6 +17,8 @@ interface Reason {
   readonly stage: string;
   readonly code: string;
   readonly records: number;
+  /** Of them, those that were sent again or put into history. */
+  readonly cameBack: number;
   readonly first: number;
   readonly last: number;
 }
@@ -37,6 +39,8 @@ interface Letter {
   /** Of the whole value, where `value` is cut. */
   readonly value_bytes: number | null;
   readonly value_sha256: string | null;
+  /** Names and values (base64) of the record's headers. */
+  readonly headers: ReadonlyArray<readonly [string, string]>;
 }
 
 export const registerDeadLetters: Register = (program, run) => {
@@ -74,6 +78,9 @@ async function list(context: CommandContext, source: string | undefined): Promis
       reasons.push(
         ...(await platform.warehouse.query<Reason>(
           `SELECT {source:String} AS source, stage, code, count() AS records,
+             countIf(writer = 'ingest' AND (source_partition, source_offset) IN (
+               SELECT source_partition, source_offset FROM ${quoteName(tables.letterReplays(project.prefix))} FINAL
+               WHERE source = {source:String} AND state != 'begun')) AS cameBack,
              toUnixTimestamp64Milli(min(append_time)) AS first, toUnixTimestamp64Milli(max(append_time)) AS last
            FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL
            GROUP BY stage, code ORDER BY records DESC, code`,
@@ -88,14 +95,16 @@ async function list(context: CommandContext, source: string | undefined): Promis
         { title: 'stage' },
         { title: 'reason' },
         { title: 'records', align: 'right' },
+        { title: 'came back', align: 'right' },
         { title: 'first' },
         { title: 'last' },
       ],
-      reasons.map(({ source: of, stage, code, records, first, last }) => [
+      reasons.map(({ source: of, stage, code, records, cameBack, first, last }) => [
         of,
         stage,
         code,
         count(records),
+        count(cameBack),
         instant(first),
         instant(last),
       ]),
@@ -121,7 +130,7 @@ async function show(
           `SELECT stage, code, detail, writer, source_topic, source_partition, source_offset,
              toUnixTimestamp64Milli(append_time) AS append_time, event_id,
              toUnixTimestamp64Milli(event_time) AS event_time, base64Encode(value) AS value,
-             value_bytes, value_sha256
+             value_bytes, value_sha256, arrayMap(h -> (h.1, base64Encode(h.2)), headers) AS headers
            FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL
            WHERE {code:String} = '' OR code = {code:String}
            ORDER BY refused_time DESC, source_partition, source_offset DESC LIMIT {limit:UInt32}`,
@@ -148,6 +157,8 @@ async function show(
         output.line(
           dim(`  cut: the raw value has ${count(letter.value_bytes)} bytes, SHA-256 ${letter.value_sha256}`),
         );
+      for (const [name, value] of letter.headers)
+        output.line(dim(`  header ${name}: ${readable(Buffer.from(value, 'base64'))}`));
       if (letter.value !== null) output.line(`  ${readable(Buffer.from(letter.value, 'base64'))}`);
       output.line();
     }

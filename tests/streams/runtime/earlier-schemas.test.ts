@@ -61,3 +61,20 @@ it('an accepted event that was written before its source had a field is read wit
   const read = (await openCodecs(after, registry)).validated('orders').read(bytes);
   expect(read).toEqual({ ...validated, event: { ...validated.event, later: null } });
 });
+
+it("a producer's record, and its dead letter, of an earlier schema of its source are read by the schema of now", async () => {
+  const registry = createMemoryRegistry();
+  const before = load(FILES, { prefix: 'shop' });
+  const fields = Object.fromEntries(before.sources[0]?.fields.map(({ name }) => [name, null]) ?? []);
+  const event = { ...fields, id: 'e1', type: 'order.placed', time: 1_780_000_000_000, order_id: 'o1' };
+  const value = (await openCodecs(before, registry)).encodeRaw('orders', event);
+  const after = load(
+    { ...FILES, ...edited('project.yaml', 'order_id: string', 'order_id: string\n      later: double') },
+    { prefix: 'shop' },
+  );
+  const decoder = (await openCodecs(after, registry)).raw('orders');
+  const place = { topic: 'shop.orders.raw', partition: 0, offset: 4, key: null, headers: null };
+  const record = { ...place, value, appendTime: event.time };
+  expect(await decoder.prepare([record])).toEqual([]);
+  expect(decoder.decode(record)).toMatchObject({ rejected: null, event: { ...event, later: null } });
+});
