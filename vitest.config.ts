@@ -6,7 +6,9 @@ export default defineConfig({
     exclude: ['node_modules/**', 'data/**', 'dist/**'],
     globalSetup: ['tests/global-setup.ts'],
     setupFiles: ['tests/setup.ts'],
-    testTimeout: 30_000,
+    // A file in each worker: most wait for servers as long as they compute.
+    maxWorkers: 2,
+    testTimeout: 60_000,
     hookTimeout: 120_000,
   },
 });
