@@ -132,9 +132,9 @@ describe('tuning', () => {
   it('keeps to its time', async () => {
     const training = { ...options.training, hash: 'f'.repeat(64) };
     const began = performance.now();
-    const late = tune({ ...options, training, space: { ...space, trials: 5_000, budget: 1_500 } });
+    const late = tune({ ...options, training, space: { ...space, trials: 50_000, budget: 5_000 } });
     const result = await late;
-    expect(performance.now() - began).toBeLessThan(6_000);
+    expect(performance.now() - began).toBeLessThan(20_000);
     expect(result.outOfTime).toBe(true);
     expect(result.trials.length).toBeGreaterThan(0);
     const cut = await readRuns(warehouse, options.prefix, { parent: result.id, state: 'failed' });
