@@ -199,3 +199,33 @@ export function mergeRow(
     }
   }
 }
+
+/** Slots of a row by how they merge. `latest` has the first of each (time, value) pair. */
+export interface SlotKinds {
+  readonly sums: Int32Array;
+  readonly least: Int32Array;
+  readonly greatest: Int32Array;
+  readonly latest: Int32Array;
+}
+
+export function slotKindsOf({ merges }: RowLayout): SlotKinds {
+  const sums: number[] = [];
+  const least: number[] = [];
+  const greatest: number[] = [];
+  const latest: number[] = [];
+  for (let slot = 0; slot < merges.length; slot += 1) {
+    if (merges[slot] === ADD) sums.push(slot);
+    else if (merges[slot] === LEAST) least.push(slot);
+    else if (merges[slot] === GREATEST) greatest.push(slot);
+    else {
+      latest.push(slot);
+      slot += 1;
+    }
+  }
+  return {
+    sums: Int32Array.from(sums),
+    least: Int32Array.from(least),
+    greatest: Int32Array.from(greatest),
+    latest: Int32Array.from(latest),
+  };
+}

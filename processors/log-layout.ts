@@ -72,8 +72,9 @@ export class LogWalk {
   tiles = 0;
   #compactedEnd = 0;
 
-  begin(): void {
-    this.at = 0;
+  /** At the start of the log, or of a partial chunk behind it. */
+  begin(at = 0): void {
+    this.at = at;
     this.#compactedEnd = 0;
   }
 

@@ -3,6 +3,7 @@ import type { PeriodicFeature, TileSet, View } from '../schemas/view.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
 import { compileScan, type Scan } from './compile-scan.ts';
 import { type Finalizer, finalizerOf } from './finalize.ts';
+import type { Log } from './held-logs.ts';
 import { Cuts } from './scan.ts';
 import { endOf, levelsOf } from './window.ts';
 import type { SetReader } from './window-reader.ts';
@@ -129,12 +130,13 @@ export class PeriodicReader implements SetReader {
     return count === 0 ? Number.POSITIVE_INFINITY : (this.#cuts.bounds[0] as number);
   }
 
-  read(log: Uint8Array | null, time: number, out: Float64Array, offset: number): void {
+  read(log: Log | null, time: number, out: Float64Array, offset: number): void {
     const layout = this.#layout;
     const { width } = layout;
     const rows = this.#rows;
     rows.set(this.#blank);
-    if (log !== null) this.#scan(log, this.#levels, this.#cuts, rows);
+    if (log instanceof Uint8Array) this.#scan(log, this.#levels, this.#cuts, rows);
+    else log?.tiles.fill(this.#cuts, rows);
     const total = this.#total;
     for (const group of this.#groups) {
       if (!group.open) {

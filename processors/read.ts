@@ -1,5 +1,6 @@
 import { floorTo, headOf } from '../schemas/time.ts';
 import type { PeriodicFeature, View, WindowFeature } from '../schemas/view.ts';
+import { bytesOf, type Log } from './held-logs.ts';
 import { oldestExactHeadOf } from './log-layout.ts';
 import { PeriodicReader } from './periodic-reader.ts';
 import { type AsOf, sketchResolutionOf } from './window.ts';
@@ -35,7 +36,7 @@ export interface Reader {
    * then untouched. Throws UnknownStateFormat and CorruptState.
    */
   read(
-    logs: ReadonlyArray<Uint8Array | null>,
+    logs: ReadonlyArray<Log | null>,
     request: ReadRequest,
     asOf: AsOf,
     limits: ReadLimits,
@@ -92,7 +93,7 @@ export function createReader(view: View): Reader {
       for (let k = 0; k < sets.length; k += 1) {
         const log = logs[k] ?? null;
         let oldest = limits.oldestExactHead;
-        if (log !== null) oldest = Math.max(oldest, oldestExactHeadOf(log));
+        if (log !== null) oldest = Math.max(oldest, oldestExactHeadOf(bytesOf(log)));
         if (edges.asOf < oldest) return 'behind';
         const edge = bySketchEdge[k] === true ? edges.sketchAsOf : edges.asOf;
         const earliest = (sets[k] as SetReader).plan(edge, request.time, request.zone);

@@ -4,6 +4,7 @@ import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
 import { compileScan, type Scan } from './compile-scan.ts';
 import { Decay } from './decay.ts';
 import { type Finalizer, finalizerOf } from './finalize.ts';
+import { bytesOf, type Log } from './held-logs.ts';
 import { Cuts, scanSketches } from './scan.ts';
 import { DdRows } from './sketches/ddsketch.ts';
 import { Entries, type SketchLayout, sketchLayoutOf } from './sketches/entries.ts';
@@ -15,7 +16,7 @@ export interface SetReader {
   /** Prepares for an edge and a request; answers with the earliest time that the read reaches. */
   plan(asOf: number, time: number, zone: string | null): number;
   /** Writes the values of the set's features. A null log is one that was never written. */
-  read(log: Uint8Array | null, time: number, out: Float64Array, offset: number): void;
+  read(log: Log | null, time: number, out: Float64Array, offset: number): void;
 }
 
 interface Placed<T> {
@@ -105,12 +106,13 @@ export class WindowReader implements SetReader {
     return this.#reach;
   }
 
-  read(log: Uint8Array | null, time: number, out: Float64Array, offset: number): void {
+  read(log: Log | null, time: number, out: Float64Array, offset: number): void {
     const layout = this.#layout;
     const { width } = layout;
     const rows = this.#rows;
     rows.set(this.#blank);
-    if (log !== null) this.#scan(log, this.#levels, this.#cuts, rows);
+    if (log instanceof Uint8Array) this.#scan(log, this.#levels, this.#cuts, rows);
+    else log?.tiles.fill(this.#cuts, rows);
     for (const decay of this.#decays) out[offset + decay.out] = decay.value(rows, width);
     const total = this.#total;
     total.set(layout.empty);
@@ -198,11 +200,11 @@ export class SketchReader implements SetReader {
     return this.#reach;
   }
 
-  read(log: Uint8Array | null, _time: number, out: Float64Array, offset: number): void {
+  read(log: Log | null, _time: number, out: Float64Array, offset: number): void {
     const entries = this.#entries;
     const last = this.#cuts.count - 1;
     entries.length = 0;
-    if (log !== null) scanSketches(log, this.#levels, this.#layout, this.#cuts, entries);
+    if (log !== null) scanSketches(bytesOf(log), this.#levels, this.#layout, this.#cuts, entries);
     const sketches = this.#sketches;
     for (let k = 0; k < entries.length; k += 1) {
       const row = entries.row[k] as number;

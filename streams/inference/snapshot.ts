@@ -1,4 +1,5 @@
 import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
+import { HeldLogs, type Log } from '../../processors/held-logs.ts';
 import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { View } from '../../schemas/view.ts';
@@ -19,17 +20,18 @@ export interface PartitionSnapshot {
   readonly meta: ViewMeta | null;
   readonly unreadable: Unreadable | null;
   /** Logs of an entity, one a tile set, as they stood beside the meta. */
-  logs(entity: string): ReadonlyArray<Uint8Array | null>;
+  logs(entity: string): ReadonlyArray<Log | null>;
 }
 
-const NO_LOGS: ReadonlyArray<Uint8Array | null> = [];
+const NO_LOGS: ReadonlyArray<Log | null> = [];
 
 /**
  * Reads metas and logs. What belongs to one view partition comes from one atomic snapshot; decoded metas
- * are kept as long as their bytes stay the same.
+ * and logs are kept as long as their bytes stay the same.
  */
 export class SnapshotReader {
   readonly #store: OnlineStore;
+  readonly #held = new HeldLogs();
   readonly #metas = new Map<string, { readonly bytes: Uint8Array; readonly meta: ViewMeta }>();
 
   constructor(store: OnlineStore) {
@@ -83,7 +85,11 @@ export class SnapshotReader {
       unreadable: torn ? 'torn' : readable ? null : 'no_frontier',
       logs: (entity) => {
         const place = places.get(entity);
-        return place === undefined ? NO_LOGS : values.slice(place, place + sets);
+        if (place === undefined) return NO_LOGS;
+        return of.view.sets.map((set, k) => {
+          const log = values[place + k] ?? null;
+          return log === null ? null : this.#held.see(keys.log(of.key, set.suffix, entity), set, log);
+        });
       },
     };
   }

@@ -1,9 +1,11 @@
 import { Folder } from '../../processors/fold.ts';
+import { HeldLogs } from '../../processors/held-logs.ts';
 import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
 import { DAY, HOUR, MINUTE } from '../../schemas/time.ts';
+import type { TileSet } from '../../schemas/view.ts';
 import { buildView } from '../processors/build-view.ts';
 import { dice } from '../processors/harness.ts';
 
@@ -157,6 +159,17 @@ for (const [name, view, perDay, inputs] of [
       minute = (minute + 1) % 7;
       const time = now + minute * MINUTE;
       reader.read(logs, { time, zone: 'America/New_York' }, asOf(view, time, time), NO_LIMITS, out, 0);
+    }
+  });
+  const held = new HeldLogs();
+  const see = () =>
+    logs.map((log, k) => (log === null ? null : held.see(`E${k}`, view.sets[k] as TileSet, log)));
+  see();
+  results[`${name}_held_read`] = quietest(31, 200, () => {
+    for (let k = 0; k < 200; k += 1) {
+      minute = (minute + 1) % 7;
+      const time = now + minute * MINUTE;
+      reader.read(see(), { time, zone: 'America/New_York' }, asOf(view, time, time), NO_LIMITS, out, 0);
     }
   });
   const compacted = logs.map((log, k) => {
