@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { auditViews } from './audited.ts';
 import { FAULTS, type Fault, type HistoryOptions, history } from './history.ts';
-import { difference } from './truth.ts';
+import { Truth } from './truth.ts';
 
 async function check(options: HistoryOptions): Promise<{ repeats: number; faults: readonly Fault[] }> {
   const { world, result, faults } = await history(options);
@@ -22,12 +22,12 @@ async function check(options: HistoryOptions): Promise<{ repeats: number; faults
       waiting: 0,
     });
   const byId = new Map<string, Prediction>(first.map((prediction) => [prediction.requestId, prediction]));
+  const truth = new Truth(world, accepted, []);
   for (const request of requests) {
     const prediction = byId.get(request.event.id);
     expect(prediction?.status, `${request.event.id}: ${prediction?.reason}, ${story}`).toBe('scored');
     for (const { asOf, head } of prediction?.reads ?? []) expect(asOf, story).toBe(head);
-    if (prediction !== undefined)
-      expect(difference(world, accepted, [], prediction, request), story).toBeNull();
+    if (prediction !== undefined) expect(truth.difference(prediction, request), story).toBeNull();
   }
   return { repeats, faults };
 }

@@ -9,7 +9,7 @@ import type { ReplayItem, ReplayResult } from '../../streams/replay/replay.ts';
 import { archiveWorld } from './archived-world.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
-import { difference } from './truth.ts';
+import { Truth } from './truth.ts';
 import { ALL, World } from './world.ts';
 
 const AHEAD = 4 * MINUTE;
@@ -121,13 +121,14 @@ describe('a replay of the archive of a live run', () => {
     expect(again.letters.filter(({ code }) => code === 'late_for_view')).toEqual([]);
     expect(again.predictions.size).toBe(live.predictions.size);
     let same = 0;
+    const truth = new Truth(again.world, again.accepted, again.letters);
     for (const [id, prediction] of again.predictions) {
       const before = live.predictions.get(id) ?? expect.fail(`${id} was not asked live`);
       expect(prediction.status).toBe('scored');
       expect(prediction.reads.map(({ head }) => head)).toEqual(before.reads.map(({ head }) => head));
       for (const { asOf, head } of prediction.reads) expect(asOf).toBe(head);
       const request = again.accepted.find(({ event }) => event.id === id) ?? expect.fail(id);
-      expect(difference(again.world, again.accepted, again.letters, prediction, request)).toBeNull();
+      expect(truth.difference(prediction, request)).toBeNull();
       if (before.status !== 'scored' || before.reads.some(({ asOf, head }) => asOf < head)) continue;
       expect(prediction.vector, `${id}, read at its full head in both`).toEqual(before.vector);
       same += 1;

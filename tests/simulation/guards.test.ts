@@ -11,7 +11,7 @@ const NEEDED: ReadonlyArray<
   ['wakeFirst', 'ingest', 'pause', 100],
   ['neighbours', 'ingest', 'pause', 100],
   ['align', 'ingest', 'outage', 40],
-  ['moveOn', 'ingest', 'transactions', 100],
+  ['moveOn', 'ingest', 'pause', 60],
   ['hold', 'all', 'stream away', 40],
   ['backlogWaits', 'all', 'outage', 20],
 ];

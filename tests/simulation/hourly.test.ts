@@ -10,7 +10,7 @@ import { ALL_GUARDS, type Guards } from '../../streams/runtime/guards.ts';
 import { archiveWorld } from './archived-world.ts';
 import { DIRECTORY, observations, rides, type Seen, type Sent, send, watch } from './hourly.ts';
 import { seeded } from './random.ts';
-import { difference } from './truth.ts';
+import { Truth } from './truth.ts';
 import { ALL, World } from './world.ts';
 
 /** Runs the world's clock until the work is done. */
@@ -92,9 +92,10 @@ describe('an hourly source beside a fast one', () => {
     const { settled, short } = await answers(run);
     expect(settled.length).toBeGreaterThan(300);
     expect(short.map(({ requestId, reason, reads }) => ({ requestId, reason, reads }))).toEqual([]);
+    const truth = new Truth(world, events, []);
     for (const prediction of settled) {
       const request = events.find(({ event }) => event.id === prediction.requestId) ?? expect.fail();
-      expect(difference(world, events, [], prediction, request)).toBeNull();
+      expect(truth.difference(prediction, request)).toBeNull();
     }
   });
 

@@ -5,7 +5,7 @@ import { topics } from '../../schemas/names.ts';
 import { floorTo, headOf } from '../../schemas/time.ts';
 import { applyBlock, type RefusedContribution } from '../../streams/features/apply-block.ts';
 import { readTails } from '../../streams/runtime/tail.ts';
-import { type Accepted, difference } from './truth.ts';
+import { type Accepted, Truth } from './truth.ts';
 import type { World } from './world.ts';
 
 /** What a history promises of its requests, by the time at which their raw record was appended, epoch ms. */
@@ -73,6 +73,7 @@ export async function judgeAnswers(world: World, expected: Expectations): Promis
   const { first } = await world.predictions();
   const requests = new Map(accepted.map((one) => [one.event.id, one]));
   if (first.length !== requests.size) broken.push(`answered ${first.length} of ${requests.size}`);
+  const truth = new Truth(world, accepted, letters);
   for (const prediction of first) {
     const request = requests.get(prediction.requestId);
     if (request === undefined) continue;
@@ -87,7 +88,7 @@ export async function judgeAnswers(world: World, expected: Expectations): Promis
         broken.push(`${requestId} answered below its full head without any trouble`);
       if (backlog) broken.push(`${requestId} answered below its full head in backlog`);
     }
-    const wrong = difference(world, accepted, letters, prediction, request);
+    const wrong = truth.difference(prediction, request);
     if (wrong !== null) broken.push(wrong);
   }
   return broken;

@@ -3,7 +3,7 @@ import { MINUTE } from '../../schemas/time.ts';
 import { auditViews } from './audited.ts';
 import { seeded } from './random.ts';
 import { trips } from './trips.ts';
-import { difference } from './truth.ts';
+import { Truth } from './truth.ts';
 import { ALL, World } from './world.ts';
 
 /** A live producer brings no clocks: quiet partitions fall idle by the wall clock, wake, and may be refused by views. */
@@ -48,12 +48,13 @@ describe('a live source on the twins', () => {
       for (const audit of await auditViews(world))
         expect(audit).toMatchObject({ off: [], without: [], waiting: 0 });
       let scored = 0;
+      const truth = new Truth(world, accepted, letters);
       for (const prediction of first) {
         const request = requests.find(({ event }) => event.id === prediction.requestId);
         expect(prediction.waitMs).toBeLessThanOrEqual(world.model.gate.maxWait + 20);
         if (request === undefined || prediction.status === 'refused') continue;
         scored += 1;
-        expect(difference(world, accepted, letters, prediction, request)).toBeNull();
+        expect(truth.difference(prediction, request)).toBeNull();
       }
       expect(scored, 'once every partition has spoken or fallen idle, requests are answered').toBeGreaterThan(
         first.length / 2,

@@ -9,7 +9,7 @@ import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
 import type { ReplayItem } from '../../streams/replay/replay.ts';
 import { archiveWorld } from './archived-world.ts';
 import { pick, seeded } from './random.ts';
-import { difference } from './truth.ts';
+import { Truth } from './truth.ts';
 import { World } from './world.ts';
 
 const directory = fileURLToPath(new URL('./reads', import.meta.url));
@@ -101,6 +101,7 @@ describe('reads without a key, and reads that are too old', () => {
     expect(events.length).toBe(320);
     expect(predictions.length).toBe(320);
     let keyless = 0;
+    const truth = new Truth(world, events, []);
     for (const prediction of predictions) {
       const request = events.find(({ event }) => event.id === prediction.requestId) ?? expect.fail();
       // The first requests find no state at all.
@@ -108,7 +109,7 @@ describe('reads without a key, and reads that are too old', () => {
         expect(prediction.reason).toMatch(/no_frontier|behind/);
         continue;
       }
-      expect(difference(world, events, [], prediction, request)).toBeNull();
+      expect(truth.difference(prediction, request)).toBeNull();
       expect(isAbsent(prediction, 'shop', 'missing_key')).toBe(request.event.shop === null);
       expect(prediction.reads.some(({ read }) => read === 'shop')).toBe(request.event.shop !== null);
       if (request.event.shop === null) keyless += 1;

@@ -13,7 +13,7 @@ import { textOf } from '../../streams/runtime/clock-record.ts';
 import { readTails } from '../../streams/runtime/tail.ts';
 import { pick, seeded } from './random.ts';
 import { trips } from './trips.ts';
-import { difference } from './truth.ts';
+import { Truth } from './truth.ts';
 import { ALL, type Process, World } from './world.ts';
 
 const DIRECTORY = fileURLToPath(new URL('./two-sources', import.meta.url));
@@ -172,12 +172,13 @@ describe('a replay of two sources', () => {
       const requests = accepted.filter(({ event }) => event.type === 'trip.started');
       expect(first.length).toBe(requests.length);
       let withJams = 0;
+      const truth = new Truth(world, accepted, letters);
       for (const prediction of first) {
         const request = requests.find(({ event }) => event.id === prediction.requestId);
         if (request === undefined) expect.fail(`no request ${prediction.requestId}`);
         expect(prediction.reason).toBeNull();
         for (const read of prediction.reads) expect(read.asOf).toBe(read.head);
-        expect(difference(world, accepted, letters, prediction, request)).toBeNull();
+        expect(truth.difference(prediction, request)).toBeNull();
         const at = world.model.features.findIndex(({ name }) => name === 'zone.jams_10m');
         if ((prediction.vector[at] ?? 0) > 0) withJams += 1;
       }

@@ -22,7 +22,7 @@ const AFTER_MS = 15_000;
 
 export function rowsOf({ scenario, seed, struck, judge, problems }: Played): Row[] {
   return struck.map(({ name, from, to, met }): Row => {
-    const facts = judge({ from: from - BEFORE_MS, to: to + AFTER_MS, most: 3_000 });
+    const facts = judge({ from: from - BEFORE_MS, to: to + AFTER_MS, most: 500 });
     return {
       scenario,
       seed,

@@ -1,9 +1,8 @@
-import { entityKey } from '../../../processors/entity-key.ts';
 import { topics } from '../../../schemas/names.ts';
 import type { DeadLetter } from '../../../schemas/records/dead-letter.ts';
 import type { Prediction } from '../../../schemas/records/prediction.ts';
 import { readTails } from '../../../streams/runtime/tail.ts';
-import { type Accepted, difference } from '../../simulation/truth.ts';
+import { type Accepted, Truth } from '../../simulation/truth.ts';
 import { SOURCE } from './project.ts';
 import type { Stage } from './stage.ts';
 
@@ -122,25 +121,25 @@ export function judgeOf(stage: Pick<Stage, 'project' | 'source' | 'model'>, outc
   };
 }
 
-/** Says how an answer differs from the oracle, which is asked with the events of the request's entities alone. */
+/** Says how an answer differs from the oracle, which is asked once an answer. */
 function comparison(
-  { project, model }: Pick<Stage, 'project' | 'model'>,
+  stage: Pick<Stage, 'project' | 'model'>,
   { accepted, letters }: Outcome,
 ): (answer: Prediction | undefined, request: Accepted) => string | null {
-  const fields = [...new Set(project.views.flatMap(({ entity }) => entity))];
-  const byValue = new Map<string, Accepted[]>();
-  const keysOf = (one: Accepted) => fields.map((field) => `${field} ${entityKey(one.event, [field])}`);
-  for (const one of accepted)
-    for (const key of keysOf(one)) {
-      const list = byValue.get(key);
-      if (list === undefined) byValue.set(key, [one]);
-      else list.push(one);
-    }
-  const ofViews = letters.filter(({ writer }) => writer !== 'ingest');
+  const truth = new Truth(
+    stage,
+    accepted,
+    letters.filter(({ writer }) => writer !== 'ingest'),
+  );
+  const known = new Map<string, string | null>();
   return (answer, request) => {
     if (answer === undefined) return null;
-    const events = [...new Set(keysOf(request).flatMap((key) => byValue.get(key) ?? []))];
-    return difference({ project, model }, events, ofViews, answer, request);
+    let said = known.get(answer.id);
+    if (said === undefined) {
+      said = truth.difference(answer, request);
+      known.set(answer.id, said);
+    }
+    return said;
   };
 }
 
