@@ -3,13 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { up } from '../../infrastructure/local/stack.ts';
+import { startCluster } from '../infrastructure/redis/clusters.ts';
+import { startSentinels } from '../infrastructure/redis/sentinels.ts';
 import { removeStack, stackDirectory, sweepStacks } from '../stack-directory.ts';
-import { type Bench, openBench } from './harness/bench.ts';
+import { type Bench, type ManyServers, openBench } from './harness/bench.ts';
 import { type Played, play, report } from './harness/play.ts';
 import { playReplay } from './harness/replayed.ts';
 import { type Row, rowsOf, table } from './harness/table.ts';
 import { pauseScenarios } from './pauses.ts';
-import { SCENARIOS } from './scenarios.ts';
+import { SCENARIOS, type StoreKind } from './scenarios.ts';
 
 const USAGE = `The long form of the fault tests: every scenario once, then again with the next seed until the time is up.
 
@@ -37,16 +39,18 @@ const say = (line: string) =>
 interface Item {
   readonly name: string;
   readonly brokers: number;
+  readonly store?: StoreKind | undefined;
   play(bench: Bench, seed: number): Promise<{ rows: readonly Row[]; failure: string | null }>;
 }
 
 function items(): readonly Item[] {
-  const scenarios = values.pauses
+  const scenarios: typeof SCENARIOS = values.pauses
     ? pauseScenarios().map((scenario) => ({ scenario, brokers: 1 }))
     : SCENARIOS;
-  const all: Item[] = scenarios.map(({ scenario, brokers }) => ({
+  const all: Item[] = scenarios.map(({ scenario, brokers, store }) => ({
     name: scenario.name,
     brokers,
+    store,
     async play(bench, seed) {
       const played: Played = await play(bench, scenario, seed, say);
       return { rows: rowsOf(played), failure: played.problems.length === 0 ? null : report(played) };
@@ -55,6 +59,17 @@ function items(): readonly Item[] {
   if (!values.pauses) all.splice(2, 0, REPLAY);
   return all.filter(({ name }) => name.includes(values.only));
 }
+
+const STORES: Readonly<Record<StoreKind, () => Promise<ManyServers>>> = {
+  async cluster() {
+    const cluster = await startCluster();
+    return { connection: cluster.connection, cluster };
+  },
+  async sentinels() {
+    const sentinels = await startSentinels();
+    return { connection: sentinels.connection, sentinels };
+  },
+};
 
 const REPLAY: Item = {
   name: 'replay',
@@ -80,7 +95,7 @@ async function main(): Promise<number> {
   const rows: Row[] = [];
   const failures: string[] = [];
   let bench: Bench | null = null;
-  let brokers = 0;
+  let servers = '';
   let played = 0;
   const timeIsUp = () => minutes !== null && Date.now() - began > minutes * 60_000;
   try {
@@ -88,10 +103,11 @@ async function main(): Promise<number> {
     for (let seed = firstSeed; ; seed += 1) {
       for (const item of items()) {
         if (timeIsUp()) break;
-        if (bench === null || brokers !== item.brokers) {
+        const wanted = `${item.brokers} ${item.store}`;
+        if (bench === null || servers !== wanted) {
           await bench?.close();
-          brokers = item.brokers;
-          bench = await open(registry, brokers);
+          servers = wanted;
+          bench = await open(registry, item);
         }
         say(`${item.name}, seed ${seed}`);
         const { rows: more, failure } = await item.play(bench, seed).catch((error: unknown) => ({
@@ -116,10 +132,16 @@ async function main(): Promise<number> {
   return failures.length === 0 && played > 0 ? 0 : 1;
 }
 
-function open(registry: string, brokers: number): Promise<Bench> {
+async function open(registry: string, { brokers, store }: Item): Promise<Bench> {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-faults-'));
-  const disks = brokers === 1 ? { diskMb: { redis: 256, kafka: 1_024 } } : {};
-  return openBench({ directory, registry, brokers, ...disks });
+  const disks = brokers === 1 && store === undefined ? { diskMb: { redis: 256, kafka: 1_024 } } : {};
+  return openBench({
+    directory,
+    registry,
+    brokers,
+    ...disks,
+    ...(store ? { store: await STORES[store]() } : {}),
+  });
 }
 
 process.exit(await main());

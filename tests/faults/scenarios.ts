@@ -71,6 +71,37 @@ export const SERVERS_STRUCK: Scenario = {
     ]),
 };
 
+/** On a Redis Cluster: a slot moves under load, primaries fail over. */
+export const CLUSTER_STRUCK: Scenario = {
+  ...DEFAULTS,
+  name: 'redis cluster',
+  // A commit that no replica had yet is a state that went back.
+  tolerates: REBUILDING,
+  schedule: (random) =>
+    inTurn(random, 2_000, [strikes.moveSlot(20), strikes.failOver('killed'), strikes.failOver('hung')]),
+};
+
+const CLUSTER_LONG: Scenario = {
+  ...CLUSTER_STRUCK,
+  name: 'redis cluster, an hour in minutes',
+  schedule: (random) =>
+    inTurn(
+      random,
+      12_000,
+      Array.from({ length: 12 }, (_, i) =>
+        i % 3 === 0 ? strikes.moveSlot(50) : strikes.failOver(pick(random, ['killed', 'hung'])),
+      ),
+    ),
+};
+
+/** Behind Sentinels. */
+export const SENTINELS_STRUCK: Scenario = {
+  ...DEFAULTS,
+  name: 'redis sentinels',
+  tolerates: REBUILDING,
+  schedule: (random) => inTurn(random, 4_000, [strikes.failOver('killed'), strikes.failOver('hung')]),
+};
+
 /** What only the long form plays. */
 const LONG: readonly Scenario[] = [
   {
@@ -212,7 +243,17 @@ const LEADERS: Scenario = {
     ),
 };
 
-export const SCENARIOS: ReadonlyArray<{ readonly scenario: Scenario; readonly brokers: number }> = [
+/** What holds the project's keys: one server where nothing is said. */
+export type StoreKind = 'cluster' | 'sentinels';
+
+export const SCENARIOS: ReadonlyArray<{
+  readonly scenario: Scenario;
+  readonly brokers: number;
+  readonly store?: StoreKind;
+}> = [
   ...[STREAMS_STRUCK, SERVERS_STRUCK, ...LONG].map((scenario) => ({ scenario, brokers: 1 })),
   { scenario: LEADERS, brokers: 3 },
+  { scenario: CLUSTER_STRUCK, brokers: 1, store: 'cluster' },
+  { scenario: CLUSTER_LONG, brokers: 1, store: 'cluster' },
+  { scenario: SENTINELS_STRUCK, brokers: 1, store: 'sentinels' },
 ];

@@ -5,6 +5,9 @@ import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 import { freePort } from '../../../infrastructure/local/ports.ts';
 import type { Launch, Service } from '../../../infrastructure/local/service.ts';
 import { valkey } from '../../../infrastructure/local/valkey.ts';
+import type { RedisConnection } from '../../../schemas/project.ts';
+import type { ClusterSetup } from '../../infrastructure/redis/clusters.ts';
+import type { SentinelSetup } from '../../infrastructure/redis/sentinels.ts';
 import { type Brokers, openBrokers } from './brokers.ts';
 import { openDisk, type SmallDisk } from './disk.ts';
 import { openProxy, type TcpProxy } from './proxy.ts';
@@ -14,6 +17,8 @@ import { createServer, type Server } from './server.ts';
 export interface Bench {
   readonly brokers: Brokers;
   readonly redis: RedisServer;
+  /** What holds the project's keys instead: a Redis Cluster, or a primary behind Sentinels. */
+  readonly store: ManyServers | null;
   readonly clickhouse: Server & { readonly url: string };
   /** The shared registry, behind a proxy that can take it away. */
   readonly registry: { readonly url: string; readonly proxy: TcpProxy };
@@ -21,6 +26,12 @@ export interface Bench {
   readonly disks: { readonly redis: SmallDisk | null; readonly kafka: SmallDisk | null };
   readonly directory: string;
   close(): Promise<void>;
+}
+
+export interface ManyServers {
+  readonly connection: RedisConnection;
+  readonly cluster?: ClusterSetup;
+  readonly sentinels?: SentinelSetup;
 }
 
 export interface RedisServer extends Server {
@@ -41,6 +52,7 @@ export interface BenchOptions {
   /** http address of a registry. */
   readonly registry: string;
   readonly brokers: number;
+  readonly store?: ManyServers;
   /** Redis and the first broker write to file systems of this many MB, where they can be mounted. */
   readonly diskMb?: { readonly redis: number; readonly kafka: number };
 }
@@ -69,6 +81,7 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
   return {
     brokers,
     redis,
+    store: options.store ?? null,
     clickhouse: warehouse,
     registry,
     disks,
@@ -78,6 +91,8 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
       await Promise.all(servers.map((server) => server.kill()));
       for (const proxy of [...brokers.proxies, redis.proxy, registry.proxy]) await proxy.close();
       for (const disk of [disks.redis, disks.kafka]) disk?.close();
+      await options.store?.cluster?.stop();
+      await options.store?.sentinels?.stop();
       rmSync(directory, { recursive: true, force: true });
     },
   };

@@ -10,21 +10,23 @@ export interface ProjectOptions {
   readonly maxWait: string;
   /** False for the twins, which need no addresses. */
   readonly servers?: boolean;
+  /** Redis lies behind Sentinels, which know the primary by this name. */
+  readonly primary?: string;
 }
 
-const CONNECTIONS: Readonly<Record<string, string>> = {
+const connections = (primary: string | undefined): Readonly<Record<string, string>> => ({
   'connections.yaml': `kafka: { brokers: '\${env:KAFKA_BROKERS}' }
-redis: { url: '\${env:REDIS_URL}' }
+redis: { url: '\${env:REDIS_URL}'${primary === undefined ? '' : `, sentinel: { primary: ${primary} }`} }
 registry: { url: '\${env:REGISTRY_URL}' }
 clickhouse: { url: '\${env:CLICKHOUSE_URL}' }
 `,
-};
+});
 
 /** Payments of cards at merchants: one view goes by the topic's key, the other is routed anew. */
 export function writeProject(directory: string, options: ProjectOptions): void {
-  const { outOfOrdernessMs, maxWait, servers = true } = options;
+  const { outOfOrdernessMs, maxWait, servers = true, primary } = options;
   const files: Readonly<Record<string, string>> = {
-    ...(servers ? CONNECTIONS : {}),
+    ...(servers ? connections(primary) : {}),
     'project.yaml': `name: payments
 retention: { raw: 7d, validated: 7d, predictions: 30d, dead_letters: 30d, view_extra: 3d, state_extra: 7d }
 sources:

@@ -49,11 +49,12 @@ export async function openStage(bench: Bench, options: StageOptions): Promise<St
   const directory = join(bench.directory, prefix);
   mkdirSync(directory, { recursive: true });
   const declared = join(directory, 'project');
-  writeProject(declared, options);
+  const primary = bench.store?.connection.sentinel?.primary;
+  writeProject(declared, { ...options, ...(primary === undefined ? {} : { primary }) });
   const { brokers, redis, clickhouse, registry } = bench;
   const direct = {
     KAFKA_BROKERS: brokers.direct.join(','),
-    REDIS_URL: redis.url,
+    REDIS_URL: bench.store?.connection.url ?? redis.url,
     REGISTRY_URL: registry.url,
     CLICKHOUSE_URL: clickhouse.url,
   };

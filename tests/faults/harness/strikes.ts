@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keys } from '../../../schemas/names.ts';
 import { lagOf, stopInHand } from './hand.ts';
 import type { TcpProxy, Weather } from './proxy.ts';
 import type { Server } from './server.ts';
@@ -132,6 +133,50 @@ export const olderRedis = (ageMs: number): Fault => ({
     redis.restore();
     await redis.start();
     return '';
+  },
+});
+
+const viewKey = ({ project, random }: Stage): string => {
+  const view = project.views[Math.floor(random() * project.views.length)];
+  if (view === undefined) throw new Error('the project has views');
+  return keys.viewPartition(project.prefix, view.id, Math.floor(random() * view.partitions));
+};
+
+/** The slot of a view partition moves to another primary, a few keys at a time. */
+export const moveSlot = (stepMs: number): Fault => ({
+  name: 'move slot',
+  subject: 'redis',
+  async strike(stage) {
+    const { cluster } = stage.bench.store ?? {};
+    if (cluster === undefined) return null;
+    const moving = await cluster.move(viewKey(stage));
+    let moved = 0;
+    for (let some = await moving.keys(5); some > 0; some = await moving.keys(5)) {
+      moved += some;
+      await sleep(stepMs);
+    }
+    await moving.finish();
+    return `${moved} keys moved`;
+  },
+});
+
+/** The primary of a view partition is killed (or hangs) until another has taken over, and comes back as its replica. */
+export const failOver = (how: 'killed' | 'hung'): Fault => ({
+  name: `primary ${how}`,
+  subject: 'redis',
+  async strike(stage) {
+    const { cluster, sentinels } = stage.bench.store ?? {};
+    const key = viewKey(stage);
+    const old = await (cluster?.primaryOf(key) ?? sentinels?.primary());
+    if (old === undefined) return null;
+    if (how === 'hung') old.freeze();
+    else await old.kill();
+    const began = Date.now();
+    await (cluster?.failedOver(key, old) ?? sentinels?.failedOver(old));
+    const tookMs = Date.now() - began;
+    if (how === 'hung') old.thaw();
+    else await old.start();
+    return `another took over after ${tookMs} ms`;
   },
 });
 
