@@ -42,6 +42,8 @@ export interface StreamDeps {
   readonly artefacts: Pick<ArtefactStore, 'get'>;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** How long an operator's backfill of a lost state is waited for before features builds it by itself, ms. */
+  readonly rebuildAfterMs?: number;
   /** What the stream `pipelines` works with, where it is wanted. */
   readonly pipelines?: { readonly queue: JobQueue; readonly execute: StepExecutor };
 }

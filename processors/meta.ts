@@ -63,6 +63,9 @@ export class UnknownMetaFormat extends MillraceError {
   readonly retriable = false;
 }
 
+/** How the name of a life begins that an owner builds from the archive by itself. */
+export const REBUILD = 'rebuild-';
+
 const FORMAT = 3;
 
 export function freshMeta(

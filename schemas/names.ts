@@ -44,6 +44,8 @@ export const keys = {
   replay: (prefix: string) => `mr:{${prefix}.replay}:lock`,
   /** Whether a source is paused, and why. */
   pause: (prefix: string, source: string) => `mr:{${prefix}.pause.${source}}:state`,
+  /** The process that builds a lost view from the archive. */
+  rebuild: (prefix: string, viewId: string) => `mr:{${prefix}.rebuild.${viewId}}:lock`,
   /** Runs of pipelines and the queue of their steps: one slot. */
   pipelines: (prefix: string) => `mr:{${prefix}.pipelines}`,
 } as const;

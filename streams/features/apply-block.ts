@@ -9,6 +9,19 @@ import type { View } from '../../schemas/view.ts';
 export class StateNeedsBackfill extends MillraceError {
   readonly code = 'state_needs_backfill';
   readonly retriable = true;
+  readonly view: string;
+  /** Event time that the state was built up to, epoch ms. */
+  readonly until: number;
+
+  constructor(
+    of: { readonly view: string; readonly until: number },
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+    this.view = of.view;
+    this.until = of.until;
+  }
 }
 
 /** A contribution that the view does not take. */
@@ -37,6 +50,7 @@ export function applyBlock(
     if (section.history !== null) {
       if (meta.history === null)
         throw new StateNeedsBackfill(
+          { view: state.view.id, until: section.history.until },
           `View ${state.view.id} was built from imported history, and its state in the online store is gone or not yet written. Run 'millrace backfill state --to ${new Date(section.history.until).toISOString()}'.`,
         );
       continue;

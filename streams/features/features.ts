@@ -1,3 +1,4 @@
+import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Kafka, KafkaRecord, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
@@ -9,6 +10,7 @@ import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
 import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
+import { StateNeedsBackfill } from './apply-block.ts';
 import { type Begun, beginState, isBuilding } from './begin-state.ts';
 import { compactGrown, type Grown } from './compaction.ts';
 import type { FeaturesContext } from './context.ts';
@@ -16,6 +18,7 @@ import { deadLetterOf, type Folded, foldRecords } from './fold.ts';
 import { KeptBytes } from './kept-bytes.ts';
 import { backlogOf, isAhead, tellOverHold } from './pace.ts';
 import { Readers } from './readers.ts';
+import { isAbandoned, Rebuilder } from './rebuild.ts';
 import { type OwnedView, ownView } from './view-partition.ts';
 
 export interface FeaturesDeps {
@@ -26,6 +29,10 @@ export interface FeaturesDeps {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly guards?: Guards;
+  /** What a lost state is built from again where Kafka alone is not all. */
+  readonly warehouse?: Warehouse;
+  /** How long an operator's backfill is waited for first, ms. */
+  readonly rebuildAfterMs?: number;
 }
 
 const MAX_POLL_RECORDS = 2_000;
@@ -45,10 +52,19 @@ interface Queued {
 /** View topics -> tiles in the online store. */
 export function createFeatures(deps: FeaturesDeps): Stream {
   const { clock, telemetry } = deps;
+  const rebuilder = new Rebuilder(deps);
+  const work = async (signal: AbortSignal, healthy: () => void) => {
+    try {
+      await runLoop(deps, signal, healthy);
+    } catch (error) {
+      if (!(error instanceof StateNeedsBackfill)) throw error;
+      await rebuilder.rebuild(error, signal);
+    }
+  };
   return {
     name: 'features',
     run: (signal, healthy) =>
-      restartOnFailure('features', clock, telemetry, signal, (done) => runLoop(deps, signal, done), healthy),
+      restartOnFailure('features', clock, telemetry, signal, (done) => work(signal, done), healthy),
   };
 }
 
@@ -124,7 +140,7 @@ async function reread(context: FeaturesContext, states: readonly OwnedView[]): P
   for (const [i, state] of states.entries()) {
     const bytes = found[i]?.[0] ?? null;
     state.compactions.clear();
-    const building = isBuilding(bytes);
+    const building = isBuilding(bytes) && !(await isAbandoned(context, state.view, bytes));
     if (building && !state.building)
       telemetry.note('features', 'a backfill writes', { view: state.view.id, partition: state.partition });
     state.building = building;
@@ -274,5 +290,8 @@ async function compare(context: FeaturesContext, idle: boolean): Promise<void> {
     const bytes = found[i]?.[0] ?? null;
     return state.expected === null || bytes === null || Buffer.compare(bytes, state.expected) !== 0;
   });
+  for (const state of looked)
+    if (state.building && !moved.includes(state) && (await isAbandoned(context, state.view, state.expected)))
+      moved.push(state);
   await recover(context, moved);
 }

@@ -1,6 +1,6 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { Commit, OnlineStore } from '../../infrastructure/redis/port.ts';
-import { decodeMeta, encodeMeta, type ViewMeta } from '../../processors/meta.ts';
+import { decodeMeta, encodeMeta, REBUILD, type ViewMeta } from '../../processors/meta.ts';
 import type { ViewState } from '../../processors/state.ts';
 import { reachOf } from '../../processors/window.ts';
 import { keys, topics } from '../../schemas/names.ts';
@@ -78,6 +78,7 @@ export async function writePartition(
   for (let tries = 1; ; tries += 1) {
     // Its owner may commit between the look and the call.
     const [[found = null] = []] = await store.read([[metaKey]]);
+    if (meta.life.startsWith(REBUILD)) goesFirst(part, found);
     const begin = { expected: found, next: building, sets: [], deletes: [] };
     if (tries >= MOST_TRIES) await commit(begin);
     else if (!(await tryCommit(begin))) continue;
@@ -96,6 +97,14 @@ export async function writePartition(
   }
   await commit({ expected: building, next: encodeMeta(meta), sets: [], deletes: [] });
   return written;
+}
+
+/** A rebuild leaves a state alone that is being written by a backfill, or holds history already. Throws StateInTheWay. */
+function goesFirst({ view, partition }: BuiltPartition, found: Uint8Array | null): void {
+  if (found === null || isTorn(found)) return;
+  const { history, life } = decodeMeta(found);
+  if (history !== null && !life.startsWith(REBUILD))
+    throw new StateInTheWay(`A backfill has written partition ${partition} of view ${view.id} meanwhile.`);
 }
 
 function* pages(part: BuiltPartition, head: number): Generator<Array<readonly [string, Uint8Array]>> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import type { ViewMeta } from '../../processors/meta.ts';
+import { REBUILD, type ViewMeta } from '../../processors/meta.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
@@ -38,6 +38,10 @@ export interface BackfillStateOptions {
    * they are refused as `behind`, since what they lack is not known.
    */
   readonly whole?: boolean;
+  /** Partitions to write; all where absent. */
+  readonly partitions?: readonly number[];
+  /** An owner builds again what was lost: its log says already that Kafka is not all, and a backfill that writes goes first. */
+  readonly rebuild?: boolean;
   readonly progress?: (done: BackfillStateProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -73,18 +77,23 @@ export async function backfillState(given: BackfillStateOptions): Promise<Backfi
   const options = { ...given, project };
   const { kafka, to } = options;
   const views = options.views ?? project.views;
-  if (options.replace !== true) await refuseLiveState(options, views);
+  if (options.replace !== true && options.rebuild !== true) await refuseLiveState(options, views);
   const marks = await raiseToFeeding(options, views, await readMarks(options, views));
   const imports = await readImports(options, views);
   const readsFrom = await leastReadTime(options, marks);
   const from = startFor(views, to - views.reduce((most, { slack }) => Math.max(most, slack), 0));
-  const { built, events } = await foldPast({ ...options, readsFrom }, views, marks, from);
+  const { built: all, events } = await foldPast({ ...options, readsFrom }, views, marks, from);
+  const built = all.map(({ view, partitions }) => ({
+    view,
+    partitions: partitions.filter(({ partition }) => options.partitions?.includes(partition) ?? true),
+  }));
   const history = { imports: imports.ids, until: to };
-  await writeHistorySections(
-    options,
-    built.flatMap(({ partitions }) => partitions),
-    history,
-  );
+  if (options.rebuild !== true)
+    await writeHistorySections(
+      options,
+      built.flatMap(({ partitions }) => partitions),
+      history,
+    );
   const starts = await viewStarts(kafka, project, views);
   const base = options.whole === true ? null : imports.first;
   const report: WrittenView[] = [];
@@ -93,7 +102,7 @@ export async function backfillState(given: BackfillStateOptions): Promise<Backfi
     const metas = partitions.map(
       ({ partition }): ViewMeta => ({
         status: 'ready',
-        life: randomUUID(),
+        life: `${options.rebuild === true ? REBUILD : ''}${randomUUID()}`,
         next: starts.get(view.id)?.[partition] ?? 0,
         sources: sourceStates(project, view, marks),
         frontier: null,

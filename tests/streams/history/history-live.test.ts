@@ -20,7 +20,7 @@ import { backfillState } from '../../../streams/history/backfill.ts';
 import { backfillVectors } from '../../../streams/history/backfill-vectors.ts';
 import { replay } from '../../../streams/replay/replay.ts';
 import { openCodecs } from '../../../streams/runtime/codecs.ts';
-import { SILENT } from '../../../streams/runtime/telemetry.ts';
+import { SILENT, type Telemetry } from '../../../streams/runtime/telemetry.ts';
 import { close, createOracle, type FlightsArchive, flightsArchive } from './history-fixture.ts';
 
 const FROM = Date.UTC(2001, 2, 26);
@@ -79,10 +79,14 @@ function plantOptions() {
 }
 
 /** Runs all streams, replays a stretch and waits until the archive holds all its answers. */
-async function live(from: number, to: number): Promise<void> {
+async function live(
+  from: number,
+  to: number,
+  more: { readonly telemetry?: Telemetry; readonly rebuildAfterMs?: number } = {},
+): Promise<void> {
   const { project, warehouse } = archive;
   const stop = new AbortController();
-  const composed = await composeStreams(deps, ['ingest', 'features', 'inference', 'archive']);
+  const composed = await composeStreams({ ...deps, ...more }, ['ingest', 'features', 'inference', 'archive']);
   const running = Promise.all(composed.streams.map((stream) => stream.run(stop.signal)));
   try {
     const result = await replay(deps, {
@@ -173,7 +177,7 @@ describe('history, then live', () => {
     expect(found).toEqual(Object.fromEntries(expected));
   });
 
-  it('goes on with the same bits after the store was lost and built again from the archive', {
+  it('goes on with the same bits after the store was lost: features builds it again from the archive', {
     timeout: 120_000,
   }, async () => {
     const { project } = archive;
@@ -184,10 +188,12 @@ describe('history, then live', () => {
           lost.push(key);
     expect(lost.length).toBeGreaterThan(100);
     await deps.store.remove(lost);
-    // Somewhat before the pause: what came after these marks is taken from Kafka.
-    await backfillState({ ...deps, to: PAUSE - HOUR });
-    await live(PAUSE, END);
+    const notes: string[] = [];
+    const telemetry = { ...SILENT, note: (_: string, message: string) => void notes.push(message) };
+    await live(PAUSE, END, { telemetry, rebuildAfterMs: 0 });
     await expectSameBits(E, END);
+    expect(notes).toContain('rebuilding from the archive');
+    expect(notes).toContain('rebuilt from the archive');
   });
 
   it('agrees with the naive oracle over the raw events', { timeout: 60_000 }, async () => {
