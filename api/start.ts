@@ -53,6 +53,20 @@ export interface RunningApi {
 /** How long what is under way may take at the end, ms. */
 const STOP_WITHIN_MS = 10_000;
 
+/** Somebody else listens where the server is to listen. */
+export class AddressTaken extends MillraceError {
+  readonly code = 'address_taken';
+  readonly retriable = false;
+  override readonly final = true;
+
+  constructor(host: string, port: number, options?: { cause?: unknown }) {
+    super(
+      `Another program listens at ${host}:${port}: end it (another millrace dev or api?), or choose another port with --port, or --api-port of dev; 0 takes a free one.`,
+      options,
+    );
+  }
+}
+
 /** Null: open. Only an address of this machine alone may be. Throws NeedsKey. */
 function keysOf({ host, keyFile, oidc }: ApiSettings, now: () => number): KeyFile | null {
   const keys = openKeyFile(keyFile, now);
@@ -66,7 +80,7 @@ function keysOf({ host, keyFile, oidc }: ApiSettings, now: () => number): KeyFil
   );
 }
 
-/** Serves the HTTP API of a project. Throws NeedsKey, BadKeyFile, and what opening the servers throws. */
+/** Serves the HTTP API of a project. Throws NeedsKey, BadKeyFile, AddressTaken, and what opening the servers throws. */
 export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const { project, platform, logger, telemetry, host, port, oidc, version } = settings;
   const { clock } = platform;
@@ -109,7 +123,9 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(settings.limits === undefined ? {} : { limits: settings.limits }),
       ...(settings.consoleDirectory === undefined ? {} : { consoleDirectory: settings.consoleDirectory }),
     });
-    await app.listen({ host, port });
+    await app.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
+      throw cause.code === 'EADDRINUSE' ? new AddressTaken(host, port, { cause }) : cause;
+    });
     const address = app.server.address() as AddressInfo;
     const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
     return {

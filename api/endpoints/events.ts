@@ -43,6 +43,12 @@ const bulkSchema = z.object({
   rows: z.array(rowSchema),
 });
 
+/** A record of a team's own form, which Kafka takes, is the first thing that somebody tries here. */
+const fieldSchema = z.union(scalarSchema.options, {
+  error:
+    'is an object or a list: an event is flat here, by the names that its source declares (GET /v1/project shows them); records in the form of their team go to Kafka',
+});
+
 interface Refusal {
   readonly code: string;
   readonly detail: string;
@@ -79,7 +85,7 @@ export function eventRoutes({
       params: z.strictObject({ source: nameSchema }),
       body: {
         json: z
-          .record(z.string(), scalarSchema)
+          .record(z.string(), fieldSchema)
           .describe('`id`, `type`, `time` (ms or ISO 8601) and the fields of the source.'),
         types: { [NDJSON]: `One event a line, at most ${MAX_ROWS}.` },
         example: {

@@ -10,7 +10,7 @@ import { openPlatform, openProject } from '../project.ts';
 import { modelOf } from './predictions.ts';
 
 interface StateOptions {
-  readonly to: number;
+  readonly to?: number;
   readonly replace?: boolean;
   readonly view?: readonly string[];
   readonly whole?: boolean;
@@ -27,13 +27,14 @@ export const registerBackfill: Register = (program, run) => {
   group
     .command('state')
     .description('write the online state as if the streams had run until then')
-    .requiredOption('--to <time>', 'event time up to which the archive is folded', instantOption)
+    .option('--to <time>', 'event time up to which the archive is folded (default: now)', instantOption)
     .option('--view <name...>', 'only these views (default: all)')
     .option('--replace', 'also where there is a state already')
     .option('--whole', 'nothing happened before the first imported event: windows may reach back of it')
     .addHelpText(
       'after',
       examples(
+        ['millrace backfill state', 'the features of imported history, before the streams start'],
         ['millrace backfill state --to 2001-03-23', 'features as of 23 March'],
         [
           'millrace backfill state --to 2001-04-01 --view route --replace',
@@ -68,6 +69,7 @@ function viewOf(project: Project, name: string): View {
 
 async function state(context: CommandContext, options: StateOptions): Promise<void> {
   const { output, signal } = context;
+  const to = options.to ?? Date.now();
   const project = openProject(context);
   const platform = openPlatform(context, project);
   const progress = output.progress('backfill', { total: 1_000 });
@@ -78,7 +80,7 @@ async function state(context: CommandContext, options: StateOptions): Promise<vo
       store: platform.store,
       kafka: platform.kafka,
       codecs: await platform.codecs(),
-      to: options.to,
+      to,
       ...(options.view === undefined ? {} : { views: options.view.map((name) => viewOf(project, name)) }),
       replace: options.replace ?? false,
       whole: options.whole ?? false,
@@ -86,7 +88,7 @@ async function state(context: CommandContext, options: StateOptions): Promise<vo
       progress: (done) => {
         if (done.step === 'fold')
           progress.update(
-            Math.floor((1_000 * (done.time - done.from)) / Math.max(1, options.to - done.from)),
+            Math.floor((1_000 * (done.time - done.from)) / Math.max(1, to - done.from)),
             `${count(done.events)} events, ${day(done.time)}`,
           );
         else progress.update(1_000, `writing ${done.view}`);

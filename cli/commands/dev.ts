@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { joinStack, type Lease } from '../../infrastructure/local/lease.ts';
 import { down } from '../../infrastructure/local/stack.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -45,6 +47,7 @@ async function dev(context: CommandContext, options: Options): Promise<void> {
   const directory = projectDirectory(context);
   // What is wrong is told before anything is started.
   openProject(context);
+  await mustBeFree(LOOPBACK, options.apiPort);
   const lease = options.stack ? joinStack(environment.stackDirectory) : null;
   let children: Children | null = null;
   try {
@@ -61,6 +64,22 @@ async function dev(context: CommandContext, options: Options): Promise<void> {
     await children?.stop();
     await leave(context, lease);
     stopping.done();
+  }
+}
+
+const LOOPBACK = '127.0.0.1';
+
+/** Throws AddressTaken where the HTTP API could not listen: its child would fail again and again. */
+async function mustBeFree(host: string, port: number): Promise<void> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, host), 'listening');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
+    const { AddressTaken } = await import('../../api/start.ts');
+    throw new AddressTaken(host, port, { cause });
+  } finally {
+    server.close();
   }
 }
 

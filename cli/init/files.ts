@@ -170,6 +170,7 @@ npx millrace up                # Kafka, Valkey, a schema registry and ClickHouse
 npx millrace apply             # topics, schemas, tables
 npx millrace import            # the history, into ClickHouse
 npx millrace train             # the model, from the same definitions
+npx millrace backfill state    # the features as the history left them, for what comes live
 npx millrace dev               # every stream, until Ctrl-C; it applies what you change in the YAML
 \`\`\`
 

@@ -7,7 +7,6 @@ import { createRegistry } from '../../infrastructure/registry/client.ts';
 import type { SchemaRegistry } from '../../infrastructure/registry/port.ts';
 import { createValueReader, parseSchema } from '../../schemas/avro.ts';
 import { DecodeFailure, readWire, wireId } from '../../schemas/codec.ts';
-import { topics } from '../../schemas/names.ts';
 import type { Connections } from '../../schemas/project.ts';
 import { registeredSchema } from '../../schemas/registered-schema.ts';
 import { UsageError } from '../errors.ts';
@@ -19,6 +18,8 @@ export interface Samples {
   readonly subject: string | null;
   /** Where they came from, for a person. */
   readonly from: string;
+  /** The topic that was looked at. */
+  readonly topic?: string;
 }
 
 const MOST = 100;
@@ -123,7 +124,7 @@ async function decoded(
     const objects = records.filter((one) => typeof one === 'object' && one !== null && !Array.isArray(one));
     if (objects.length === 0)
       throw new UsageError(`The records of ${from} are neither JSON objects nor Avro of a schema registry.`);
-    return { records: objects, subject: null, from };
+    return { records: objects, subject: null, from, topic };
   }
   const records: unknown[] = [];
   for (const value of values) {
@@ -138,7 +139,7 @@ async function decoded(
     throw new UsageError(
       `The records of ${from} are Avro, but the registry knows none of their schemas: set REGISTRY_URL to the registry that does.`,
     );
-  return { records, subject: `${topic}-value`, from };
+  return { records, subject: `${topic}-value`, from, topic };
 }
 
 async function fromSchema(topic: string, registry: SchemaRegistry): Promise<Samples> {
@@ -152,11 +153,6 @@ async function fromSchema(topic: string, registry: SchemaRegistry): Promise<Samp
     records: [exampleOf(JSON.parse(schema))],
     subject,
     from: `subject ${subject}, since ${topic} is empty`,
+    topic,
   };
-}
-
-/** The project that owns a raw topic of ours: `shop.views.raw` -> shop, views. */
-export function ownerOf(topic: string): { readonly prefix: string; readonly source: string } | null {
-  const [prefix = '', source = ''] = topic.split('.');
-  return topic === topics.raw(prefix, source) ? { prefix, source } : null;
 }

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, inject, it } from 'vitest';
@@ -9,6 +11,7 @@ import { loadProject } from '../../config/load.ts';
 import { localVariables } from '../../infrastructure/local/addresses.ts';
 import { isUsed, joinStack, keepStack } from '../../infrastructure/local/lease.ts';
 import { startOf } from '../../infrastructure/local/processes.ts';
+import { topics } from '../../schemas/names.ts';
 import { root } from '../architecture/sources.ts';
 import { testStack } from '../stack.ts';
 import { millrace, PAGE_VIEW, pageViews } from './project.ts';
@@ -132,6 +135,25 @@ it('runs a project, applies what changes in its YAML, refuses what is wrong, and
       return /"views_1h":\s*[1-9]/.test((await features()).out);
     });
     expect(existsSync(join(shop, '.millrace/logs/dev-streams.log'))).toBe(true);
+
+    // The topic is looked at for another project, and a view is tried on it.
+    const topic = topics.raw(project.prefix, source);
+    const other = join(temporary(), 'other');
+    const made = await millrace(['init', other, '--topic', topic, '--key', 'user.id', '--json'], {
+      env: variables,
+    });
+    expect(made.err).toBe('');
+    const { proposal } = JSON.parse(made.out);
+    expect(proposal).toMatchObject({ source, key: 'user_id', time: { path: 'at', unit: 'iso' } });
+    if (proposal.name !== project.prefix)
+      expect(proposal.notes.join()).toContain(`not ${topic}, which was looked at`);
+    const tried = await millrace(['try', view, '--on', topic, '--json', '--project', shop], {
+      env: variables,
+    });
+    expect([tried.code, tried.err]).toEqual([0, expect.not.stringContaining('error')]);
+    expect(JSON.parse(tried.out).values.features.map(({ name }: { name: string }) => name)).toContain(
+      'user.views_1h',
+    );
   } finally {
     await producer.close();
   }
@@ -230,4 +252,20 @@ describe('watching a project', () => {
     ending.abort();
     await watching;
   });
+});
+
+it('dev says before it starts anything that its port is taken', async () => {
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    const payments = join(root, 'docs/examples/payments');
+    const ended = await millrace(['dev', '--no-stack', '--api-port', String(port), '--project', payments]);
+    expect([ended.code, ended.err]).toEqual([
+      1,
+      `error: Another program listens at 127.0.0.1:${port}: end it (another millrace dev or api?), or choose another port with --port, or --api-port of dev; 0 takes a free one.\n`,
+    ]);
+  } finally {
+    server.close();
+  }
 });
