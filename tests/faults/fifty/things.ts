@@ -94,6 +94,16 @@ const RECORDS: readonly BadThing[] = [
   record('a key with braces, spaces and a line break', null, () => ({ card: 'card {0}\n%' })),
   {
     kind: 'record',
+    name: 'a header that claims to be of a dead letter',
+    told: { letter: null },
+    throw: (world) =>
+      world.throwRecord('a header that claims to be of a dead letter', {
+        ...world.payment({ id: 'claimed' }),
+        headers: { [headers.letter]: '-1:x:9e99:' },
+      }),
+  },
+  {
+    kind: 'record',
     name: 'the same event twice',
     told: { letter: 'duplicate' },
     async throw(world) {
@@ -161,6 +171,9 @@ const CONFIGURATION: readonly BadThing[] = [
   ),
   declared('an expression of another type', 'project.yaml:16', () =>
     edited('project.yaml', 'amount > 0', 'amount + 1.0'),
+  ),
+  declared('no time for refusals', 'project.yaml:5', () =>
+    edited('project.yaml', 'key: order_id', 'key: order_id\n    rejects: {at_most: 9, within: 0s}'),
   ),
   declared('an event nobody declared', 'models/returns.yaml:2', () =>
     edited('models/returns.yaml', 'request: order.placed', 'request: order.plaiced'),
