@@ -83,7 +83,7 @@ export const CLUSTER_STRUCK: Scenario = {
 
 const CLUSTER_LONG: Scenario = {
   ...CLUSTER_STRUCK,
-  name: 'redis cluster, an hour in minutes',
+  name: 'redis cluster, longer',
   schedule: (random) =>
     inTurn(
       random,
