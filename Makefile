@@ -7,7 +7,7 @@ MILLRACE := ./millrace
 # The Node that runs the tests; what they start runs on NODE.
 TEST_NODE ?= $(NODE)
 
-.PHONY: help install demo up down status test test-faults console site lint check bench bench-http build clean
+.PHONY: help install demo up down status test test-faults test-notebooks console site lint check bench bench-http build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
@@ -16,6 +16,7 @@ help:
 	@echo "make console           builds the pages that millrace api and millrace dev serve below /console/"
 	@echo "make test              every test"
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
+	@echo "make test-notebooks    executes notebooks/ beside running streams; installs their Python packages first (UPDATE=1: keeps what they show)"
 	@echo "make site              builds the documents into data/site (SITE_BASE=/path/ for a host's path)"
 	@echo "make lint              format, lint, types"
 	@echo "make check             format, lint, types, then every test"
@@ -51,6 +52,10 @@ test: install
 # The long form; the short one is a test. Prints a table of faults and what came of each.
 test-faults: install
 	@$(WITH_NODE) $(NODE) tests/faults/faults.ts $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only '$(ONLY)') $(if $(PAUSES),--pauses) $(ARGS)
+
+# Apart from `test`: what the notebooks need of Python is 700 MB, and takes more than a minute to install.
+test-notebooks: install
+	@UPDATE=$(UPDATE) $(NODE) tests/notebooks/notebooks.ts
 
 # The documents as pages: static files, for any web server.
 site: install

@@ -53,8 +53,12 @@ export default defineConfig({
         const page = (env as { relativePath?: string }).relativePath ?? 'index.md';
         for (const { children } of tokens)
           for (const token of children ?? []) {
-            const link = token.type === 'link_open' ? String(token.attrGet('href')) : '';
-            if (/^\.{0,2}[\w/]/.test(link) && !link.includes('://') && leadsOut(link, page)) {
+            if (token.type !== 'link_open') continue;
+            const link = String(token.attrGet('href'));
+            if (link.includes('://') || link.startsWith('#')) continue;
+            // A README is the index of its directory.
+            token.attrSet('href', link.replace(/(^|\/)README\.md(?=#|$)/, '$1'));
+            if (leadsOut(link, page)) {
               token.tag = 'span';
               token.attrs = [['title', relative(docs, join(docs, page, '..', link))]];
               const end = children?.slice(children.indexOf(token)).find(({ type }) => type === 'link_close');

@@ -8,7 +8,7 @@ export function documents(): string[] {
     readdirSync(join(root, directory), { recursive: true, encoding: 'utf8' }).map(
       (name) => `${directory}/${name.replaceAll('\\', '/')}`,
     );
-  return [...readdirSync(root), ...below('docs')]
+  return [...readdirSync(root), ...below('docs'), ...below('notebooks')]
     .filter((name) => name.endsWith('.md') && !/(?:^|\/)(?:node_modules|\.vitepress)\//.test(name))
     .sort();
 }

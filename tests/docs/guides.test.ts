@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadProject } from '../../config/load.ts';
 import { type Artefact, addressOf, parseArtefact, serialiseArtefact } from '../../models/artefact.ts';
 import { hashDataset } from '../../models/dataset.ts';
 import { metricsOf } from '../../models/metrics.ts';
@@ -74,6 +75,17 @@ describe('Declare a stream', () => {
     expect(code).toBe(2);
     expect(out).toMatch(/views\/shop\.yaml:5/);
   }, 60_000);
+});
+
+describe('Read a drift alert', () => {
+  it('shows the sentence that the rule of the example makes of the figures', () => {
+    const [block] = blocksOf('docs/user_guides/drift_alert.md').filter(({ language }) => language === 'json');
+    const alert = JSON.parse(block?.text ?? '') as Record<string, unknown>;
+    const { alerting } = loadProject(join(root, 'docs/examples/payments'), { environment: {} });
+    const rule = alerting.rules.find(({ name }) => name === alert.rule);
+    expect(rule?.summary.replace(/\{(\w+)\}/g, (_, name: string) => String(alert[name]))).toBe(alert.summary);
+    expect(rule?.severity).toBe(alert.severity);
+  });
 });
 
 describe('Write a trainer', () => {
