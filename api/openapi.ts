@@ -145,7 +145,7 @@ function bodyOf({ json, types = {}, optional = false, example }: NonNullable<Rou
       ...(example === undefined ? {} : { example }),
     };
   for (const [type, description] of Object.entries(types))
-    content[type] = { schema: { type: 'string', description } };
+    content[type] = { schema: { type: 'string', format: 'binary', description } };
   return { required: !optional, content };
 }
 

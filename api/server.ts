@@ -131,7 +131,12 @@ function takeBodies(app: FastifyInstance): void {
     if (!isUtf8(bytes)) return done(new Problem(400, 'bad_request', 'The body is not UTF-8.'));
     parse(request, bytes.toString('utf8'), done);
   });
-  for (const type of ['application/x-ndjson', 'text/csv', 'application/octet-stream'])
+  for (const type of [
+    'application/x-ndjson',
+    'text/csv',
+    'application/vnd.apache.parquet',
+    'application/octet-stream',
+  ])
     app.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 }
 

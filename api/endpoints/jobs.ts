@@ -78,27 +78,28 @@ function historyRoute(deps: ApiDeps, jobs: Jobs): Route {
       const views = [...new Set(query.views.split(','))].map((name) => viewOf(project, name.trim()));
       if (raw === null) throw noTable();
       const { type, bytes } = raw;
-      const requestOf = () => ({
-        table: readTable(type, bytes),
+      const requestOf = async () => ({
+        table: await readTable(type, bytes),
         views,
         timeColumn: query.time,
         zoneColumn: query.zone ?? null,
       });
       // Looked at now, so that whoever sends it hears what is wrong; kept as bytes, which are smaller.
-      planHistory(requestOf());
+      planHistory(await requestOf());
       return accepted(
         jobs.start({
           kind: 'history',
           by: authorOf(caller),
           type,
-          run: (work) => runHistory(deps, requestOf(), work),
+          run: async (work) => runHistory(deps, await requestOf(), work),
         }),
       );
     },
   });
 }
 
-const noTable = () => new Problem(400, 'bad_request', 'A table is needed: send CSV or lines of JSON.');
+const noTable = () =>
+  new Problem(400, 'bad_request', 'A table is needed: send CSV, lines of JSON or Parquet.');
 
 function scoringRoute(deps: ApiDeps, jobs: Jobs): Route {
   const { project, clock } = deps;
@@ -127,19 +128,19 @@ function scoringRoute(deps: ApiDeps, jobs: Jobs): Route {
       const model = modelOf(project, params.model);
       if (raw === null) throw noTable();
       const { type, bytes } = raw;
-      const requestOf = () => ({
-        table: readTable(type, bytes),
+      const requestOf = async () => ({
+        table: await readTable(type, bytes),
         model,
         source: sourceOf(project, model.request.source),
         version: query.version ?? null,
       });
-      readRequests(requestOf(), clock.now());
+      readRequests(await requestOf(), clock.now());
       return accepted(
         jobs.start({
           kind: 'score',
           by: authorOf(caller),
           type,
-          run: (work) => runScoring(deps, requestOf(), work),
+          run: async (work) => runScoring(deps, await requestOf(), work),
         }),
       );
     },
@@ -256,7 +257,7 @@ function lookRoutes(jobs: Jobs): Route[] {
           status: 200,
           description: 'The table, or the audit as JSON.',
           schema: null,
-          types: ['text/csv', 'application/x-ndjson', 'application/json'],
+          types: [...Object.keys(TABLE_TYPES), 'application/json'],
         },
       ],
       problems: { 409: 'It is not done.' },

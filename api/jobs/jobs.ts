@@ -33,7 +33,7 @@ export interface Work {
   readonly signal: AbortSignal;
   progress(doing: string, done: number, total: number | null): void;
   /** Adds to its result; waits where the disk is slow. Throws Problem past the bound. */
-  write(text: string): Promise<void>;
+  write(part: string | Uint8Array): Promise<void>;
 }
 
 export interface NewJob {
@@ -100,15 +100,16 @@ export function createJobs(now: () => number, onFailure: (error: Error) => void)
       await job.made.run({
         signal: job.stop.signal,
         progress: (doing, done, total) => change(job, { doing, done, total }),
-        write: async (text) => {
-          bytes += Buffer.byteLength(text);
+        write: async (part) => {
+          job.stop.signal.throwIfAborted();
+          bytes += Buffer.byteLength(part);
           if (bytes > MAX_RESULT_BYTES)
             throw new Problem(
               413,
               'too_large',
               `The result has more than ${MAX_RESULT_BYTES} bytes: ask in parts.`,
             );
-          if (!output.write(text)) await drained(output);
+          if (!output.write(part)) await drained(output);
         },
       });
       job.stop.signal.throwIfAborted();

@@ -12,11 +12,10 @@ import type { ApiDeps } from '../deps.ts';
 import { createEventReader } from '../event-input.ts';
 import { Problem } from '../problem.ts';
 import type { Work } from './jobs.ts';
-import { cellKey, cellOf, cellTime, createTableWriter, type Table } from './table.ts';
+import { type AddedColumn, cellKey, cellOf, cellTime, type Table, writeTable } from './table.ts';
 
 /** Values that a job holds in memory: rows times features. */
 const MAX_CELLS = 10_000_000;
-const WRITE_EVERY = 1_000;
 
 function mustFit(rows: number, width: number): void {
   if (rows * width > MAX_CELLS)
@@ -109,27 +108,13 @@ export async function runHistory(
     (row, read) => values.set(read, row * width),
   );
   work.progress(`writes, after ${events} events`, rows.length, rows.length);
-  const writer = createTableWriter(table, names);
-  await writeAll(work, writer.head, table.rows, (row, i) =>
-    writer.row(row, Array.from(values.subarray(i * width, (i + 1) * width), numberOrNull)),
+  const added = names.map((name): AddedColumn => ({ name, kind: 'DOUBLE' }));
+  await writeTable(
+    table,
+    added,
+    (row) => Array.from(values.subarray(row * width, (row + 1) * width), numberOrNull),
+    work.write,
   );
-}
-
-async function writeAll<Row>(
-  work: Work,
-  head: string,
-  rows: readonly Row[],
-  textOf: (row: Row, i: number) => string,
-): Promise<void> {
-  let text = head;
-  for (const [i, row] of rows.entries()) {
-    text += textOf(row, i);
-    if (i % WRITE_EVERY !== WRITE_EVERY - 1) continue;
-    work.signal.throwIfAborted();
-    await work.write(text);
-    text = '';
-  }
-  await work.write(text);
 }
 
 /** Requests of a model, as rows of a table. */
@@ -173,7 +158,12 @@ export function readRequests({ table, model, source }: ScoringRequest, now: numb
 }
 
 /** Columns that scoring adds. */
-export const SCORE_COLUMNS = ['score', 'decision', 'model_version', 'reason'] as const;
+const SCORE_COLUMNS: readonly AddedColumn[] = [
+  { name: 'score', kind: 'DOUBLE' },
+  { name: 'decision', kind: 'BOOLEAN' },
+  { name: 'model_version', kind: 'INT32' },
+  { name: 'reason', kind: 'STRING' },
+];
 
 /** Scores a table of requests from the features as they were at the time of each. */
 export async function runScoring(deps: ApiDeps, request: ScoringRequest, work: Work): Promise<void> {
@@ -214,14 +204,13 @@ export async function runScoring(deps: ApiDeps, request: ScoringRequest, work: W
       scores[row] = scorer.score(assemble(stored, event));
     },
   );
-  const writer = createTableWriter(table, SCORE_COLUMNS);
-  await writeAll(work, writer.head, table.rows, (row, i): string => {
-    const score = scores[i] ?? Number.NaN;
-    const values: Scalar[] = Number.isNaN(score)
+  const valuesOf = (row: number): Scalar[] => {
+    const score = scores[row] ?? Number.NaN;
+    return Number.isNaN(score)
       ? [null, null, version, 'missing_key']
       : [score, score >= scorer.threshold, version, null];
-    return writer.row(row, values);
-  });
+  };
+  await writeTable(table, SCORE_COLUMNS, valuesOf, work.write);
 }
 
 async function scorerOf({ project, kafka, codecs, artefacts }: ApiDeps, { model, version }: ScoringRequest) {

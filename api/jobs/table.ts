@@ -1,25 +1,36 @@
 import type { FieldType, Scalar } from '../../schemas/event.ts';
 import { Problem } from '../problem.ts';
 import { parseTime } from '../schemas.ts';
+import { type ColumnKind, type OutputColumn, parquetOf, readParquet } from './parquet.ts';
 
-/** A table that somebody sends: CSV with a header, or a JSON object a line. */
+/** A table that somebody sends: CSV with a header, a JSON object a line, or Parquet. */
 export interface Table {
-  readonly type: 'text/csv' | 'application/x-ndjson';
+  readonly type: TableType;
   readonly columns: readonly string[];
   readonly rows: ReadonlyArray<Readonly<Record<string, unknown>>>;
+  /** Of Parquet: the types of its columns. */
+  readonly kinds?: ReadonlyMap<string, ColumnKind>;
 }
+
+const PARQUET = 'application/vnd.apache.parquet';
+export type TableType = keyof typeof TABLE_TYPES;
 
 export const TABLE_TYPES = {
   'text/csv': 'A header, then a row a line (RFC 4180).',
   'application/x-ndjson': 'A JSON object a line.',
+  [PARQUET]: 'Columns of texts, numbers, truth values and times; a time without a zone counts as UTC.',
 } as const;
 
 const MAX_ROWS = 200_000;
 
 /** Throws Problem with the row that cannot be read. */
-export function readTable(type: string, bytes: Buffer): Table {
-  const text = bytes.toString('utf8');
-  const table = type === 'text/csv' ? readCsv(text) : readLines(text);
+export async function readTable(type: string, bytes: Buffer): Promise<Table> {
+  const table: Table =
+    type === PARQUET
+      ? { type, ...(await readParquet(bytes, MAX_ROWS, tooMany)) }
+      : type === 'text/csv'
+        ? readCsv(bytes.toString('utf8'))
+        : readLines(bytes.toString('utf8'));
   if (table.rows.length === 0) throw new Problem(422, 'no_rows', 'The table has no rows.');
   return table;
 }
@@ -142,16 +153,54 @@ export function cellOf(value: unknown, type: FieldType): unknown {
   return type === 'timestamp' && /^-?\d{1,16}$/.test(value) ? Number(value) : value;
 }
 
-/** Rows in the form of the table that they answer, with more columns. */
-export function createTableWriter({ type, columns }: Table, more: readonly string[]) {
-  return {
-    head: type === 'text/csv' ? `${[...columns, ...more].map(quoted).join(',')}\n` : '',
-    row(row: Readonly<Record<string, unknown>>, values: ReadonlyArray<Scalar>): string {
-      if (type === 'text/csv')
-        return `${[...columns.map((name) => row[name]), ...values].map(quoted).join(',')}\n`;
-      return `${JSON.stringify({ ...row, ...Object.fromEntries(more.map((name, i) => [name, values[i] ?? null])) })}\n`;
-    },
-  };
+/** A column that an answer adds to a table. */
+export interface AddedColumn {
+  readonly name: string;
+  readonly kind: ColumnKind;
+}
+
+const WRITE_EVERY = 1_000;
+
+/** Writes a table in the form in which it came, with more columns. */
+export async function writeTable(
+  table: Table,
+  more: readonly AddedColumn[],
+  valuesOf: (row: number) => readonly Scalar[],
+  write: (part: string | Uint8Array) => Promise<void>,
+): Promise<void> {
+  if (table.type === PARQUET) return write(parquetOf(columnsOf(table, more, valuesOf)));
+  const { columns, rows } = table;
+  const names = more.map(({ name }) => name);
+  const isCsv = table.type === 'text/csv';
+  let text = isCsv ? `${[...columns, ...names].map(quoted).join(',')}\n` : '';
+  for (const [i, row] of rows.entries()) {
+    const values = valuesOf(i);
+    text += isCsv
+      ? `${[...columns.map((name) => row[name]), ...values].map(quoted).join(',')}\n`
+      : `${JSON.stringify({ ...row, ...Object.fromEntries(names.map((name, at) => [name, values[at] ?? null])) })}\n`;
+    if (i % WRITE_EVERY !== WRITE_EVERY - 1) continue;
+    await write(text);
+    text = '';
+  }
+  await write(text);
+}
+
+function columnsOf(
+  { columns, rows, kinds }: Table,
+  more: readonly AddedColumn[],
+  valuesOf: (row: number) => readonly Scalar[],
+): OutputColumn[] {
+  const added = more.map(({ name, kind }) => ({ name, kind, values: new Array<Scalar>(rows.length) }));
+  for (let i = 0; i < rows.length; i += 1) {
+    const values = valuesOf(i);
+    for (const [at, column] of added.entries()) column.values[i] = values[at] ?? null;
+  }
+  const own = columns.map((name) => ({
+    name,
+    kind: kinds?.get(name) ?? 'STRING',
+    values: rows.map((row) => row[name]),
+  }));
+  return [...own, ...added];
 }
 
 function quoted(value: unknown): string {

@@ -1,3 +1,5 @@
+import { parquetReadObjects } from 'hyparquet';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
@@ -103,7 +105,7 @@ describe('what the archive tells over HTTP', () => {
     expect(audit.models[0]).toMatchObject({ requests: 40, predictions: 40, rows: 40 });
   });
 
-  const history = async (type: string, table: string, query = 'views=zone,line') => {
+  const history = async (type: string, table: string | Buffer, query = 'views=zone,line') => {
     const begun = await post(`/v1/history?${query}`, table, type);
     if (begun.statusCode !== 202) return begun;
     const { id } = begun.json();
@@ -141,6 +143,63 @@ describe('what the archive tells over HTTP', () => {
       }
     }
     expect(joined.some((one) => Number(one['zone.starts_10m']) > 3)).toBe(true);
+  });
+
+  it('takes and gives Parquet: the same features as for lines of JSON, and each column with its type', async () => {
+    const time = start + 7 * MINUTE;
+    const rows = ['north', 'south', null].map((zone, i) => ({
+      zone,
+      to: 'station',
+      time,
+      note: i,
+      big: i + 2 ** 40,
+    }));
+    const columnData = [
+      { name: 'zone', data: rows.map(({ zone }) => zone), type: 'STRING' as const },
+      { name: 'to', data: rows.map(({ to }) => to), type: 'STRING' as const },
+      { name: 'time', data: rows.map(() => new Date(time)), type: 'TIMESTAMP' as const },
+      { name: 'note', data: rows.map(({ note }) => note), type: 'INT32' as const },
+      { name: 'big', data: rows.map(({ big }) => BigInt(big)), type: 'INT64' as const },
+    ];
+    const table = Buffer.from(parquetWriteBuffer({ columnData }));
+    const answer = await history('application/vnd.apache.parquet', table);
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([
+      200,
+      'application/vnd.apache.parquet',
+    ]);
+    const joined = await parquetReadObjects({ file: new Uint8Array(answer.rawPayload).buffer });
+    const lines = await history('application/x-ndjson', rows.map((row) => JSON.stringify(row)).join('\n'));
+    const expected = lines.body
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(joined).toEqual(
+      expected.map((row) => ({ ...row, time: new Date(time), big: BigInt(row.big as number) })),
+    );
+    expect(joined[0]?.['zone.starts_10m']).toBeGreaterThan(0);
+    expect(joined[2]?.['zone.starts_10m']).toBeNull();
+  });
+
+  it.each([
+    ['no Parquet', Buffer.from('PAR1 or not'), 'bad_table'],
+    [
+      'bytes',
+      Buffer.from(parquetWriteBuffer({ columnData: [{ name: 'time', data: [{ a: 1 }], type: 'JSON' }] })),
+      'bad_table',
+    ],
+    [
+      '2^60',
+      Buffer.from(parquetWriteBuffer({ columnData: [{ name: 'time', data: [2n ** 60n], type: 'INT64' }] })),
+      'bad_table',
+    ],
+    [
+      'no column for the key',
+      Buffer.from(parquetWriteBuffer({ columnData: [{ name: 'time', data: [1n], type: 'INT64' }] })),
+      'missing_column',
+    ],
+  ])('refuses Parquet with %s', async (_, table, code) => {
+    const answer = await history('application/vnd.apache.parquet', table);
+    expect([answer.statusCode, answer.json().code]).toEqual([422, code]);
   });
 
   it('takes and gives CSV, quotes and all; a row that lacks a key stays empty', async () => {

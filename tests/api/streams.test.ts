@@ -291,6 +291,58 @@ describe('event streams', () => {
   }, 30_000);
 });
 
+describe('a thousand readers', () => {
+  const MOST = 1_000;
+  let world: ApiWorld;
+  beforeAll(async () => {
+    world = await createApiWorld();
+    await world.app.listen({ host: '127.0.0.1', port: 0 });
+  });
+  afterAll(() => world.close());
+
+  it('may follow at once; one more is told 503, and memory stays bounded', async () => {
+    const { port } = world.app.server.address() as AddressInfo;
+    const path = '/v1/streams/predictions/cost';
+    const sockets: Socket[] = [];
+    /** The head of the answer, and the first event of an open stream. */
+    const open = () =>
+      new Promise<string>((done, fail) => {
+        const socket = connect(port, '127.0.0.1');
+        sockets.push(socket);
+        let text = '';
+        socket.on('error', fail);
+        socket.on('data', (bytes) => {
+          text += bytes.toString();
+          if (text.includes('event: begin') || text.includes('requestId')) done(text);
+        });
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+      });
+    const before = process.memoryUsage();
+    try {
+      for (let from = 0; from < MOST; from += 100) {
+        const heads = await Promise.all(Array.from({ length: 100 }, open));
+        expect(heads.filter((head) => !head.startsWith('HTTP/1.1 200'))).toEqual([]);
+      }
+      const late = await Promise.all(Array.from({ length: 20 }, open));
+      for (const head of late) {
+        expect(head).toMatch(/^HTTP\/1\.1 503/);
+        expect(head).toContain('"code":"too_many_streams"');
+      }
+      // The server and the client of each live in this process: half a stream is the server's.
+      const now = process.memoryUsage();
+      const each = (now.heapUsed + now.external - before.heapUsed - before.external) / MOST;
+      expect(each).toBeLessThan(100_000);
+      // All other requests are answered as ever.
+      expect((await fetch(`http://127.0.0.1:${port}/v1/project`)).status).toBe(200);
+      sockets[0]?.destroy();
+      await new Promise((done) => setTimeout(done, 100));
+      expect(await open()).toMatch(/^HTTP\/1\.1 200/);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+  }, 60_000);
+});
+
 describe('what waits for a reader', () => {
   /** A response whose socket takes nothing. */
   function stuck() {
