@@ -7,13 +7,14 @@ MILLRACE := ./millrace
 # The Node that runs the tests; what they start runs on NODE.
 TEST_NODE ?= $(NODE)
 
-.PHONY: help install demo up down status test test-faults test-notebooks console site lint check bench bench-http build clean
+.PHONY: help install demo up down status test test-faults test-notebooks console pictures site lint check bench bench-http bench-console build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
 	@echo "make demo EMBEDDED=1   the same in one process, without Java and Docker"
 	@echo "make up | down | status   the local stack: Kafka, Valkey, schema registry, ClickHouse"
 	@echo "make console           builds the pages that millrace api and millrace dev serve below /console/"
+	@echo "make pictures          a picture of every page of a running API, light, dark, wide and narrow (URL= KEY=)"
 	@echo "make test              every test"
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
 	@echo "make test-notebooks    executes notebooks/ beside running streams; installs their Python packages first (UPDATE=1: keeps what they show)"
@@ -22,6 +23,7 @@ help:
 	@echo "make check             format, lint, types, then every test"
 	@echo "make bench             rates, latencies and CPU on this machine, as JSON"
 	@echo "make bench-http        the HTTP API beside a bare Fastify route, as JSON"
+	@echo "make bench-console     a page left open at 5,000 events a second: its memory and its longest tasks (MINUTES= RATE=)"
 	@echo "make build             compiles the package into dist/; npm pack makes it a file"
 	@echo "make clean             stops the local stack and removes what was installed and built here"
 
@@ -33,6 +35,9 @@ install:
 # The pages that the HTTP API serves below /console/, built from console/.
 console: install
 	@$(NODE) node_modules/vite/bin/vite.js build console --logLevel warn
+
+pictures: install
+	@$(NODE) console/pictures.ts $(if $(URL),--url $(URL)) $(if $(KEY),--key $(KEY)) $(ARGS)
 
 demo: console
 	@$(MILLRACE) demo $(if $(EMBEDDED),--embedded) $(if $(EXIT),--exit) $(ARGS)
@@ -74,6 +79,9 @@ bench: install
 
 bench-http: install
 	@$(NODE) tests/benchmarks/http.ts $(ARGS)
+
+bench-console: console
+	@$(NODE) tests/benchmarks/console.ts $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(ARGS)
 
 build: install
 	@$(WITH_NODE) $(NODE) .ci/build.mjs

@@ -7,6 +7,7 @@ import type { Clock } from '../schemas/clock.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Models } from '../streams/inference/predict.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
+import type { Declarations } from './declarations.ts';
 import type { Outbox } from './outbox.ts';
 
 /** What the endpoints work with: servers, or their twins in memory. */
@@ -22,6 +23,8 @@ export interface ApiDeps {
   /** What inference would score with, by model. */
   readonly models: ReadonlyMap<string, Models>;
   readonly outbox: Outbox;
+  /** The project's files; null where this process does not have them. */
+  readonly declarations: Declarations | null;
   /** Told of what fails and is mended by itself. */
   readonly onFailure: (error: Error) => void;
 }

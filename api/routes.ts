@@ -17,6 +17,7 @@ import { sourceRoutes } from './endpoints/sources.ts';
 import { sqlRoutes } from './endpoints/sql.ts';
 import { streamRoutes } from './endpoints/streams.ts';
 import { type SystemDeps, systemRoutes } from './endpoints/system.ts';
+import { trialRoutes } from './endpoints/trials.ts';
 import { openApiOf } from './openapi.ts';
 import { createPredictors } from './predictor.ts';
 import type { Route } from './route.ts';
@@ -29,7 +30,7 @@ export function apiRoutes(
   let document: object | undefined;
   const predictorOf = createPredictors(deps);
   const streams = streamRoutes(deps);
-  const jobs = jobRoutes(deps);
+  const jobs = jobRoutes(deps, (jobs) => trialRoutes(deps, jobs));
   const routes = [
     ...eventRoutes(deps),
     ...featureRoutes(deps),

@@ -6,6 +6,7 @@ import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { followModels, type ModelFollower } from '../streams/inference/follow-models.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
+import type { Declarations } from './declarations.ts';
 import type { ApiDeps } from './deps.ts';
 import { type KeyFile, openKeyFile } from './middleware/keys.ts';
 import { isLoopback } from './middleware/local.ts';
@@ -37,6 +38,7 @@ export interface ApiSettings {
   readonly limits?: Partial<ServerLimits>;
   /** Built files of the console; left out: there is none. */
   readonly consoleDirectory?: string;
+  readonly declarations?: Declarations;
 }
 
 export interface RunningApi {
@@ -105,6 +107,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       clock,
       models,
       outbox,
+      declarations: settings.declarations ?? null,
       onFailure,
     };
     const { routes, close: closeRoutes } = apiRoutes(deps, {

@@ -10,6 +10,7 @@ import type { CommandContext } from './command.ts';
 import { consoleDirectoryOf } from './console-files.ts';
 import { UsageError } from './errors.ts';
 import { wholeOption } from './options.ts';
+import { declarationsOf } from './try/declarations.ts';
 import { codeVersion } from './version.ts';
 
 export interface ApiOptions {
@@ -72,6 +73,7 @@ export function openApi(context: CommandContext, parts: Parts, options: ApiOptio
     host: options.host,
     port: options.port,
     keyFile: keyFileOf(context, options.keys),
+    declarations: declarationsOf(context, parts.project),
     oidc: oidcOf(options),
     ...(consoleDirectory === null ? {} : { consoleDirectory }),
     rate: options.rate === 0 ? null : { perSecond: options.rate, burst: BURST * options.rate },

@@ -31,16 +31,20 @@ const jobSchema = z.object({
     .describe('GET /v1/jobs/{job}/result gives it.'),
 });
 
-const begun = [
+export const begun = [
   { status: 202, description: 'The job; look after it at GET /v1/jobs/{job}.', schema: jobSchema },
 ];
-const busy = 'As many jobs wait as may.';
-const accepted = (status: JobStatus) => new Reply(202, status, { location: `/v1/jobs/${status.id}` });
+export const busy = 'As many jobs wait as may.';
+export const accepted = (status: JobStatus) => new Reply(202, status, { location: `/v1/jobs/${status.id}` });
 
-export function jobRoutes(deps: ApiDeps): { readonly routes: Route[]; close(): Promise<void> } {
+export function jobRoutes(
+  deps: ApiDeps,
+  more: (jobs: Jobs) => readonly Route[],
+): { readonly routes: Route[]; close(): Promise<void> } {
   const jobs = createJobs(() => deps.clock.now(), deps.onFailure);
   return {
     routes: [
+      ...more(jobs),
       historyRoute(deps, jobs),
       scoringRoute(deps, jobs),
       ...auditRoutes(deps, jobs),

@@ -43,12 +43,21 @@ const span = {
 };
 const at = timeQuery.optional().describe('The tick at which they were measured; default: the newest.');
 
+/** Ticks that are looked at for one with drift. */
+const TICKS_BACK = 10;
+
 export function monitoringRoutes({ project, warehouse, clock }: ApiDeps): Route[] {
   const read = (query: MeasureQuery) => readMeasures(warehouse, project.prefix, query);
   const within = (query: { readonly from?: number | undefined; readonly to?: number | undefined }) => ({
     ...(query.from === undefined ? {} : { endAfter: query.from }),
     ...(query.to === undefined ? {} : { endUntil: query.to }),
   });
+  /** The newest first: a window without requests is not compared, and the one before it tells more than nothing. */
+  const newestTicks = async () =>
+    (await readTicks(warehouse, project.prefix))
+      .slice(-TICKS_BACK)
+      .reverse()
+      .map(({ tick }) => tick);
   const newestTick = async () => (await readTicks(warehouse, project.prefix)).at(-1)?.tick;
   return [
     route({
@@ -89,12 +98,19 @@ export function monitoringRoutes({ project, warehouse, clock }: ApiDeps): Route[
       summary: 'Features and scores of one window against those before it',
       access: LOOK,
       params: z.strictObject({ model: nameSchema }),
+      description: 'Without `at` those of the newest tick at which there was drift to measure.',
       query: z.strictObject({ at }),
       answers,
       handle: async ({ params, query }) => {
         const { name: model } = modelOf(project, params.model);
-        const tick = query.at ?? (await newestTick());
-        return plain(tick === undefined ? [] : await read({ kinds: ['drift', 'detector'], model, tick }));
+        const ticks = query.at === undefined ? await newestTicks() : [query.at];
+        let newest: readonly Measure[] = [];
+        for (const tick of ticks) {
+          const found = await read({ kinds: ['drift', 'detector'], model, tick });
+          if (found.some(({ kind }) => kind === 'drift')) return plain(found);
+          if (newest.length === 0) newest = found;
+        }
+        return plain(newest);
       },
     }),
     route({

@@ -28,11 +28,13 @@ export interface Overlay {
   remove(): void;
 }
 
-const FOLDERS = { view: ['views', 'features'], model: ['models'] } as const;
+export const VIEW_FOLDERS = ['views', 'features'] as const;
+const FOLDERS = { view: VIEW_FOLDERS, model: ['models'] } as const;
 
-export function overlayOf(project: string, file: string): Overlay {
-  if (!existsSync(file)) throw new UsageError(`There is no file ${file}.`);
-  const text = readFileSync(file, 'utf8');
+/** @param given text of the declaration; default: what the file holds. */
+export function overlayOf(project: string, file: string, given?: string): Overlay {
+  if (given === undefined && !existsSync(file)) throw new UsageError(`There is no file ${file}.`);
+  const text = given ?? readFileSync(file, 'utf8');
   const { kind, name } = declared(file, text);
   const directory = mkdtempSync(join(tmpdir(), 'millrace-try-'));
   for (const entry of readdirSync(project, { withFileTypes: true })) {
@@ -77,7 +79,8 @@ function declared(file: string, text: string): { readonly kind: 'view' | 'model'
   );
 }
 
-function nameIn(text: string, kind: 'view' | 'model'): string | null {
+/** The name that a text declares; null where it declares none of the kind. */
+export function nameIn(text: string, kind: 'view' | 'model'): string | null {
   try {
     const value: unknown = parse(text);
     const name =

@@ -15,6 +15,8 @@ import { Pipelines } from './pages/pipelines.tsx';
 import { OnePrediction } from './pages/prediction.tsx';
 import { Predictions } from './pages/predictions.tsx';
 import { Declared } from './pages/project.tsx';
+import { Sql } from './pages/sql.tsx';
+import { TryView } from './pages/try.tsx';
 import { Failure, PageHead } from './parts/basics.tsx';
 
 /** In the order of the questions that people have. */
@@ -27,6 +29,7 @@ const PAGES = [
   ['/pipelines', 'Pipelines'],
   ['/dead-letters', 'Dead letters'],
   ['/project', 'Project'],
+  ['/sql', 'SQL'],
 ] as const;
 
 /** Below /console/, where the API serves it. */
@@ -39,12 +42,20 @@ export function App() {
   if (session.data === null || project.data === null)
     return (
       <main className="log-in">
+        <h1 className="unseen">Millrace</h1>
         {error === null ? (
           <p className="empty" aria-busy="true">
             Looking …
           </p>
         ) : (
-          <Failure error={error} retry={session.data === null ? session.reload : project.reload} />
+          <>
+            <Failure error={error} retry={session.data === null ? session.reload : project.reload} />
+            {session.data?.by === 'session' && (
+              <button type="button" onClick={() => void remove('/v1/session').then(session.reload)}>
+                Log out
+              </button>
+            )}
+          </>
         )}
       </main>
     );
@@ -119,6 +130,8 @@ function Pages() {
         )}
       </Route>
       <Route path="/project" component={Declared} />
+      <Route path="/sql" component={Sql} />
+      <Route path="/try" component={TryView} />
       <Route path="/index.html">
         <Redirect to="/" />
       </Route>

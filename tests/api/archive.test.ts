@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { parquetReadObjects } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,6 +13,7 @@ import { createArchive } from '../../streams/archive/archive.ts';
 import { pauseSource } from '../../streams/ingest/pause.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
 import { tripStart } from '../streams/plane.ts';
+import { declarationsIn } from './declarations.ts';
 import { type ApiWorld, createApiWorld } from './world.ts';
 
 const headers = { host: 'localhost' };
@@ -39,7 +41,8 @@ describe('what the archive tells over HTTP', () => {
 
   beforeAll(async () => {
     warehouse = await createMemoryWarehouse();
-    world = await createApiWorld({ warehouse });
+    const directory = fileURLToPath(new URL('../simulation/project', import.meta.url));
+    world = await createApiWorld({ warehouse, declarations: declarationsIn(directory) });
     const { project, deps } = world;
     await ensureTables(warehouse, project);
     world.run();
@@ -425,6 +428,40 @@ describe('what the archive tells over HTTP', () => {
     expect((await ask("SELECT 'file(' AS text")).rows).toEqual([['file(']]);
     // The limits of one statement are no other's.
     expect(await warehouse.query(`SELECT count() > 50 AS many FROM ${table}`)).toEqual([{ many: 1 }]);
+  });
+
+  it('a view is tried on history beside the one it would replace', async () => {
+    const { text } = await get('/v1/views/zone/declaration');
+    expect(text).toContain('view: zone');
+    const tried = async (declaration: string) => {
+      const begun = await post('/v1/try', { declaration, reads: 20 });
+      if (begun.statusCode !== 202) return begun.json();
+      const { id } = begun.json();
+      await until('the trial', async () => {
+        const status = await get(`/v1/jobs/${id}`);
+        return status.finishedAt === null ? undefined : status;
+      });
+      return get(`/v1/jobs/${id}/result`);
+    };
+    const same = await tried(text);
+    expect(same).toMatchObject({ view: 'zone', replaces: true, same: true, reads: 20, before: null });
+    const declared = world.project.views.find(({ name }) => name === 'zone')?.features ?? [];
+    expect(same.features.map(({ name }: { name: string }) => name)).toEqual(declared.map(({ name }) => name));
+    const changed = await tried(`${text}\n# the same, but for this line\n`);
+    expect(changed.same).toBe(false);
+    // As the project's own view, feature by feature.
+    expect(changed.before).toEqual(same.features);
+    expect(changed.features).toEqual(same.features);
+    for (const [declaration, code, detail] of [
+      ['view: zone\nentity: [zone]\nresolution: 1m\nfeatures: []\n', 'bad_declaration', 'declaration:4:'],
+      ['source: x\n', 'bad_declaration', 'neither a view nor a model'],
+      ['model: x\n', 'bad_declaration', 'A view is tried here'],
+    ] as const) {
+      const refused = await tried(declaration);
+      expect(refused.code, declaration).toBe(code);
+      expect(refused.detail).toContain(detail);
+    }
+    expect((await get('/v1/views/zones/declaration')).code).toBe('unknown_view');
   });
 
   it('figures, ticks and runs are there, empty at first', async () => {

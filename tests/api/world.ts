@@ -21,7 +21,7 @@ import type { Project } from '../../schemas/project.ts';
 import { topicSpecs } from '../../streams/apply/apply.ts';
 import { createFeatures } from '../../streams/features/features.ts';
 import { createInference } from '../../streams/inference/inference.ts';
-import type { Models } from '../../streams/inference/predict.ts';
+import type { Models, ScoringModel } from '../../streams/inference/predict.ts';
 import { createIngest } from '../../streams/ingest/ingest.ts';
 import { openCodecs } from '../../streams/runtime/codecs.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
@@ -52,8 +52,10 @@ export interface WorldOptions {
   readonly tokens?: Gatekeeper['tokens'];
   readonly warehouse?: Warehouse;
   readonly server?: Partial<ServerOptions>;
-  /** False: nobody has promoted a version. */
-  readonly champion?: boolean;
+  /** What scores; false: nobody has promoted a version. Default: a sum that is no artefact. */
+  readonly champion?: ScoringModel | false;
+  readonly artefacts?: ApiDeps['artefacts'];
+  readonly declarations?: ApiDeps['declarations'];
 }
 
 const nowhere = (): never => {
@@ -83,7 +85,8 @@ export async function createApiWorld(options: WorldOptions = {}): Promise<ApiWor
     void log.push({ level, fields: { ...fields }, message });
   const [model] = project.models;
   if (model === undefined) throw new Error('the project has a model');
-  const champion = options.champion === false ? null : { ...FIXED, layoutHash: model.layoutHash };
+  const champion =
+    options.champion === false ? null : (options.champion ?? { ...FIXED, layoutHash: model.layoutHash });
   const models: Models = { current: () => () => ({ champion, shadows: [] }), refresh: async () => {} };
   const outbox = createOutbox(kafka);
   const queue = createMemoryQueue();
@@ -93,11 +96,12 @@ export async function createApiWorld(options: WorldOptions = {}): Promise<ApiWor
     store,
     warehouse: options.warehouse ?? NO_WAREHOUSE,
     codecs,
-    artefacts: createMemoryArtefacts(),
+    artefacts: options.artefacts ?? createMemoryArtefacts(),
     queue,
     clock: wallClock,
     models: new Map([[model.name, models]]),
     outbox,
+    declarations: options.declarations ?? null,
     onFailure: (error) => log.push({ level: 'warn', fields: { error }, message: 'failure' }),
   };
   const keys = options.keys ?? null;

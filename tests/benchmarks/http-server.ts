@@ -59,6 +59,7 @@ const deps: ApiDeps = {
     [model.name, { current: () => () => ({ champion, shadows: [] }), refresh: async () => {} }],
   ]),
   outbox,
+  declarations: null,
   onFailure: (error) => logger.error({ error }, 'failed'),
 };
 const keyed = openKeyFile(keyFile);

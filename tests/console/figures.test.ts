@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { bytesOf, hexOf, textOf } from '../../console/src/lib/bytes.ts';
-import { number, plural, rate, span, time } from '../../console/src/lib/format.ts';
+import { curvesOf, reachOf } from '../../console/src/lib/calibration.ts';
+import { number, plural, rate, signed, span, time } from '../../console/src/lib/format.ts';
+import { standingOf } from '../../console/src/lib/inputs.ts';
 import { pictureOf } from '../../console/src/lib/picture.ts';
 import { linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
+import { differing, type TrainingRecord } from '../../console/src/lib/runs.ts';
 import { headline, troublesOf } from '../../console/src/lib/troubles.ts';
 import type { Alert, Measure, Topology } from '../../console/src/lib/types.ts';
 
@@ -145,6 +148,74 @@ describe('measures', () => {
   });
 });
 
+describe('where a value stands', () => {
+  const quantiles = [0, 0, 0, 10, 20, 30, 40, 50, 60, 70, 100];
+
+  it('is its rank among what was learnt from, the middle of those that share it', () => {
+    expect(standingOf(35, quantiles)).toMatchObject({ rank: 0.55, strange: false });
+    expect(standingOf(0, quantiles)?.rank).toBe(0.1);
+    expect(standingOf(100, quantiles)?.rank).toBe(1);
+    expect(standingOf(30, quantiles)?.said).toBe('above 50 % of what it learnt from');
+  });
+
+  it('is outside, or not known', () => {
+    expect(standingOf(-1, quantiles)).toMatchObject({ rank: 0, strange: true });
+    expect(standingOf(101, quantiles)).toMatchObject({ rank: 1, strange: true });
+    expect(standingOf(null, quantiles)).toBeNull();
+    expect(standingOf(1, null)).toBeNull();
+    expect(standingOf(3, new Array<number>(11).fill(3))).toMatchObject({ rank: 0.5, strange: false });
+  });
+});
+
+describe('a calibration curve', () => {
+  const curve = (version: number, to: number, rows: number) =>
+    ({
+      kind: 'quality',
+      statistic: 'calibration_error',
+      version,
+      subject: '',
+      slice: '',
+      from: 0,
+      to,
+      tick: to,
+      detail: { curve: [{ rows, meanScore: 0.12, rate: 0.31 }] },
+    }) as unknown as Measure;
+
+  it('is that of the newest window of each version, of most requests first', () => {
+    const found = curvesOf([curve(1, 10, 90), curve(1, 20, 30), curve(2, 10, 50)]);
+    expect(found.map(({ version, to }) => [version, to])).toEqual([
+      [2, 10],
+      [1, 20],
+    ]);
+    expect(found.map(reachOf)).toEqual([0.4, 0.4]);
+    expect(curvesOf([{ ...curve(1, 10, 5), detail: null }])).toEqual([]);
+  });
+});
+
+describe('runs side by side', () => {
+  const run = (change: object) =>
+    ({
+      id: 'a',
+      dataset: 'same',
+      codeVersion: '1',
+      parameters: { rounds: 10, seed: 1 },
+      metrics: [
+        { metric: 'auc', slice: '', step: 0, value: 0.8 },
+        { metric: 'loss', slice: '', step: 3, value: 9 },
+      ],
+      ...change,
+    }) as unknown as TrainingRecord;
+
+  it('show what differs alone, and no curves', () => {
+    expect(differing([run({}), run({ parameters: { rounds: 20, seed: 1, l2: 5 }, metrics: [] })])).toEqual([
+      { name: 'rounds', values: ['10', '20'] },
+      { name: 'auc', values: ['0.8', '–'] },
+      { name: 'l2', values: ['–', '5'] },
+    ]);
+    expect(differing([run({}), run({ id: 'b' })])).toEqual([]);
+  });
+});
+
 describe('figures, times and bytes', () => {
   it('are short, and say what is not known', () => {
     expect([number(1234), number(0.012345), number(null), number(1e-7)]).toEqual([
@@ -153,6 +224,7 @@ describe('figures, times and bytes', () => {
       '–',
       '1.0e-7',
     ]);
+    expect([signed(0.1234), signed(-2), signed(0)]).toEqual(['+0.123', '−2', '+0']);
     expect([rate(0), rate(2.345), rate(1200), rate(null)]).toEqual(['0/s', '2.3/s', '1,200/s', '…']);
     expect([span(350), span(2_500), span(720_000), span(-90_000)]).toEqual([
       '350 ms',

@@ -8,15 +8,10 @@ import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Role } from '../../api/roles.ts';
 import { openChromium } from '../../console/chromium.ts';
-import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
-import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { topics } from '../../schemas/names.ts';
-import { MINUTE, SECOND } from '../../schemas/time.ts';
-import { createArchive } from '../../streams/archive/archive.ts';
-import { SILENT } from '../../streams/runtime/telemetry.ts';
-import { type ApiWorld, createApiWorld, testKeys } from '../api/world.ts';
-import { tripStart } from '../streams/plane.ts';
+import { type ConsoleWorld, openConsoleWorld } from './world.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const MAX_GZIP = 250_000;
@@ -24,22 +19,22 @@ const MAX_GZIP = 250_000;
 /** Address of each page, and a text that it shows once it has its figures. */
 const PAGES = [
   ['/', 'From event to prediction'],
-  ['/entities?view=zone&entity=north', 'Look one up'],
+  ['/entities?view=zone&entity=north', 'Its events'],
   ['/predictions', 'trip e'],
+  ['/predictions/cost/trip%20e3', 'What it saw, and what that added'],
   ['/models', 'What became of them'],
   ['/alerts', 'Nothing fired so far.'],
   ['/pipelines', 'Declared'],
   ['/dead-letters/trips', /^bad_/],
   ['/project', 'Source trips'],
+  ['/sql', 'Ask ClickHouse'],
+  ['/try?view=zone', 'Declaration'],
   ['/nowhere', 'There is no such page.'],
 ] as const;
 
 describe('the console in a real Chromium', () => {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-console-'));
-  const stop = new AbortController();
-  let warehouse: MemoryWarehouse;
-  let world: ApiWorld;
-  let archiving: Promise<void>;
+  let opened: ConsoleWorld;
   let browser: Browser;
   let base: string;
   const faults: string[] = [];
@@ -50,28 +45,10 @@ describe('the console in a real Chromium', () => {
       build: { outDir: directory, emptyOutDir: true },
       logLevel: 'error',
     });
-    warehouse = await createMemoryWarehouse();
-    world = await createApiWorld({ warehouse, keys: testKeys(), server: { consoleDirectory: directory } });
-    const { project, deps } = world;
-    await ensureTables(warehouse, project);
-    world.run();
-    const { kafka, codecs, clock } = deps;
-    archiving = createArchive({ project, kafka, codecs, clock, warehouse, telemetry: SILENT }).run(
-      stop.signal,
-    );
-    await world.app.listen({ host: '127.0.0.1', port: 0 });
-    base = `http://127.0.0.1:${(world.app.server.address() as AddressInfo).port}`;
-    const start = Math.floor((Date.now() - 20 * MINUTE) / MINUTE) * MINUTE;
-    const trips = Array.from({ length: 40 }, (_, i) =>
-      tripStart(`trip e${i}`, start + i * 20 * SECOND, ['north', 'south'][i % 2]),
-    );
-    const sent = await fetch(`${base}/v1/events/trips`, {
-      method: 'POST',
-      headers: { authorization: 'Bearer mr-test-producer', 'content-type': 'application/x-ndjson' },
-      body: trips.map((one) => JSON.stringify(one)).join('\n'),
-    });
-    expect(sent.status).toBe(202);
-    const producer = await kafka.producer();
+    opened = await openConsoleWorld(directory);
+    const { project, deps, app } = opened.world;
+    base = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+    const producer = await deps.kafka.producer();
     await producer.send([
       {
         topic: topics.raw(project.prefix, 'trips'),
@@ -87,18 +64,11 @@ describe('the console in a real Chromium', () => {
 
   afterAll(async () => {
     await browser?.close();
-    stop.abort();
-    await archiving;
-    await world?.close();
-    await warehouse?.close();
+    await opened?.close();
     rmSync(directory, { recursive: true, force: true });
   });
 
-  async function open(
-    role: 'viewer' | 'operator',
-    colorScheme: 'light' | 'dark',
-    width: number,
-  ): Promise<Page> {
+  async function open(role: Role, colorScheme: 'light' | 'dark', width: number): Promise<Page> {
     const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
     page.on('pageerror', (error) => faults.push(error.message));
     page.on('console', (message) => {
@@ -128,8 +98,9 @@ describe('the console in a real Chromium', () => {
   for (const [role, theme, width] of [
     ['viewer', 'light', 1_400],
     ['operator', 'dark', 420],
+    ['admin', 'dark', 1_400],
   ] as const)
-    it(`every page answers a ${role}, ${theme} and ${width} px wide, and axe finds nothing`, async () => {
+    it(`every page answers who is ${role}, ${theme} and ${width} px wide, and axe finds nothing`, async () => {
       const page = await open(role, theme, width);
       for (const [path, text] of PAGES) {
         await page.goto(`${base}/console${path}`);
@@ -175,6 +146,126 @@ describe('the console in a real Chromium', () => {
     await page.getByText('would be refused again').first().waitFor();
     expect(await violations(page)).toEqual([]);
     await page.close();
+  }, 60_000);
+
+  it('tells a producer that its key shows nothing', async () => {
+    const page = await browser.newPage();
+    await page.goto(`${base}/console/`);
+    await page.fill('input[name=key]', 'mr-test-producer');
+    await page.click('button[type=submit]');
+    await page
+      .getByRole('alert')
+      .getByText(/producer/)
+      .waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  }, 60_000);
+
+  it('says what each input added to a score, and where it stands among what was learnt from', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    await page.goto(`${base}/console/predictions/cost/trip%20e3`);
+    const table = page.getByRole('group', { name: 'Inputs' });
+    await table.getByRole('columnheader', { name: 'among what it learnt from' }).waitFor();
+    const added = await table.locator('.adds .digits').allTextContents();
+    const sizes = added.map((text) => Number(text.replace('−', '').replace('+', '')));
+    expect(sizes.length).toBeGreaterThan(3);
+    expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
+    await page.getByText('the same to the last bit').waitFor();
+    await page.close();
+  }, 60_000);
+
+  it('shows how a model does: calibration, two distributions, runs that differ', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    await page.goto(`${base}/console/models`);
+    await page.getByRole('img', { name: /^Calibration of version 1/ }).waitFor();
+    await page.getByRole('img', { name: /< 3: 50 % before, 20 % now/ }).waitFor();
+    await page.getByLabel('Compare training-a').check();
+    await page.getByLabel('Compare training-b').check();
+    const differs = page.getByRole('group', { name: 'What differs between the runs' });
+    await differs.getByText('rounds').waitFor();
+    await differs.getByText('validation_log_loss').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  }, 60_000);
+
+  it('an operator promotes a version and rolls back, each with a reason that stays', async () => {
+    const page = await open('operator', 'light', 1_400);
+    await page.goto(`${base}/console/models`);
+    const said = async (button: string, doIt: string, reason: string) => {
+      await page.getByRole('region', { name: 'Versions' }).getByRole('button', { name: button }).click();
+      const dialog = page.getByRole('dialog');
+      expect(await dialog.getByRole('button', { name: doIt }).isDisabled()).toBe(true);
+      await dialog.getByRole('textbox').fill(reason);
+      expect(await violations(page)).toEqual([]);
+      await dialog.getByRole('button', { name: doIt }).click();
+      await dialog.waitFor({ state: 'detached' });
+      await page.getByRole('region', { name: 'What became of them' }).getByText(reason).first().waitFor();
+    };
+    await said('Promote', 'Promote', 'looked at it with the team');
+    await page.getByText('Version 2 answers the requests.').waitFor();
+    await said('Roll back', 'Roll back', 'scores look odd');
+    await page.getByText('Version 1 answers the requests.').waitFor();
+    await page.close();
+  }, 60_000);
+
+  it('follows an entity to a time in the past', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    await page.goto(`${base}/console/entities?view=zone&entity=north`);
+    const events = page.getByRole('table', { name: 'Events of north' });
+    await events.getByRole('link').nth(3).click();
+    await page.waitForURL(/at=/);
+    await page.getByText(/every event before it is in, none after|Computed from the archive/).waitFor();
+    // As an online store answers that keeps the time no more; the rest is real.
+    await page.route('**/v1/features/zone?*', (route) =>
+      route.fulfill({ status: 409, json: { code: 'behind', detail: 'It is older than what is kept.' } }),
+    );
+    await page.reload();
+    await page.getByText('Computed from the archive').waitFor();
+    await page.getByRole('group', { name: 'Features' }).getByText('starts_10m').waitFor();
+    await page.close();
+  }, 60_000);
+
+  it('tries a changed view on history, and says what is wrong with one', async () => {
+    const page = await open('operator', 'light', 1_400);
+    await page.goto(`${base}/console/project`);
+    await page.getByRole('link', { name: 'Try a change' }).first().click();
+    const text = page.getByRole('textbox', { name: /^Declaration/ });
+    await expect.poll(() => text.inputValue()).toContain('view: line');
+    await page.getByLabel('View', { exact: true }).selectOption('zone');
+    await expect.poll(() => text.inputValue()).toContain('view: zone');
+    const more = 'features:\n  - { name: tried, aggregation: count, event: trip.started, windows: [10m] }';
+    await text.fill((await text.inputValue()).replace('features:', more));
+    await page.getByRole('button', { name: 'Try it' }).click();
+    await page.getByRole('group', { name: 'Values' }).getByText('tried_10m').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await text.fill('view: zone\nentity: [zones]\nresolution: 1m\nfeatures: []\n');
+    await page.getByRole('button', { name: 'Try it' }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/^declaration:\d+:\d+: /)
+      .waitFor();
+    await page.close();
+  }, 60_000);
+
+  it('asks ClickHouse for an operator, and says what it refuses', async () => {
+    const page = await open('operator', 'light', 1_400);
+    await page.goto(`${base}/console/sql`);
+    const statement = page.getByLabel('Statement');
+    await statement.fill('SELECT number, number * 2 AS twice FROM numbers(3)');
+    await statement.press('Control+Enter');
+    await page.getByRole('table', { name: 'Rows' }).getByText('twice').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await statement.fill('DROP TABLE trips');
+    await page.getByRole('button', { name: 'Ask', exact: true }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/Only SELECT/)
+      .waitFor();
+    await page.close();
+    const looking = await open('viewer', 'light', 1_400);
+    await looking.goto(`${base}/console/sql`);
+    await looking.getByText(/A key with the role operator may ask/).waitFor();
+    await looking.close();
   }, 60_000);
 
   it('is small', () => {

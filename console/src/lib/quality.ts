@@ -66,3 +66,13 @@ export const ranked = (measures: readonly Measure[]): readonly Measure[] =>
 
 const effect = ({ value, threshold }: Measure): number =>
   (value ?? 0) / (threshold === null || threshold === 0 ? 1 : threshold);
+
+/** Two windows side by side, as a measure of drift keeps them: shares of the rows by cell. */
+export interface Shares {
+  readonly cells: readonly string[];
+  readonly reference: readonly number[];
+  readonly current: readonly number[];
+}
+
+export const sharesIn = ({ detail }: Measure): Shares | null =>
+  (detail as { shares?: Shares | null } | null)?.shares ?? null;

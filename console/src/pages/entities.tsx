@@ -1,15 +1,14 @@
 import { type FormEvent, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
 import { address } from '../lib/api.ts';
-import { number, span } from '../lib/format.ts';
 import { useProject } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
-import type { Features, Prediction, Project } from '../lib/types.ts';
-import { Empty, Figure, Loaded, PageHead, Panel, Time } from '../parts/basics.tsx';
+import type { Prediction } from '../lib/types.ts';
+import { Empty, Loaded, PageHead, Panel } from '../parts/basics.tsx';
 import { PREDICTION_COLUMNS } from '../parts/prediction-columns.tsx';
 import { Table } from '../parts/table.tsx';
-
-type View = Project['views'][number];
+import { EntityTimeline } from './entities/events.tsx';
+import { EntityFeatures, type View } from './entities/features.tsx';
 
 /** What does it know of this one? */
 export function Entities() {
@@ -92,48 +91,14 @@ function LookUp({
 }
 
 function Known({ view, entity, at }: { readonly view: View; readonly entity: string; readonly at: string }) {
-  const features = useResource<Features>(
-    address(`/v1/features/${encodeURIComponent(view.view)}`, { entity, at }),
-    at === '' ? 2_000 : null,
-  );
   return (
     <>
-      <Panel
-        title={`${view.entity.join(', ')} ${entity.replaceAll('|', ', ')}`}
-        note={`View ${view.id}, exact to ${span(view.resolutionMs)}, read ${span(view.readDelayMs)} behind the request.`}
-      >
-        <Loaded of={features}>
-          {(data) => (
-            <>
-              <div className="figures">
-                <Figure
-                  name="as of"
-                  value={<Time at={data.asOf} />}
-                  note="every event before it is in, none after"
-                />
-                <Figure name="age" value={span(data.ageMs)} note="behind the time asked for" />
-              </div>
-              <Table
-                label="Features"
-                columns={[
-                  { name: 'feature', show: ([name]) => <code>{name}</code> },
-                  { name: 'aggregation', show: ([name]) => aggregationOf(view, name) },
-                  { name: 'value', figure: true, show: ([, value]) => number(value) },
-                ]}
-                rows={Object.entries(data.features)}
-                id={([name]) => name}
-              />
-            </>
-          )}
-        </Loaded>
-      </Panel>
+      <EntityFeatures view={view} entity={entity} at={at} />
+      <EntityTimeline view={view} entity={entity} at={at} />
       <Asked entity={entity} />
     </>
   );
 }
-
-const aggregationOf = (view: View, feature: string): string =>
-  view.features.find(({ name }) => name === feature)?.aggregation ?? '';
 
 /** What models answered that read this entity. */
 function Asked({ entity }: { readonly entity: string }) {

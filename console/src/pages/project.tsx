@@ -1,3 +1,4 @@
+import { Link } from 'wouter';
 import { span } from '../lib/format.ts';
 import { useProject } from '../lib/project.tsx';
 import { PageHead, Panel } from '../parts/basics.tsx';
@@ -43,6 +44,7 @@ export function Declared() {
           key={view.id}
           title={`View ${view.view}`}
           note={`By ${view.entity.join(', ')}, from ${view.sources.join(', ')}; exact to ${span(view.resolutionMs)}, read ${span(view.readDelayMs)} behind the request, slack ${span(view.slackMs)}`}
+          actions={<Link href={`/try?view=${encodeURIComponent(view.view)}`}>Try a change</Link>}
         >
           <Table
             label={`Features of ${view.view}`}

@@ -12,11 +12,14 @@ export function Series({
   at,
   lines,
   height = 220,
+  logarithmic = false,
 }: {
   readonly label: string;
   readonly at: readonly number[];
   readonly lines: readonly Line[];
   readonly height?: number;
+  /** Values above 0 over powers of ten. */
+  readonly logarithmic?: boolean;
 }) {
   const holder = useRef<HTMLDivElement>(null);
 
@@ -42,8 +45,19 @@ export function Series({
           ...series,
         ],
         bands,
+        scales: {
+          ...(at.length === 1 ? { x: { range: aroundOne } } : {}),
+          ...(logarithmic ? { y: { distr: 3 as const } } : {}),
+        },
         axes: [
-          { ...axis, values: (_, seconds) => seconds.map((one) => moment(one, at)) },
+          {
+            ...axis,
+            space: 80,
+            values: (_, seconds) =>
+              seconds.map((one, i) =>
+                newLabel(moment(one, at), i === 0 ? '' : moment(seconds[i - 1] ?? 0, at)),
+              ),
+          },
           { ...axis, size: 60 },
         ],
         cursor: { points: { size: 6 } },
@@ -62,10 +76,16 @@ export function Series({
       watch.disconnect();
       plot.destroy();
     };
-  }, [at, lines, height]);
+  }, [at, lines, height, logarithmic]);
 
   return <div className="series" ref={holder} role="img" aria-label={label} />;
 }
+
+/** One point alone stands in the middle of its day. */
+const aroundOne = (_: uPlot, low: number, high: number): [number, number] => [low - 43_200, high + 43_200];
+
+/** A day that is named already is not named again. */
+const newLabel = (label: string, before: string): string => (label === before ? '' : label);
 
 const BOUND = 'bound';
 const DAYS = 3;

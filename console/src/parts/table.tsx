@@ -5,6 +5,8 @@ export interface Column<Row> {
   readonly show: (row: Row) => ReactNode;
   /** Figures stand to the right, in digits of one width. */
   readonly figure?: boolean;
+  /** Sentences: not squeezed on a narrow screen. */
+  readonly wide?: boolean;
 }
 
 /** A short table. What may grow long goes to LongTable. */
@@ -36,8 +38,8 @@ export function Table<Row>({
         <tbody>
           {rows.map((row) => (
             <tr key={id(row)}>
-              {columns.map(({ name, show, figure }) => (
-                <td key={name} className={figure ? 'right digits' : undefined}>
+              {columns.map(({ name, show, figure, wide }) => (
+                <td key={name} className={figure ? 'right digits' : wide ? 'wide' : undefined}>
                   {show(row)}
                 </td>
               ))}

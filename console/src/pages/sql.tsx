@@ -1,0 +1,124 @@
+import { type FormEvent, type KeyboardEvent, useEffect, useState } from 'react';
+import { useSearchParams } from 'wouter';
+import { post } from '../lib/api.ts';
+import { number, plural, span } from '../lib/format.ts';
+import { useMayChange } from '../lib/project.tsx';
+import type { SqlAnswer } from '../lib/types.ts';
+import { Empty, Failure, PageHead, Panel } from '../parts/basics.tsx';
+import { LongTable } from '../parts/long-table.tsx';
+
+const LIMIT = 1_000;
+
+/** What does the archive say? A scratch pad that reads and never writes. */
+export function Sql() {
+  const may = useMayChange();
+  const [search, setSearch] = useSearchParams();
+  const [sql, setSql] = useState(search.get('sql') ?? '');
+  const [state, setState] = useState<{
+    readonly busy: boolean;
+    readonly answer: SqlAnswer | null;
+    readonly error: Error | null;
+  }>({ busy: false, answer: null, error: null });
+
+  async function ask(): Promise<void> {
+    setSearch({ sql }, { replace: true });
+    setState((before) => ({ ...before, busy: true, error: null }));
+    try {
+      setState({ busy: false, answer: await post<SqlAnswer>('/v1/sql', { sql, limit: LIMIT }), error: null });
+    } catch (error) {
+      setState({ busy: false, answer: null, error: error as Error });
+    }
+  }
+  const { busy, answer, error } = state;
+  return (
+    <>
+      <PageHead title="SQL" question="What does the archive say?" />
+      <Panel
+        title="Ask ClickHouse"
+        note={`It reads only, ends after 10 s, and gives ${number(LIMIT)} rows at most. The address keeps the question.`}
+      >
+        {may ? (
+          <>
+            <form
+              className="sql"
+              onSubmit={(event: FormEvent) => {
+                event.preventDefault();
+                void ask();
+              }}
+            >
+              <textarea
+                aria-label="Statement"
+                spellCheck={false}
+                value={sql}
+                onChange={(event) => setSql(event.target.value)}
+                onKeyDown={(event: KeyboardEvent) => {
+                  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
+                  event.preventDefault();
+                  void ask();
+                }}
+              />
+              <div className="actions">
+                <button type="submit" className="primary" disabled={busy || sql.trim() === ''}>
+                  {busy ? 'Asking …' : 'Ask'}
+                </button>
+                <span className="muted">or Ctrl-Enter</span>
+              </div>
+            </form>
+            <Tables choose={(table) => setSql(`SELECT * FROM ${table} LIMIT 100`)} />
+          </>
+        ) : (
+          <Empty>A key with the role operator may ask: SQL reaches more than the pages show.</Empty>
+        )}
+      </Panel>
+      {error !== null && <Failure error={error} />}
+      {answer !== null && <Rows answer={answer} />}
+    </>
+  );
+}
+
+/** What there is to ask; one fills the statement. */
+function Tables({ choose }: { readonly choose: (table: string) => void }) {
+  const [tables, setTables] = useState<readonly string[]>([]);
+  useEffect(() => {
+    post<SqlAnswer>('/v1/sql', { sql: 'SHOW TABLES' }).then(
+      ({ rows }) => setTables(rows.map(([name]) => String(name))),
+      () => {},
+    );
+  }, []);
+  if (tables.length === 0) return null;
+  return (
+    <p className="actions tables">
+      <span className="muted">Tables and views:</span>
+      {tables.map((table) => (
+        <button key={table} type="button" className="link" onClick={() => choose(table)}>
+          <code>{table}</code>
+        </button>
+      ))}
+    </p>
+  );
+}
+
+function Rows({ answer: { columns, rows, cut, ms } }: { readonly answer: SqlAnswer }) {
+  if (rows.length === 0) return <Empty>No row, in {span(ms)}.</Empty>;
+  return (
+    <Panel
+      title="Answer"
+      note={`${plural(rows.length, 'row')}${cut ? ', and there are more' : ''}, in ${span(ms)}.`}
+    >
+      <LongTable
+        label="Rows"
+        columns={columns.map(({ name, type }, i) => ({
+          name,
+          figure: /^(Nullable\()?(U?Int|Float|Decimal)/.test(type),
+          show: (row: readonly unknown[]) => shown(row[i]),
+        }))}
+        widths={`repeat(${columns.length}, minmax(8rem, 1fr))`}
+        rows={rows}
+        id={(row) => String(rows.indexOf(row))}
+      />
+    </Panel>
+  );
+}
+
+const shown = (value: unknown): string =>
+  value === null ? '–' : typeof value === 'object' ? JSON.stringify(value) : String(value);
