@@ -11,7 +11,7 @@ export const clickhouse: Service = {
   name: 'clickhouse',
   needs: [],
   ports: { main: ports.clickhouse },
-  startWithinMs: 30_000,
+  startWithinMs: 90_000,
   stopWithinMs: 20_000,
   address: (port) => `http://127.0.0.1:${port}`,
 

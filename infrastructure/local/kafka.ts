@@ -41,7 +41,7 @@ export const kafka: Service = {
   name: 'kafka',
   needs: [],
   ports: { main: ports.kafka, controller: ports.kafka + 1 },
-  startWithinMs: 60_000,
+  startWithinMs: 120_000,
   stopWithinMs: 15_000,
   address: (port) => `127.0.0.1:${port}`,
 

@@ -16,7 +16,7 @@ export const registry: Service = {
   name: 'registry',
   needs: ['kafka'],
   ports: { main: ports.registry },
-  startWithinMs: 90_000,
+  startWithinMs: 120_000,
   stopWithinMs: 10_000,
   address: api,
 

@@ -79,7 +79,7 @@ export const valkey: Service = {
   name: 'redis',
   needs: [],
   ports: { main: ports.redis },
-  startWithinMs: 30_000,
+  startWithinMs: 90_000,
   stopWithinMs: 10_000,
   address: (port) => `redis://127.0.0.1:${port}`,
 
