@@ -8,7 +8,8 @@ export default defineConfig({
     setupFiles: ['tests/setup.ts'],
     // A file in each worker: most wait for servers as long as they compute.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Against a test that hangs, on however busy a machine; a test that is about time says so itself.
+    testTimeout: 180_000,
+    hookTimeout: 300_000,
   },
 });

@@ -64,7 +64,7 @@ describe('what the archive tells over HTTP', () => {
       );
       return row?.n === 60 ? true : undefined;
     });
-  }, 60_000);
+  });
   afterAll(async () => {
     stop.abort();
     await archiving;

@@ -90,6 +90,6 @@ describe.skipIf(reason !== null)(
         code: 0,
         out: expect.stringMatching(/^sent \d+\nsent 2 events\nstarts_10m \d+\nscored 0\.\d+\n$/),
       });
-    }, 120_000);
+    });
   },
 );

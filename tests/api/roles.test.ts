@@ -56,7 +56,7 @@ describe('who may call what', () => {
       }
     }
     expect(wrong).toEqual([]);
-  }, 60_000);
+  });
 
   it('docs/api/roles.md holds the table', () => {
     const intro = `# Who may call what

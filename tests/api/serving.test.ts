@@ -66,7 +66,7 @@ describe('events, features and predictions over HTTP', () => {
     expect(sent.statusCode).toBe(202);
     expect(sent.json()).toMatchObject({ accepted: 40, refused: 0, topic: topics.raw('trips', 'trips') });
     await streamed('e38');
-  }, 30_000);
+  });
   afterAll(() => world.close());
 
   /** While every view partition says that a commit failed half-way. */
@@ -455,5 +455,5 @@ describe('a project without a champion', () => {
       return answer.json().code === 'no_model' ? true : undefined;
     });
     await world.close();
-  }, 30_000);
+  });
 });

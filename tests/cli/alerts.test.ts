@@ -43,7 +43,7 @@ beforeAll(async () => {
   });
   await log.append(CHANGES);
   await log.close();
-}, 180_000);
+});
 afterAll(() => flights?.remove());
 
 /** Runs `millrace alerts …` in this process and answers what it printed; errors are thrown. */

@@ -121,7 +121,7 @@ describe('millrace generate client', () => {
       }),
     );
     expect(await tsc(home)).toEqual({ code: 0, out: '' });
-  }, 60_000);
+  });
 
   it('says with --check whether the file is still what the project says, and writes nothing', async () => {
     expect((await generate('--check')).code).toBe(0);

@@ -45,7 +45,7 @@ describe.concurrent('a command whose server is away', () => {
       expect(err.trim().split('\n')).toHaveLength(1);
     });
 
-  it('tells programs the same as JSON', { timeout: 60_000 }, async () => {
+  it('tells programs the same as JSON', async () => {
     const { code, out } = await millrace('dead-letters', 'ls', '--json');
     expect(code).toBe(1);
     expect(JSON.parse(out)).toMatchObject({ error: { code: 'unreachable' } });

@@ -45,7 +45,7 @@ beforeAll(async () => {
   const file = inMemory('trips', 'b'.repeat(64), trips(), true);
   const { warehouse } = platform;
   await importHistory({ project, warehouse, source, file, from: null, to: FIRED, now: Date.now() });
-}, 120_000);
+});
 
 afterAll(async () => {
   if (platform !== undefined) {
@@ -102,7 +102,7 @@ describe('steps that a scheduler of somebody else commands', () => {
     const taken = await pipelines('step', 'dataset', '--run', id, '--take-over');
     expect(taken).toMatchObject({ code: 0 });
     expect(stepOf(await look(id), 'dataset')).toMatchObject({ state: 'done', attempt: 2 });
-  }, 60_000);
+  });
 
   it('says with its exit code whether it did its step, has to be asked again, or was asked too early', async () => {
     await trainChampion(project, platform);
@@ -124,7 +124,7 @@ describe('steps that a scheduler of somebody else commands', () => {
     await platform.queue.documents.set(run, before, JSON.stringify(told));
     expect((await pipelines('step', 'shadow', '--run', run)).code, 'still nobody scored').toBe(75);
     expect(stepOf(await look(run), 'shadow')?.attempt).toBe(2);
-  }, 120_000);
+  });
 
   it('says of a run that was ended that it was, not what a step of it lacks', async () => {
     const run = await begin(TURN);
@@ -132,11 +132,11 @@ describe('steps that a scheduler of somebody else commands', () => {
     const { code, err } = await pipelines('step', 'train', '--run', run);
     expect(code).toBe(2);
     expect(err).toContain('cannot begin: the run is cancelled');
-  }, 60_000);
+  });
 
   it('remarks that nobody works on a run for workers', async () => {
     const { code, err } = await pipelines('run', '--at', new Date(TURN).toISOString());
     expect(code).toBe(0);
     expect(err).toMatch(/no worker takes steps: start one with `millrace run pipelines`/);
-  }, 30_000);
+  });
 });

@@ -160,7 +160,7 @@ describe.concurrent('no secret is said', () => {
     'features get card=c1',
     'pipelines',
   ])
-    it(`by ${command}`, { timeout: 120_000 }, async () => {
+    it(`by ${command}`, async () => {
       const text = await said(command.split(' '));
       expect(text).not.toBe('\n');
       expectNoSecret(text);
@@ -171,12 +171,12 @@ describe.concurrent('no secret is said', () => {
     'a registry in a wrong form': { T_REGISTRY: `http//${SECRETS.registryKey}:${SECRETS.registrySecret}@h` },
     'a webhook that is none': { T_WEBHOOK: `ftp:/hooks/${SECRETS.webhookToken}` },
   }))
-    it(`of ${what}`, { timeout: 120_000 }, async () => {
+    it(`of ${what}`, async () => {
       expectNoSecret(await said(['features', 'get', 'card=c1'], changed));
       expectNoSecret(await said(['models'], changed));
     });
 
-  it('by streams that run: log, /health and /metrics', { timeout: 120_000 }, async () => {
+  it('by streams that run: log, /health and /metrics', async () => {
     const log = join(directory, 'logs/run.log');
     const port = String(20_000 + Math.floor(Math.random() * 20_000));
     const text = await said(['run', '--metrics-port', port, '--log', log], {}, async () => {

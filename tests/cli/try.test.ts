@@ -22,7 +22,7 @@ const NOWHERE = {
 
 beforeAll(async () => {
   shop = await pageViews(120);
-}, 60_000);
+});
 afterAll(() => rmSync(dirname(shop), { recursive: true, force: true }));
 
 interface Tried {
@@ -83,7 +83,7 @@ it('shows the values that live would have read, and what they cost', async () =>
     ).length;
   });
   expect(values.features.find(({ name }) => name === 'user.events_10m')?.last).toEqual(counted);
-}, 120_000);
+});
 
 it('trains the model without and with the change, on the same later requests', async () => {
   const text = readFileSync(join(shop, 'views/user.yaml'), 'utf8');
@@ -97,7 +97,7 @@ it('trains the model without and with the change, on the same later requests', a
   // The project itself is as it was.
   expect(readFileSync(join(shop, 'views/user.yaml'), 'utf8')).toBe(text);
   rmSync(file);
-}, 180_000);
+});
 
 it('looks at a view that no model reads yet', async () => {
   const file = join(dirname(shop), 'minutes.yaml');
@@ -109,7 +109,7 @@ it('looks at a view that no model reads yet', async () => {
   expect(replaces).toBe(false);
   expect(gain).toBeNull();
   expect(values.features.map(({ name }) => name)).toEqual(['visitor.seen_1h']);
-}, 120_000);
+});
 
 it('names what is wrong with a definition, and with a history', async () => {
   const wrong = join(dirname(shop), 'wrong.yaml');
@@ -128,7 +128,7 @@ it('names what is wrong with a definition, and with a history', async () => {
   const neither = join(dirname(shop), 'neither.yaml');
   writeFileSync(neither, 'source: x\n');
   expect((await millrace(['try', neither], { cwd: shop })).err).toContain('neither a view nor a model');
-}, 120_000);
+});
 
 describe('the parts', () => {
   it('a summary of one column', () => {

@@ -71,7 +71,7 @@ describe('the generated client', () => {
       ports: { kafka: world.deps.kafka, registry: world.registry },
     });
     world.run();
-  }, 30_000);
+  });
   afterAll(async () => {
     await http.close();
     await kafka.close();

@@ -60,7 +60,7 @@ describe('the console in a real Chromium', () => {
     ]);
     await producer.close();
     browser = await openChromium();
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await browser?.close();
@@ -109,7 +109,7 @@ describe('the console in a real Chromium', () => {
       }
       await page.close();
       expect(faults).toEqual([]);
-    }, 120_000);
+    });
 
   it('opens a prediction from the list with the keyboard, and shows what it read', async () => {
     const page = await open('viewer', 'light', 1_400);
@@ -122,7 +122,7 @@ describe('the console in a real Chromium', () => {
     await page.getByLabel('answer').selectOption('refused');
     await page.waitForURL(/status=refused/);
     await page.close();
-  }, 60_000);
+  });
 
   it('shows changes to whom may make them alone, and asks why', async () => {
     const looking = await open('viewer', 'light', 1_400);
@@ -132,7 +132,7 @@ describe('the console in a real Chromium', () => {
     await looking.getByRole('button', { name: 'Log out' }).click();
     await looking.waitForSelector('input[name=key]');
     await looking.close();
-  }, 60_000);
+  });
 
   it('tries on dead letters what would become of them now', async () => {
     const looking = await open('viewer', 'light', 1_400);
@@ -146,7 +146,7 @@ describe('the console in a real Chromium', () => {
     await page.getByText('would be refused again').first().waitFor();
     expect(await violations(page)).toEqual([]);
     await page.close();
-  }, 60_000);
+  });
 
   it('tells a producer that its key shows nothing', async () => {
     const page = await browser.newPage();
@@ -159,7 +159,7 @@ describe('the console in a real Chromium', () => {
       .waitFor();
     expect(await violations(page)).toEqual([]);
     await page.close();
-  }, 60_000);
+  });
 
   it('says what each input added to a score, and where it stands among what was learnt from', async () => {
     const page = await open('viewer', 'light', 1_400);
@@ -172,7 +172,7 @@ describe('the console in a real Chromium', () => {
     expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
     await page.getByText('the same to the last bit').waitFor();
     await page.close();
-  }, 60_000);
+  });
 
   it('shows how a model does: calibration, two distributions, runs that differ', async () => {
     const page = await open('viewer', 'light', 1_400);
@@ -186,7 +186,7 @@ describe('the console in a real Chromium', () => {
     await differs.getByText('validation_log_loss').waitFor();
     expect(await violations(page)).toEqual([]);
     await page.close();
-  }, 60_000);
+  });
 
   it('an operator promotes a version and rolls back, each with a reason that stays', async () => {
     const page = await open('operator', 'light', 1_400);
@@ -206,7 +206,7 @@ describe('the console in a real Chromium', () => {
     await said('Roll back', 'Roll back', 'scores look odd');
     await page.getByText('Version 1 answers the requests.').waitFor();
     await page.close();
-  }, 60_000);
+  });
 
   it('follows an entity to a time in the past', async () => {
     const page = await open('viewer', 'light', 1_400);
@@ -223,7 +223,7 @@ describe('the console in a real Chromium', () => {
     await page.getByText('Computed from the archive').waitFor();
     await page.getByRole('group', { name: 'Features' }).getByText('starts_10m').waitFor();
     await page.close();
-  }, 60_000);
+  });
 
   it('tries a changed view on history, and says what is wrong with one', async () => {
     const page = await open('operator', 'light', 1_400);
@@ -245,7 +245,7 @@ describe('the console in a real Chromium', () => {
       .getByText(/^declaration:\d+:\d+: /)
       .waitFor();
     await page.close();
-  }, 60_000);
+  });
 
   it('asks ClickHouse for an operator, and says what it refuses', async () => {
     const page = await open('operator', 'light', 1_400);
@@ -266,7 +266,7 @@ describe('the console in a real Chromium', () => {
     await looking.goto(`${base}/console/sql`);
     await looking.getByText(/A key with the role operator may ask/).waitFor();
     await looking.close();
-  }, 60_000);
+  });
 
   it('is small', () => {
     const sizes = readdirSync(join(directory, 'assets')).map(

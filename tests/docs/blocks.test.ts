@@ -115,7 +115,7 @@ describe('TypeScript in the documents', () => {
       out = String((error as { stdout?: Buffer }).stdout);
     }
     expect(out).toBe('');
-  }, 60_000);
+  });
 });
 
 describe('Python in the documents', () => {

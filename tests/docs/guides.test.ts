@@ -63,7 +63,7 @@ describe('Declare a stream', () => {
     for (const feature of ['orders_30m', 'late_3h', 'km_mean_3h']) expect(tried.out).toContain(feature);
     // Both kinds of event passed, since there are labels to learn from.
     expect(tried.out).toMatch(/late, on \d+ later requests/);
-  }, 60_000);
+  });
 
   it('a mistake is named with its line', async () => {
     const wrong = join(project, 'views/shop.yaml');
@@ -74,7 +74,7 @@ describe('Declare a stream', () => {
     const { code, out } = await millrace(['check'], project);
     expect(code).toBe(2);
     expect(out).toMatch(/views\/shop\.yaml:5/);
-  }, 60_000);
+  });
 });
 
 describe('Read a drift alert', () => {

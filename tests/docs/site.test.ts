@@ -24,7 +24,7 @@ beforeAll(async () => {
     );
   });
   files = readdirSync(out, { recursive: true, encoding: 'utf8' });
-}, 120_000);
+});
 
 afterAll(() => rmSync(out, { recursive: true, force: true }));
 

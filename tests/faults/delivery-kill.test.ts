@@ -67,7 +67,7 @@ beforeAll(async () => {
   vi.stubEnv('MILLRACE_ALLOW_PRIVATE', `127.0.0.1:${port}`);
   flights = new Flights(stack);
   await Promise.all([flights.createTopics(), flights.createTables()]);
-}, 180_000);
+});
 
 afterAll(async () => {
   await flights?.remove();

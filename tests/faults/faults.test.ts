@@ -19,7 +19,7 @@ describe(`faults, seed ${SEED}`, () => {
     const { registry } = await testStack(['kafka', 'registry']);
     const directory = mkdtempSync(join(tmpdir(), 'millrace-faults-'));
     bench = await openBench({ directory, registry, brokers: 1 });
-  }, 180_000);
+  });
 
   afterAll(() => bench?.close(), 60_000);
 

@@ -62,7 +62,7 @@ beforeAll(async () => {
     (error: unknown) => error,
   );
   print();
-}, 240_000);
+});
 
 afterAll(async () => {
   await world?.close();

@@ -102,7 +102,7 @@ describe('kill -9 of a worker in each step of a pipeline that an alert started',
       startWorker(),
       startWorker(),
     ]);
-  }, 180_000);
+  });
 
   afterAll(async () => {
     processes?.killAll();

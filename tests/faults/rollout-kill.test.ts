@@ -31,7 +31,7 @@ describe('kill -9 of inference between the shadow scores of a batch and its answ
     file = await openFlightsFile();
     flights = new Flights(await testStack());
     await flights.createTopics();
-  }, 180_000);
+  });
   afterAll(() => flights?.remove());
 
   it('loses and repeats neither', { timeout: 240_000 }, async () => {

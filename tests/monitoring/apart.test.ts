@@ -159,4 +159,4 @@ it('a slice by a field with a value for each customer keeps the largest and says
   // No request is lost: those in slices are all of them.
   expect(rowsOf((name) => name !== '')).toBe(rowsOf((name) => name === ''));
   expect(notes).toEqual([expect.objectContaining({ slice: 'shop', kept: 2, rest: 'shop=other' })]);
-}, 60_000);
+});

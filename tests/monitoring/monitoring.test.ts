@@ -144,7 +144,7 @@ describe('monitoring', () => {
     expect(JSON.parse(ticks[1]?.detail ?? '')).toMatchObject({
       fired: [{ rule: 'r', id: `a${START + 2 * DAY}`, model: 'risk' }],
     });
-  }, 60_000);
+  });
 
   it.each(['before', 'after'] as const)(
     'repeats a tick where an insert fails %s it is stored, and keeps one set of measures',

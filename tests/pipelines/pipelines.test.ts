@@ -244,7 +244,7 @@ describe('pipelines', () => {
       expect(experiments[0]?.metrics).toBeGreaterThan(10);
     });
     expect((await readdir(join(directory, 'datasets'), { recursive: true })).length).toBeGreaterThan(0);
-  }, 90_000);
+  });
 
   it('go on at the failed step with what was made before, though the data set has to be built again', async () => {
     let broken = true;
@@ -281,7 +281,7 @@ describe('pipelines', () => {
       expect(calls).toEqual(['dataset', 'train', 'train', 'evaluate']);
       expect(stepOf(done, 'dataset')?.attempt).toBe(1);
     });
-  }, 60_000);
+  });
 
   it('learn from nothing before what the model declares, however far back they look', async () => {
     const declared = project.models[0]?.training.from ?? expect.fail('the flights say from when');
@@ -295,7 +295,7 @@ describe('pipelines', () => {
       });
       expect(stepOf(run, 'dataset')?.result).toMatchObject({ training: { from: declared, rows: 200 } });
     });
-  }, 60_000);
+  });
 
   it('hold a step to its time, give it back at the end, and end it when it is cancelled or lost', async () => {
     const told: string[] = [];
@@ -330,7 +330,7 @@ describe('pipelines', () => {
     const released = await runIn(queue, 'long');
     expect(released?.steps[0]).toMatchObject({ state: 'waiting', token: null, failures: 1 });
     await queue.close();
-  }, 30_000);
+  });
 
   it('wait for ClickHouse and the queue where they are away, and write the history later', async () => {
     const execute: StepExecutor = async () => ({ kind: 'done', result: null, note: '' });
@@ -349,7 +349,7 @@ describe('pipelines', () => {
         return row?.state === 'done';
       });
     });
-  }, 40_000);
+  });
 
   it('are started by the clock as of what came live, though no clock record ever did', async () => {
     const table = tables.events(project.prefix, 'flights');
@@ -373,5 +373,5 @@ describe('pipelines', () => {
     ending.abort();
     await running;
     await queue.close();
-  }, 30_000);
+  });
 });

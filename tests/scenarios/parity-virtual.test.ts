@@ -74,7 +74,7 @@ describe('live = backfill = oracle on the twins', () => {
     await ensureTables(warehouse, project);
     const from = startFor(project.views, START);
     await importHistory({ project, warehouse, source, file, from, to: range.to, now: 1 });
-  }, 120_000);
+  });
 
   afterAll(() => warehouse?.close());
 
@@ -132,7 +132,7 @@ describe('live = backfill = oracle on the twins', () => {
   }
 
   for (const [i, variant] of VARIANTS.entries())
-    it(`with ${variant.name}`, { timeout: 120_000 }, async () => {
+    it(`with ${variant.name}`, async () => {
       const logged = await run(variant, i + 1);
       expectFullHeads(logged);
       expect(await unlikeBackfill(logged)).toEqual([]);

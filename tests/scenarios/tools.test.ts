@@ -102,7 +102,7 @@ beforeAll(async () => {
     async () => expect((await audit({ project, kafka, warehouse, codecs })).findings).toEqual([]),
     { timeout: 20_000, interval: 200 },
   );
-}, 120_000);
+});
 
 afterAll(() => stop?.());
 

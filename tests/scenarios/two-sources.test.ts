@@ -55,7 +55,7 @@ describe('two sources on real servers', () => {
         await startStreams(STREAMS, { project: directory, prefix, data, variables, log: 'inherit' }),
       );
     }
-  }, 240_000);
+  });
 
   afterAll(async () => {
     for (const child of children) child.kill('SIGKILL');

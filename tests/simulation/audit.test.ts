@@ -6,7 +6,7 @@ import { auditViews } from './audited.ts';
 import { history } from './history.ts';
 
 describe('contributions = applied + refused', () => {
-  it('names the partition whose state took one too few', { timeout: 30_000 }, async () => {
+  it('names the partition whose state took one too few', async () => {
     const { world } = await history({ seed: 5, trips: 60, faults: [], faultEveryMs: 1 });
     for (const one of await auditViews(world)) {
       expect(one).toMatchObject({ off: [], without: [], waiting: 0 });

@@ -73,7 +73,7 @@ describe('a replay of the archive of a live run', () => {
     await within(world, process.stop(), MINUTE);
     await archiveWorld(world, warehouse);
     live = await outcomeOf(world);
-  }, 180_000);
+  });
   afterAll(() => warehouse.close());
 
   async function replayed(prefix: string, partitions: number, pageOffsets: number): Promise<Outcome> {
@@ -136,7 +136,7 @@ describe('a replay of the archive of a live run', () => {
     expect(same).toBeGreaterThan(live.predictions.size / 3);
   });
 
-  it('fits into fewer partitions, where records go by their keys', { timeout: 120_000 }, async () => {
+  it('fits into fewer partitions, where records go by their keys', async () => {
     const again = await replayed('narrow', 2, 1_000);
     expect(ids(again).length).toBeGreaterThan(ids(live).length * 0.98);
     expect(again.predictions.size).toBeGreaterThan(live.predictions.size * 0.98);

@@ -78,7 +78,7 @@ describe('an hourly source beside a fast one', () => {
     warehouse = await createMemoryWarehouse();
     run = await live(70 * MINUTE, ALL_GUARDS);
     await archiveWorld(run.world, warehouse);
-  }, 300_000);
+  });
   afterAll(() => warehouse.close());
 
   it('loses nothing, and answers each request at its full head though one source is silent for an hour', async () => {

@@ -93,7 +93,7 @@ describe('reads without a key, and reads that are too old', () => {
     world = await live((project) => project);
     await archiveWorld(world, warehouse);
     predictions = (await world.predictions()).first;
-  }, 300_000);
+  });
   afterAll(() => warehouse.close());
 
   it('answers each request, with what the naive oracle says, and tells what was absent', async () => {

@@ -170,7 +170,7 @@ describe('challengers and a promotion in the middle of a replay', () => {
   });
 
   for (const fault of FAULTS)
-    it(`does so under: ${fault}`, { timeout: 120_000 }, async () => {
+    it(`does so under: ${fault}`, async () => {
       for (let seed = 1; seed <= 3; seed += 1)
         await check({ seed, trips: 150, faults: [fault], faultEveryMs: 120 }, seed % 2 === 0);
     });

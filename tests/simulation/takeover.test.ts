@@ -142,7 +142,7 @@ async function expectAllExact(
  */
 describe('a changed view', () => {
   for (const seed of [1, 2])
-    it(`takes over once it can answer as exactly, seed ${seed}`, { timeout: 60_000 }, async () => {
+    it(`takes over once it can answer as exactly, seed ${seed}`, async () => {
       const { world, before, after, cut } = await history(seed);
       const present = edited('views/line.yaml', (text) => text.replace('of: price > 50', 'of: price > 40'));
       expect(present.model.layoutHash).toBe(world.model.layoutHash);

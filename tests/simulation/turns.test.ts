@@ -107,7 +107,7 @@ describe('partitions that are fed in turns', () => {
     },
   );
 
-  it('lose contributions where it does not', { timeout: 60_000 }, async () => {
+  it('lose contributions where it does not', async () => {
     const { sent, accepted, codes } = await turns(1, null, false);
     expect(accepted).toBe(sent);
     expect(codes.filter((code) => code === 'late_for_view').length).toBeGreaterThan(sent / 10);

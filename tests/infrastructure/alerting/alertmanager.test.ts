@@ -24,7 +24,7 @@ beforeAll(async () => {
   if ('reason' in found) return;
   manager = new Alertmanager(found, hook.url);
   await manager.start();
-}, 120_000);
+});
 afterAll(async () => {
   await manager?.remove();
   await hook.stop();
@@ -125,7 +125,7 @@ it('a real Alertmanager takes what fires, tells of it, and is told when it is re
   expect(Date.parse(end?.startsAt ?? ''), 'since it fired').toBe(fired.at);
 });
 
-it('what Alertmanager does not take is refused with its reason', { timeout: 60_000 }, async (context) => {
+it('what Alertmanager does not take is refused with its reason', async (context) => {
   if (manager === null) return context.skip('reason' in found ? found.reason : '');
   const sender = createSender({
     from: { project: '', prefix: '' },

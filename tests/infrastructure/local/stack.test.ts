@@ -172,7 +172,7 @@ describe('the native stack', () => {
     await removeStack(own);
   });
 
-  it('is found and stopped after its starter was killed in the middle', { timeout: 60_000 }, async () => {
+  it('is found and stopped after its starter was killed in the middle', async () => {
     const own = stackDirectory();
     const program = `import { up } from ${JSON.stringify(new URL('../../../infrastructure/local/stack.ts', import.meta.url).href)};
       await up({ dataDir: ${JSON.stringify(own)}, mode: 'native', services: ['kafka'] }, (event) => console.log(event.phase));`;

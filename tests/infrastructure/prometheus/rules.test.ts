@@ -86,7 +86,7 @@ describe('the rules for Prometheus', () => {
     );
   });
 
-  it('hold what promtool checks, and fire when they should', { timeout: 120_000 }, async (context) => {
+  it('hold what promtool checks, and fire when they should', async (context) => {
     const found = await debianProgram('promtool', 'prometheus');
     if ('reason' in found) return context.skip(found.reason);
     const checked = await run(found.program, ['check', 'rules', RULES]);

@@ -70,7 +70,7 @@ describe('BullMQ', () => {
     await Promise.all([dying.close(), living.close()]);
     await client.quit();
     await removeKeys(redis, prefix);
-  }, 20_000);
+  });
 
   it('keeps everything under one tag, so that it is one slot of a cluster', async () => {
     const { redis } = await testStack(['redis']);
@@ -118,5 +118,5 @@ describe('BullMQ', () => {
       message: expect.stringMatching(/Redis at 127\.0\.0\.1:1 cannot be reached/),
     });
     await queue.close();
-  }, 20_000);
+  });
 });

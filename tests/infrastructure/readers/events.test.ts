@@ -86,7 +86,7 @@ describe('a file of events', () => {
       card: 'LAS',
       amount: 1088,
     });
-  }, 60_000);
+  });
 
   it('names file and row of what is wrong', async () => {
     const good = '{"id":"a","type":"paid","time":1,"card":"x","amount":1}\n';

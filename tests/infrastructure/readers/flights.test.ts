@@ -111,7 +111,7 @@ describe('the flights', () => {
     await expect(openFlights(path)).rejects.toThrow(
       `${path} is not a whole Parquet file (it is cut short, or something else); fetch it again.`,
     );
-  }, 60_000);
+  });
 });
 
 describe('a local time', () => {

@@ -164,7 +164,7 @@ describe('a cluster under load', () => {
     const { failures } = await counting.stop();
     expect(failures.filter(({ retriable }) => !retriable)).toEqual([]);
     await store.close();
-  }, 120_000);
+  });
 });
 
 describe("the pipelines' queue on a cluster", () => {
@@ -180,7 +180,7 @@ describe("the pipelines' queue on a cluster", () => {
     expect(await queue.documents.set('r', null, '{}')).toBe(true);
     expect(await queue.documents.get('r')).toBe('{}');
     await queue.close();
-  }, 20_000);
+  });
 });
 
 it('refuses several hosts that are no cluster, and a database of a cluster', async () => {

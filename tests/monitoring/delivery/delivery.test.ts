@@ -106,7 +106,7 @@ describe('delivery', () => {
     expect(await alerting.deliveries()).toContain('ops delivered 4 f1:1');
   });
 
-  it('what a receiver holds up waits in Kafka, not in memory', { timeout: 120_000 }, async () => {
+  it('what a receiver holds up waits in Kafka, not in memory', async () => {
     let busy = true;
     const told = { ops: 0, team: 0 };
     const sender: Sender = {

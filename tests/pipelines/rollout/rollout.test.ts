@@ -36,7 +36,7 @@ beforeAll(async () => {
       guard: { ...guard, duration: 5 * DAY },
     },
   };
-}, 60_000);
+});
 afterAll(() => archive.warehouse.close());
 beforeEach(async () => {
   registry = await archive.registry();

@@ -112,4 +112,4 @@ it('learns the same from keys that repeat as from keys that are unique', async (
   expect(overtakenSentence(repeated.model, repeated.report.overtaken)).toBe(
     '2 paid stay without a label: the same card was asked again before a settled came (for example twice of 2025-12-31T23:55:00.000Z, asked again by again of 2025-12-31T23:56:00.000Z).',
   );
-}, 60_000);
+});

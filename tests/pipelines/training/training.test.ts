@@ -211,5 +211,5 @@ describe('an evaluation', () => {
       `SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, 'evaluation_test')`,
     );
     expect(left).toEqual([]);
-  }, 60_000);
+  });
 });

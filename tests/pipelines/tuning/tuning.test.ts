@@ -93,7 +93,7 @@ describe('tuning', () => {
     const kept = await readRun(warehouse, options.prefix, whole.id);
     expect(kept).toMatchObject({ kind: 'tune', state: 'done', loss: whole.best.loss });
     expect(kept?.parameters).toMatchObject(whole.best.parameters as object);
-  }, 60_000);
+  });
 
   it('knows all of it when it is asked again, and says the same', async () => {
     const again = await tune(options);
@@ -127,7 +127,7 @@ describe('tuning', () => {
         .map(({ trial, loss }) => [trial, loss])
         .sort();
     expect(started(parallel), 'several threads try the same points').toEqual(started(whole));
-  }, 60_000);
+  });
 
   it('keeps to its time', async () => {
     const training = { ...options.training, hash: 'f'.repeat(64) };
@@ -145,7 +145,7 @@ describe('tuning', () => {
       space: { ...space, budget: 1 },
     });
     await expect(none).rejects.toBeInstanceOf(NothingTuned);
-  }, 30_000);
+  });
 
   it('passes over a point that cannot be trained', async () => {
     const broken: SearchSpace = {
@@ -157,5 +157,5 @@ describe('tuning', () => {
     expect(result.best.parameters.bins).toBe(64);
     const [failed] = await readRuns(warehouse, options.prefix, { parent: result.id, state: 'failed' });
     expect(failed?.error).toMatch(/bins/);
-  }, 30_000);
+  });
 });

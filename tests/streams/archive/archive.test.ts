@@ -263,5 +263,5 @@ describe('archive on real servers', () => {
     await admin.close();
     await kafka.close();
     await warehouse.close();
-  }, 120_000);
+  });
 });

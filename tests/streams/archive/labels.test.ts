@@ -296,7 +296,7 @@ describe('any requests and labels', () => {
       }),
       { numRuns: 150 },
     );
-  }, 120_000);
+  });
 });
 
 describe('every entity asks fifty times and has fifty outcomes', () => {

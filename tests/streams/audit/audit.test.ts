@@ -237,5 +237,5 @@ describe('audit', () => {
       status: 'broken',
       models: [{ shadows: [{ double: { count: 1, places: [{ offset: 3 }] } }] }],
     });
-  }, 60_000);
+  });
 });

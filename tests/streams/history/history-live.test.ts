@@ -196,7 +196,7 @@ describe('history, then live', () => {
     expect(notes).toContain('rebuilt from the archive');
   });
 
-  it('agrees with the naive oracle over the raw events', { timeout: 60_000 }, async () => {
+  it('agrees with the naive oracle over the raw events', async () => {
     const oracle = await createOracle(archive);
     const { project, warehouse } = archive;
     const [set] = await buildDataSets({

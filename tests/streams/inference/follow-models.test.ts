@@ -113,7 +113,7 @@ describe('following the registry', () => {
     expect(failures).toEqual([expect.stringMatching(/^Version 2 of cost is passed over: .*altered or cut/)]);
   });
 
-  it('tries again for an artefact that may be on its way', { timeout: 20_000 }, async () => {
+  it('tries again for an artefact that may be on its way', async () => {
     await make(1, 'champion');
     const { version } = await make(2, 'candidate');
     const bytes = store.get(version.artefact) ?? new Uint8Array();

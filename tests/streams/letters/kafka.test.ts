@@ -15,7 +15,7 @@ describe('dead letters on servers', () => {
     const clientId = `letters-${randomUUID().slice(0, 8)}`;
     kafka = createKafka({ kafka: { brokers, tls: false, sasl: null } }, { clientId });
     warehouse = createWarehouse({ url: clickhouse, database: 'millrace_tests' });
-  }, 120_000);
+  });
   afterAll(async () => {
     await warehouse.close();
     await kafka.close();
