@@ -61,9 +61,10 @@ export async function rolloutArchive(): Promise<RolloutArchive> {
   const time = `fromUnixTimestamp64Milli(toInt64(${BEGIN} + number * ${MINUTE}))`;
   const events = tables.events(prefix, model.request.source);
   const rows = (DAYS * DAY) / MINUTE;
+  const keys = [...new Set(model.reads.flatMap(({ key }) => key))];
   await warehouse.command(
-    `INSERT INTO ${events} (id, type, time, flight_id, source_offset)
-     SELECT concat('f', toString(number), ':d'), 'flight.departed', ${time}, concat('f', toString(number)), number * 2
+    `INSERT INTO ${events} (id, type, time, flight_id, ${keys.join(', ')}, source_offset)
+     SELECT concat('f', toString(number), ':d'), 'flight.departed', ${time}, concat('f', toString(number)), ${keys.map(() => "'A'").join(', ')}, number * 2
      FROM numbers(${rows})`,
   );
   // An hour later; those of every hundredth flight never come.
