@@ -223,11 +223,12 @@ function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyRe
     .send(JSON.stringify(problem.document(request.id)));
 }
 
-/** Methods by path pattern. */
+/** Methods by path pattern; a path without parameters stands before those that it would fit too. */
 function allowedMethods(routes: readonly Route[]): ReadonlyArray<readonly [RegExp, Set<string>]> {
   const byPath = new Map<string, Set<string>>();
   for (const { path, method } of routes) byPath.set(path, (byPath.get(path) ?? new Set()).add(method));
-  return [...byPath].map(([path, methods]) => [
+  const fixedFirst = [...byPath].sort(([a], [b]) => Number(a.includes('{')) - Number(b.includes('{')));
+  return fixedFirst.map(([path, methods]) => [
     new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
     methods,
   ]);
@@ -238,8 +239,8 @@ function missing(
   allowed: ReadonlyArray<readonly [RegExp, Set<string>]>,
 ): Problem {
   const path = url.split('?', 1)[0] ?? '';
-  const methods = new Set(allowed.flatMap(([pattern, names]) => (pattern.test(path) ? [...names] : [])));
-  if (methods.size === 0 || methods.has(method))
+  const [, methods] = allowed.find(([pattern]) => pattern.test(path)) ?? [];
+  if (methods === undefined || methods.has(method))
     return new Problem(
       404,
       'no_route',
