@@ -1,6 +1,7 @@
 import type { Contribution } from '../schemas/records/block.ts';
 import type { View } from '../schemas/view.ts';
 import { Folder } from './fold.ts';
+import { HeldLogs, type Log } from './held-logs.ts';
 import { compactLog, wantsCompaction } from './log.ts';
 import { type AsOf, createReader, type Reader, type ReadRequest, type ReadStatus } from './read.ts';
 
@@ -14,14 +15,15 @@ interface GrowingLog {
 /**
  * The state of a view in memory, for backfill: the very logs that the online store would hold, grown in place
  * and compacted as they are there. So what it reads and what it writes to the store are the same bits by
- * construction, and its memory is that of the store.
+ * construction, and its memory is that of the store and of the tiles that it keeps decoded (see held-logs.ts).
  */
 export class ViewState {
   readonly #view: View;
   readonly #folder: Folder;
   readonly #reader: Reader;
   readonly #entities = new Map<string, Array<GrowingLog | null>>();
-  readonly #logs: Array<Uint8Array | null>;
+  readonly #held = new HeldLogs();
+  readonly #logs: Array<Log | null>;
   /** Logs of the entity that a contribution is being applied to. */
   #into: Array<GrowingLog | null> = [];
   #oldest = Number.NEGATIVE_INFINITY;
@@ -81,7 +83,11 @@ export class ViewState {
     const logs = this.#entities.get(entity);
     for (let k = 0; k < this.#logs.length; k += 1) {
       const log = logs?.[k] ?? null;
-      this.#logs[k] = log === null ? null : log.bytes.subarray(0, log.length);
+      const set = this.#view.sets[k];
+      this.#logs[k] =
+        log === null || set === undefined
+          ? null
+          : this.#held.see(`${k} ${entity}`, set, log.bytes.subarray(0, log.length));
     }
     const limits = { oldestExactHead: this.#oldest, base: Number.NEGATIVE_INFINITY };
     return this.#reader.read(this.#logs, request, asOf, limits, out, offset);
