@@ -120,10 +120,7 @@ export class World {
   static async create(options: WorldOptions = {}): Promise<World> {
     const { step, partitions = 3 } = options;
     const directory = options.directory ?? fileURLToPath(new URL('./project', import.meta.url));
-    const { project, codecs } =
-      options.edit === undefined
-        ? await open(directory, partitions)
-        : await openAnew(directory, partitions, options.edit);
+    const { project, codecs } = await open(directory, partitions, options.edit);
     const clock = new VirtualClock(options.now ?? Date.UTC(2026, 0, 1));
     const broker = createMemoryBroker(
       clock,
@@ -348,24 +345,24 @@ interface Opened {
   readonly codecs: Codecs;
 }
 
-const opened = new Map<string, Promise<Opened>>();
+type Edit = (project: Project) => Project;
+const AS_DECLARED: Edit = (project) => project;
+const opened = new WeakMap<Edit, Map<string, Promise<Opened>>>();
 
-/** A project and its codecs, which keep nothing of a world: opened once for all of them. */
-function open(directory: string, partitions: number): Promise<Opened> {
+/** A project and its codecs, which keep nothing of a world: opened once for all of them that edit it by the same function. */
+function open(directory: string, partitions: number, edit: Edit = AS_DECLARED): Promise<Opened> {
+  const known = opened.get(edit) ?? new Map<string, Promise<Opened>>();
+  opened.set(edit, known);
   const key = `${directory} ${partitions}`;
-  let one = opened.get(key);
+  let one = known.get(key);
   if (one === undefined) {
-    one = openAnew(directory, partitions);
-    opened.set(key, one);
+    one = openAnew(directory, partitions, edit);
+    known.set(key, one);
   }
   return one;
 }
 
-async function openAnew(
-  directory: string,
-  partitions: number,
-  edit: (project: Project) => Project = (project) => project,
-): Promise<Opened> {
+async function openAnew(directory: string, partitions: number, edit: Edit): Promise<Opened> {
   const project = edit(loadProject(directory, { environment: {}, partitions }));
   const ids = new Map<string, number>();
   const codecs = await openCodecs(project, {
