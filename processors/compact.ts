@@ -1,16 +1,8 @@
 import { floorTo } from '../schemas/time.ts';
 import type { TileSet, View } from '../schemas/view.ts';
-import { ByteWriter, cursor, wideUnsigned } from './bytes.ts';
+import { ByteWriter } from './bytes.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
-import {
-  compactedChunk,
-  cutShort,
-  firstPlace,
-  firstStart,
-  LogWalk,
-  logInfo,
-  unknownFormat,
-} from './log-layout.ts';
+import { compactedChunk, eachTile, firstPlace, logInfo } from './log-layout.ts';
 import { addNumericTile, writeNumericTile } from './numeric.ts';
 import {
   Entries,
@@ -53,7 +45,6 @@ class Compactor {
   readonly #levels: Float64Array;
   readonly #layout: RowLayout;
   readonly #sketches: SketchLayout | null;
-  readonly #walk = new LogWalk();
   readonly #runs = new ByteWriter();
   readonly #entries = new Entries();
   readonly #merged = new Entries();
@@ -87,39 +78,29 @@ class Compactor {
 
   /** Reads the tiles that a read can still reach, each with the start and level it is to have from now on. */
   #read(log: Uint8Array, edges: Edges): void {
-    const walk = this.#walk;
     const layout = this.#layout;
-    const { width } = layout;
+    const sketches = this.#sketches;
     this.#tiles = 0;
     this.#entries.length = 0;
-    walk.begin();
-    while (walk.nextRun(log)) {
-      const step = this.#levels[walk.level];
-      if (step === undefined) throw unknownFormat(log[0] as number);
-      let { at } = walk;
-      let start = 0;
-      for (let k = 0; k < walk.tiles; k += 1) {
-        const head = wideUnsigned(log, at);
-        at = cursor.at;
-        start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
-        const flags = head % 4;
-        const tile = this.#room();
-        const keep = start + step > edges.drop;
-        if (this.#sketches === null) {
-          this.#rows.set(layout.empty, tile * width);
-          at = addNumericTile(log, at, flags, start, layout, this.#rows, tile * width);
-        } else {
-          const before = this.#entries.length;
-          at = readSketchTile(log, at, flags, this.#sketches, this.#entries, tile);
-          if (!keep) this.#entries.length = before;
-        }
-        if (at > log.length) throw cutShort();
-        if (!keep) continue;
-        this.#place(tile, start, walk.level, edges);
+    eachTile(log, this.#levels, 0, (at, flags, start, level) => {
+      const tile = this.#room();
+      const keep = start + (this.#levels[level] as number) > edges.drop;
+      let end: number;
+      if (sketches === null) {
+        const base = tile * layout.width;
+        this.#rows.set(layout.empty, base);
+        end = addNumericTile(log, at, flags, start, layout, this.#rows, base);
+      } else {
+        const before = this.#entries.length;
+        end = readSketchTile(log, at, flags, sketches, this.#entries, tile);
+        if (!keep) this.#entries.length = before;
+      }
+      if (keep) {
+        this.#place(tile, start, level, edges);
         this.#tiles += 1;
       }
-      walk.at = at;
-    }
+      return end;
+    });
   }
 
   #room(): number {

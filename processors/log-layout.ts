@@ -116,6 +116,35 @@ export class LogWalk {
   }
 }
 
+const walk = new LogWalk();
+
+/**
+ * Reads every tile of a log, from the chunk that begins at byte `from` on. `take` is told where the inputs of a tile begin, its
+ * flags, its start (epoch ms) and its level, and answers where it ends. Throws UnknownStateFormat and CorruptState.
+ */
+export function eachTile(
+  log: Uint8Array,
+  levels: Float64Array,
+  from: number,
+  take: (at: number, flags: number, start: number, level: number) => number,
+): void {
+  walk.begin(from);
+  while (walk.nextRun(log)) {
+    const { level, tiles } = walk;
+    const step = levels[level];
+    if (step === undefined) throw unknownFormat(log[from] as number);
+    let { at } = walk;
+    let start = 0;
+    for (let k = 0; k < tiles; k += 1) {
+      const head = wideUnsigned(log, at);
+      start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
+      at = take(cursor.at, head % 4, start, level);
+      if (at > log.length) throw cutShort();
+    }
+    walk.at = at;
+  }
+}
+
 export function cutShort(): CorruptState {
   return new CorruptState(
     'A state log ends in the middle of a tile. Rebuild the state of this view partition.',

@@ -1,6 +1,5 @@
-import { cursor, wideUnsigned } from './bytes.ts';
 import type { RowLayout } from './columns.ts';
-import { cutShort, firstStart, LogWalk, unknownFormat } from './log-layout.ts';
+import { eachTile } from './log-layout.ts';
 import { addNumericTile } from './numeric.ts';
 import { type Entries, readSketchTile, type SketchLayout } from './sketches/entries.ts';
 
@@ -57,8 +56,6 @@ export class Cuts {
   }
 }
 
-const walk = new LogWalk();
-
 /** Takes every tile of a log to its row: `add` is told where the tile's inputs begin, and answers where it ends. */
 function scanTiles(
   log: Uint8Array,
@@ -67,23 +64,11 @@ function scanTiles(
   add: (at: number, flags: number, start: number, row: number) => number,
 ): void {
   let row = 0;
-  walk.begin();
-  while (walk.nextRun(log)) {
-    const step = levels[walk.level];
-    if (step === undefined) throw unknownFormat(log[0] as number);
-    let { at } = walk;
-    let start = 0;
-    for (let k = 0; k < walk.tiles; k += 1) {
-      const head = wideUnsigned(log, at);
-      at = cursor.at;
-      start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
-      while (start >= (bounds[row] as number)) row += 1;
-      while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
-      at = add(at, head % 4, start, row);
-      if (at > log.length) throw cutShort();
-    }
-    walk.at = at;
-  }
+  eachTile(log, levels, 0, (at, flags, start) => {
+    while (start >= (bounds[row] as number)) row += 1;
+    while (row > 0 && start < (bounds[row - 1] as number)) row -= 1;
+    return add(at, flags, start, row);
+  });
 }
 
 /** Adds every tile of a log of numeric tiles to its row. The plain form of what compile-scan.ts makes faster. */

@@ -1,14 +1,11 @@
-import { cursor, wideUnsigned } from './bytes.ts';
 import { addLast, type RowLayout, type SlotKinds, slotKindsOf } from './columns.ts';
-import { cutShort, firstStart, LogWalk, unknownFormat } from './log-layout.ts';
+import { eachTile } from './log-layout.ts';
 import { addNumericTile } from './numeric.ts';
 import type { Cuts } from './scan.ts';
 
 /** Beyond it a sum of doubles is not exact any more. */
 const EXACT = Number.MAX_SAFE_INTEGER;
 const FIRST_CAPACITY = 16;
-
-const walk = new LogWalk();
 
 /**
  * The tiles of one log, decoded, so that a read costs what its windows' edges cost, however long the log is.
@@ -58,22 +55,12 @@ export class Tiles {
   take(log: Uint8Array, from: number): void {
     const layout = this.#layout;
     const one = this.#one;
-    walk.begin(from);
-    while (walk.nextRun(log)) {
-      const step = this.#levels[walk.level];
-      if (step === undefined) throw unknownFormat(log[from] as number);
-      let { at } = walk;
-      let start = 0;
-      for (let k = 0; k < walk.tiles; k += 1) {
-        const head = wideUnsigned(log, at);
-        start = k === 0 ? firstStart(head, step) : start + (Math.floor(head / 4) + 1) * step;
-        one.set(layout.empty);
-        at = addNumericTile(log, cursor.at, head % 4, start, layout, one, 0);
-        if (at > log.length) throw cutShort();
-        this.#insert(start, start + step);
-      }
-      walk.at = at;
-    }
+    eachTile(log, this.#levels, from, (at, flags, start, level) => {
+      one.set(layout.empty);
+      const end = addNumericTile(log, at, flags, start, layout, one, 0);
+      this.#insert(start, start + (this.#levels[level] as number));
+      return end;
+    });
   }
 
   /** Adds the tiles between each two edges to the row between them. Tiles before the first edge and from the last on are left out. */
