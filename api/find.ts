@@ -21,4 +21,13 @@ export function find<T extends { readonly name: string }>(
 export const viewOf = ({ views }: Project, name: string): View => find('view', views, name);
 export const modelOf = ({ models }: Project, name: string): Model => find('model', models, name);
 export const sourceOf = ({ sources }: Project, name: string): Source => find('source', sources, name);
+/** Sources of a view whose events have all fields of its key. */
+export function sourcesWithKey({ sources }: Project, view: Pick<View, 'sources' | 'entity'>): Source[] {
+  const has = ({ fields }: Source, name: string) =>
+    name === 'id' || fields.some((field) => field.name === name);
+  return sources.filter(
+    (source) => view.sources.includes(source.name) && view.entity.every((field) => has(source, field)),
+  );
+}
+
 export const pipelineOf = ({ pipelines }: Project, name: string) => find('pipeline', pipelines, name);

@@ -1,10 +1,10 @@
 import type { EventRecord } from '../schemas/event.ts';
-import type { EventScope, Model } from '../schemas/project.ts';
+import type { EventScope, Model, ViewRead } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 
 /** A read of a view, and where its values lie among the stored values of a request. */
 export interface StoredRead {
-  readonly name: string;
+  readonly declared: Pick<ViewRead, 'name'>;
   readonly view: View;
   readonly offset: number;
 }
@@ -44,7 +44,7 @@ function scopeOf(
   event: () => EventRecord,
 ): EventScope {
   const byRead = new Map<string, Readonly<Record<string, number | null>>>();
-  for (const { name, view, offset } of reads) {
+  for (const { declared, view, offset } of reads) {
     const values: Record<string, number | null> = {};
     for (const [i, feature] of view.features.entries())
       Object.defineProperty(values, feature.name, {
@@ -54,7 +54,7 @@ function scopeOf(
           return Number.isNaN(value) ? null : value;
         },
       });
-    byRead.set(name, values);
+    byRead.set(declared.name, values);
   }
   return new Proxy<EventScope>(
     {},

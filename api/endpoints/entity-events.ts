@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
-import type { Project, Source } from '../../schemas/project.ts';
+import type { Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import type { ApiDeps } from '../deps.ts';
-import { viewOf } from '../find.ts';
+import { sourcesWithKey, viewOf } from '../find.ts';
 import { LOOK } from '../roles.ts';
 import { type Route, route } from '../route.ts';
 import { epochMs, limitQuery, nameSchema, scalarSchema, timeQuery } from '../schemas.ts';
@@ -46,7 +46,7 @@ export function entityEventRoutes({ project, warehouse }: Pick<ApiDeps, 'project
         const parts = entityParts(view, query.entity);
         const before = clamped(query.to ?? Number.MAX_SAFE_INTEGER);
         const found = await Promise.all(
-          sourcesOf(project, view).map((source) =>
+          sourcesWithKey(project, view).map((source) =>
             eventsOf(project.prefix, source, view, parts, before, query.limit, warehouse),
           ),
         );
@@ -56,14 +56,6 @@ export function entityEventRoutes({ project, warehouse }: Pick<ApiDeps, 'project
     }),
   ];
 }
-
-const hasField = ({ fields }: Source, name: string) =>
-  name === 'id' || fields.some((field) => field.name === name);
-
-const sourcesOf = ({ sources }: Project, view: View): Source[] =>
-  sources.filter(
-    (source) => view.sources.includes(source.name) && view.entity.every((field) => hasField(source, field)),
-  );
 
 interface Row {
   readonly id: string;

@@ -2,11 +2,11 @@ import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
 import { assembler } from '../../processors/assemble.ts';
-import { entityKey, keyOfParts } from '../../processors/entity-key.ts';
+import { keyOfParts } from '../../processors/entity-key.ts';
 import type { EventRecord, Scalar } from '../../schemas/event.ts';
 import type { Model, Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
-import { type PastRow, readPointInTime } from '../../streams/history/point-in-time.ts';
+import { type PastRow, readPointInTime, rowOfRequest } from '../../streams/history/point-in-time.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
 import type { ApiDeps } from '../deps.ts';
 import { createEventReader } from '../event-input.ts';
@@ -172,20 +172,8 @@ export async function runScoring(deps: ApiDeps, request: ScoringRequest, work: W
   const events = readRequests(request, clock.now());
   const { version, scorer } = await scorerOf(deps, request);
   const { reads, width } = modelReads(project, model);
-  const assemble = assembler(
-    model,
-    reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
-  );
-  const rows = events.map(
-    (event): PastRow => ({
-      time: event.time,
-      entities: reads.map(({ declared }) => entityKey(event, declared.key, declared.defaults)),
-      zones: reads.map(({ declared }) => {
-        const zone = declared.zone === null ? null : event[declared.zone];
-        return typeof zone === 'string' ? zone : null;
-      }),
-    }),
-  );
+  const assemble = assembler(model, reads);
+  const rows = events.map((event) => rowOfRequest(reads, event, event.time));
   const scores = new Float64Array(rows.length).fill(Number.NaN);
   await readPointInTime(
     {

@@ -1,5 +1,6 @@
 import { describeProject } from '../../config/check.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { summaryOf } from '../../models/feature-summary.ts';
 import { keyOfParts } from '../../processors/entity-key.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
@@ -7,20 +8,9 @@ import type { View } from '../../schemas/view.ts';
 import { type PastRow, readPointInTime } from '../../streams/history/point-in-time.ts';
 import type { Trial } from '../declarations.ts';
 import type { ApiDeps } from '../deps.ts';
+import { sourcesWithKey } from '../find.ts';
 import { Problem } from '../problem.ts';
 import type { Work } from './jobs.ts';
-
-/** What a feature was at the events that a view was tried at. */
-interface Summary {
-  readonly name: string;
-  /** Share of the reads without a value. */
-  readonly nulls: number;
-  readonly least: number | null;
-  readonly mean: number | null;
-  readonly largest: number | null;
-  /** At the last reads, the newest last. */
-  readonly last: ReadonlyArray<number | null>;
-}
 
 const LAST = 5;
 
@@ -56,10 +46,7 @@ export async function runTrial(
   );
   const summaries = (of: View, offset: number) =>
     of.features.map(({ name }, at) =>
-      summaryOf(
-        name,
-        Array.from(rows, (_, row) => values[row * width + offset + at] ?? Number.NaN),
-      ),
+      summaryOf(name, { rows: values, column: offset + at, width, length: rows.length }, LAST),
     );
   const cost = describeProject(trial.project).views.find(({ id }) => id === view.id);
   const result = {
@@ -85,11 +72,7 @@ async function rowsFor(
   limit: number,
   warehouse: ApiDeps['warehouse'],
 ): Promise<PastRow[]> {
-  const has = ({ fields }: Source, name: string) =>
-    name === 'id' || fields.some((field) => field.name === name);
-  const source = project.sources.find(
-    (one) => view.sources.includes(one.name) && view.entity.every((field) => has(one, field)),
-  );
+  const [source] = sourcesWithKey(project, view);
   if (source === undefined)
     throw new Problem(
       422,
@@ -128,16 +111,3 @@ const requestOf = ({ models }: Project, { name, entity }: View, source: Source):
           (view === name || view.startsWith(`${name}@`)) && key.join('|') === entity.join('|'),
       ),
   )?.request.eventType ?? '';
-
-function summaryOf(name: string, values: readonly number[]): Summary {
-  const known = values.filter((value) => !Number.isNaN(value));
-  const any = known.length > 0;
-  return {
-    name,
-    nulls: 1 - known.length / values.length,
-    least: any ? known.reduce((a, b) => Math.min(a, b)) : null,
-    mean: any ? known.reduce((a, b) => a + b) / known.length : null,
-    largest: any ? known.reduce((a, b) => Math.max(a, b)) : null,
-    last: values.slice(-LAST).map((value) => (Number.isNaN(value) ? null : value)),
-  };
-}

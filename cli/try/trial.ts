@@ -1,24 +1,12 @@
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import { type FeatureSummary, summaryOf } from '../../models/feature-summary.ts';
 import type { Metrics } from '../../models/metrics.ts';
 import { type EvaluateProgress, evaluateModel } from '../../pipelines/training/evaluate.ts';
 import { backfillRange } from '../../pipelines/training/vectors.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { importHistory } from '../../streams/history/import.ts';
 import type { TriedHistory } from './history.ts';
-
-/** What a feature was at the requests of a history. */
-export interface FeatureSummary {
-  readonly name: string;
-  /** Share of requests at which it had no value. */
-  readonly nulls: number;
-  /** Null where it never had a value. */
-  readonly least: number | null;
-  readonly mean: number | null;
-  readonly largest: number | null;
-  /** At the last requests, the newest last; null = no value. */
-  readonly last: ReadonlyArray<number | null>;
-}
 
 export interface Values {
   readonly requests: number;
@@ -110,7 +98,11 @@ export async function valuesOf(
     name.startsWith(prefix) ? [{ name, column }] : [],
   );
   const features = shown.map(({ name, column }) =>
-    summary(name, vectors.rows, column, model.features.length, vectors.ids.length, last),
+    summaryOf(
+      name,
+      { rows: vectors.rows, column, width: model.features.length, length: vectors.ids.length },
+      last,
+    ),
   );
   return {
     requests: times.length,
@@ -119,41 +111,6 @@ export async function valuesOf(
     features,
     cost: { events, entities, bytes, ms: now() - began },
     refused,
-  };
-}
-
-export function summary(
-  name: string,
-  rows: Float64Array,
-  column: number,
-  width: number,
-  length: number,
-  last: number,
-): FeatureSummary {
-  const at = (row: number) => rows[row * width + column] ?? Number.NaN;
-  let count = 0;
-  let sum = 0;
-  let least = Number.POSITIVE_INFINITY;
-  let largest = Number.NEGATIVE_INFINITY;
-  for (let row = 0; row < length; row += 1) {
-    const value = at(row);
-    if (Number.isNaN(value)) continue;
-    count += 1;
-    sum += value;
-    least = Math.min(least, value);
-    largest = Math.max(largest, value);
-  }
-  const shown = Array.from({ length: Math.min(last, length) }, (_, k) =>
-    at(length - Math.min(last, length) + k),
-  );
-  const any = count > 0;
-  return {
-    name,
-    nulls: length === 0 ? 0 : 1 - count / length,
-    least: any ? least : null,
-    mean: any ? sum / count : null,
-    largest: any ? largest : null,
-    last: shown.map((value) => (Number.isNaN(value) ? null : value)),
   };
 }
 

@@ -9,7 +9,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import { modelReads } from '../inference/vector.ts';
+import { modelReads, zoneOf } from '../inference/vector.ts';
 import { type PastEvent, readPast, startFor } from './past.ts';
 
 export interface BackfillVectorsOptions {
@@ -115,10 +115,7 @@ class VectorPass {
     this.views = [...new Set(reads.map(({ view }) => view))];
     this.#states = this.views.map((view) => new ViewState(view));
     this.#stateOf = reads.map(({ view }) => this.#states[this.views.indexOf(view)] as ViewState);
-    this.#assemble = assembler(
-      model,
-      reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
-    );
+    this.#assemble = assembler(model, reads);
     this.#stored = new Float64Array(width);
     this.#mostAheadMs = mostAheadMs;
   }
@@ -157,10 +154,9 @@ class VectorPass {
         this.#missingKey += 1;
         return;
       }
-      const zone = declared.zone === null ? null : event[declared.zone];
       const status = this.#stateOf[r]?.read(
         entity,
-        { time, zone: typeof zone === 'string' ? zone : null },
+        { time, zone: zoneOf(declared, event) },
         asOf(view, time, Number.POSITIVE_INFINITY),
         this.#stored,
         offset,

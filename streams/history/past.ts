@@ -24,7 +24,7 @@ export interface PastOptions {
   /** Imported events count before this event time, epoch ms; where absent, before `to`. */
   readonly importsTo?: number;
   /** Events that the archive does not hold and that count as if it did, by source, in order of time. */
-  readonly extra?: ReadonlyMap<string, readonly EventRecord[]>;
+  readonly extra?: ReadonlyMap<string, readonly EventRecord[]> | undefined;
 }
 
 /** An event of the archive and what it gives to each of the views asked for; null where it gives nothing. */

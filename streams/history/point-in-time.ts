@@ -1,10 +1,12 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import { asOf } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import type { Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
+import { type ModelRead, zoneOf } from '../inference/vector.ts';
 import { readPast, startFor } from './past.ts';
 
 /** One read of a view: which values, and where they lie among those of a row. */
@@ -23,6 +25,19 @@ export interface PastRow {
   readonly zones: ReadonlyArray<string | null>;
 }
 
+/** The row of a request that reads as of `time`. */
+export function rowOfRequest(
+  reads: ReadonlyArray<Pick<ModelRead, 'declared'>>,
+  event: EventRecord,
+  time: number,
+): PastRow {
+  return {
+    time,
+    entities: reads.map(({ declared }) => entityKey(event, declared.key, declared.defaults)),
+    zones: reads.map(({ declared }) => zoneOf(declared, event)),
+  };
+}
+
 export interface PointInTimeOptions {
   readonly project: Project;
   readonly warehouse: Warehouse;
@@ -31,7 +46,7 @@ export interface PointInTimeOptions {
   readonly width: number;
   readonly rows: readonly PastRow[];
   /** Events that count beside those of the archive, by source, in order of time. */
-  readonly extra?: ReadonlyMap<string, readonly EventRecord[]>;
+  readonly extra?: ReadonlyMap<string, readonly EventRecord[]> | undefined;
   readonly onProgress?: (done: { readonly rows: number; readonly events: number }) => void;
   readonly signal?: AbortSignal;
 }
@@ -67,8 +82,7 @@ export async function readPointInTime(
     }
   };
   const range = { from: startFor(views, first.time), to: last.time };
-  const beside = options.extra === undefined ? {} : { extra: options.extra };
-  for await (const batch of readPast({ project, warehouse, views, ...range, ...beside })) {
+  for await (const batch of readPast({ project, warehouse, views, ...range, extra: options.extra })) {
     signal?.throwIfAborted();
     for (const { event, contributions } of batch) {
       // An event of the row's own time is not before it.

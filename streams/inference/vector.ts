@@ -13,7 +13,7 @@ import type { View } from '../../schemas/view.ts';
 import type { PartitionSnapshot, SnapshotReader, ViewPartition } from './snapshot.ts';
 
 /** One read of one view by a model, resolved. */
-interface ModelRead {
+export interface ModelRead {
   readonly declared: ViewRead;
   readonly view: View;
   readonly reader: Reader;
@@ -65,10 +65,7 @@ export class VectorReader {
     this.#reads = reads;
     this.#snapshots = snapshots;
     this.#stored = new Float64Array(width);
-    this.#assemble = assembler(
-      model,
-      reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
-    );
+    this.#assemble = assembler(model, reads);
   }
 
   /** View partitions that any request may read. */
@@ -182,7 +179,8 @@ function isStale({ maxAge }: ViewRead, time: number, asOfTime: number): boolean 
   return maxAge !== null && Number.isFinite(asOfTime) && time - asOfTime > maxAge.ms;
 }
 
-function zoneOf({ zone }: ViewRead, event: EventRecord): string | null {
+/** The zone that a read of a request has; null = UTC. */
+export function zoneOf({ zone }: ViewRead, event: EventRecord): string | null {
   const value = zone === null ? null : event[zone];
   return typeof value === 'string' ? value : null;
 }

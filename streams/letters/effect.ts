@@ -5,7 +5,12 @@ import { entityKey } from '../../processors/entity-key.ts';
 import { cappedTime, type EventRecord } from '../../schemas/event.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
-import { type PastRow, type PointInTimeOptions, readPointInTime } from '../history/point-in-time.ts';
+import {
+  type PastRow,
+  type PointInTimeOptions,
+  readPointInTime,
+  rowOfRequest,
+} from '../history/point-in-time.ts';
 import { modelReads } from '../inference/vector.ts';
 import { type Champion, type ChampionDeps, championOf } from './champion.ts';
 import type { Judged } from './judge.ts';
@@ -77,7 +82,7 @@ export async function effectOf(deps: EffectDeps, verdicts: Verdicts): Promise<Ef
   const decisions: DecisionEffect[] = [];
   for (const model of project.models) {
     const effect = await decisionEffect(deps, model, live, entering);
-    if (effect.asked > 0 || effect.looked > 0) decisions.push(effect);
+    if (effect !== null) decisions.push(effect);
   }
   return { features, decisions };
 }
@@ -113,12 +118,14 @@ type Reading = Pick<PointInTimeOptions, 'project' | 'warehouse' | 'reads' | 'wid
 
 /** The values of all rows without extra events, and with them. */
 async function readBoth(reading: Reading, extra: Events): Promise<readonly [Float64Array, Float64Array]> {
-  const read = async (more: object): Promise<Float64Array> => {
+  const read = async (beside?: Events): Promise<Float64Array> => {
     const all = new Float64Array(reading.rows.length * reading.width);
-    await readPointInTime({ ...reading, ...more }, (row, values) => all.set(values, row * reading.width));
+    await readPointInTime({ ...reading, extra: beside }, (row, values) =>
+      all.set(values, row * reading.width),
+    );
     return all;
   };
-  return [await read({}), await read({ extra })];
+  return [await read(), await read(extra)];
 }
 
 const told = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? null : value);
@@ -149,12 +156,13 @@ async function featureEffect(
   return { view: view.name, entities: entities.length, looked: looked.length, changed, example };
 }
 
+/** Null where no request is concerned. */
 async function decisionEffect(
   deps: EffectDeps,
   model: Model,
   live: Events,
   entering: Events,
-): Promise<DecisionEffect> {
+): Promise<DecisionEffect | null> {
   const { project, warehouse } = deps;
   const { source, eventType } = model.request;
   const asked = (live.get(source) ?? []).filter(({ type }) => type === eventType).length;
@@ -163,24 +171,13 @@ async function decisionEffect(
   const requests = await pastRequests(deps, model, entering, (event) =>
     reads.some(({ declared }, r) => touched[r]?.has(entityKey(event, declared.key, declared.defaults) ?? '')),
   );
+  if (asked === 0 && requests.length === 0) return null;
   const none = { model: model.name, asked, looked: requests.length, vectors: 0, example: null };
   const champion = await championOf(deps, model);
   if (requests.length === 0) return { ...none, decisions: champion === null ? null : 0 };
-  const rows = requests.map(
-    ({ event, time }): PastRow => ({
-      time,
-      entities: reads.map(({ declared }) => entityKey(event, declared.key, declared.defaults)),
-      zones: reads.map(({ declared }) => {
-        const zone = declared.zone === null ? null : event[declared.zone];
-        return typeof zone === 'string' ? zone : null;
-      }),
-    }),
-  );
+  const rows = requests.map(({ event, time }) => rowOfRequest(reads, event, time));
   const [before, after] = await readBoth({ project, warehouse, reads, width, rows }, entering);
-  const assemble = assembler(
-    model,
-    reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
-  );
+  const assemble = assembler(model, reads);
   const vectorsOf = (all: Float64Array) =>
     requests.map(({ event }, i) => assemble(all.subarray(i * width, (i + 1) * width), event));
   return { ...none, ...compared(requests, vectorsOf(before), vectorsOf(after), champion) };

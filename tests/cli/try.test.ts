@@ -4,11 +4,11 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readEventsOf } from '../../cli/try/history.ts';
 import { overlayOf } from '../../cli/try/overlay.ts';
-import { summary } from '../../cli/try/trial.ts';
 import { eventsOf } from '../../client/project.ts';
 import { loadProject } from '../../config/load.ts';
 import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../infrastructure/memory/registry.ts';
+import { summaryOf } from '../../models/feature-summary.ts';
 import { millrace, pageViews } from './project.ts';
 
 let shop = '';
@@ -133,7 +133,7 @@ it('names what is wrong with a definition, and with a history', async () => {
 describe('the parts', () => {
   it('a summary of one column', () => {
     const rows = Float64Array.from([1, 9, Number.NaN, 9, 3, 9]);
-    expect(summary('a', rows, 0, 2, 3, 2)).toEqual({
+    expect(summaryOf('a', { rows, column: 0, width: 2, length: 3 }, 2)).toEqual({
       name: 'a',
       nulls: 1 - 2 / 3,
       least: 1,
@@ -141,7 +141,9 @@ describe('the parts', () => {
       largest: 3,
       last: [null, 3],
     });
-    expect(summary('a', Float64Array.from([Number.NaN]), 0, 1, 1, 5)).toMatchObject({
+    expect(
+      summaryOf('a', { rows: Float64Array.from([Number.NaN]), column: 0, width: 1, length: 1 }, 5),
+    ).toMatchObject({
       nulls: 1,
       mean: null,
       last: [null],

@@ -137,10 +137,7 @@ describe('payments through the streams', () => {
 
     const vectors = vectorOf(predictions);
     const { reads, width } = modelReads(project, model);
-    const assemble = assembler(
-      model,
-      reads.map(({ declared, view, offset }) => ({ name: declared.name, view, offset })),
-    );
+    const assemble = assembler(model, reads);
     const own = (event: EventRecord, key: readonly string[], entity: readonly string[]) =>
       accepted
         .filter((other) => entityKey(other, entity) === entityKey(event, key))

@@ -65,10 +65,7 @@ export async function unlikeOracle(logged: Logged, count: number): Promise<strin
   const { project, model, source, predictions, accepted } = logged;
   const { reads, width } = modelReads(project, model);
   const byEntity = await eventsByEntity(logged);
-  const assemble = assembler(
-    model,
-    reads.map(({ declared, view, offset }) => ({ name: declared.name, view, offset })),
-  );
+  const assemble = assembler(model, reads);
   const random = seeded(20010323);
   const chosen = predictions
     .map((prediction) => ({ prediction, order: random() }))

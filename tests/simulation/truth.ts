@@ -35,10 +35,7 @@ export class Truth {
     const { reads, width } = modelReads(world.project, world.model);
     this.#reads = reads;
     this.#stored = new Float64Array(width);
-    this.#assemble = assembler(
-      world.model,
-      reads.map(({ declared, view, offset }) => ({ name: declared.name, view, offset })),
-    );
+    this.#assemble = assembler(world.model, reads);
   }
 
   /** The first feature that differs from the truth, in a sentence; null where none does. */

@@ -1,17 +1,8 @@
+import type { FeatureSummary } from '../../../models/feature-summary.ts';
 import type { Answers } from './answers.ts';
 import { ApiProblem, get } from './api.ts';
 
 type Job = Answers['getJob'];
-
-/** What a view said at one feature, where it was tried. */
-export interface TrialFeature {
-  readonly name: string;
-  readonly nulls: number;
-  readonly least: number | null;
-  readonly mean: number | null;
-  readonly largest: number | null;
-  readonly last: ReadonlyArray<number | null>;
-}
 
 export interface Trial {
   readonly view: string;
@@ -22,9 +13,9 @@ export interface Trial {
   readonly events: number;
   readonly ms: number;
   readonly cost: { readonly worstTiles: number; readonly worstBytes: number };
-  readonly features: readonly TrialFeature[];
+  readonly features: readonly FeatureSummary[];
   /** What the project's view says at the same events; null where there is nothing to compare. */
-  readonly before: readonly TrialFeature[] | null;
+  readonly before: readonly FeatureSummary[] | null;
 }
 
 const LOOK_EVERY_MS = 400;

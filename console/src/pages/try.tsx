@@ -1,8 +1,9 @@
 import { type FormEvent, useEffect, useState } from 'react';
 import { Link, useSearchParams } from 'wouter';
+import type { FeatureSummary } from '../../../models/feature-summary.ts';
 import { get, post } from '../lib/api.ts';
 import { number, plural, span } from '../lib/format.ts';
-import { jobResult, type Trial, type TrialFeature } from '../lib/jobs.ts';
+import { jobResult, type Trial } from '../lib/jobs.ts';
 import { useMayChange, useProject } from '../lib/project.tsx';
 import { Empty, Failure, Figure, PageHead, Panel } from '../parts/basics.tsx';
 import { type Column, Table } from '../parts/table.tsx';
@@ -99,7 +100,7 @@ export function TryView() {
 function Values({ trial }: { readonly trial: Trial }) {
   const { features, before, reads, entities, events, ms, cost, view, replaces, same } = trial;
   const old = new Map(before?.map((one) => [one.name, one]));
-  const columns: Column<TrialFeature>[] = [
+  const columns: Column<FeatureSummary>[] = [
     { name: 'feature', show: ({ name }) => <code>{name}</code> },
     { name: 'no value', figure: true, show: ({ nulls }) => percent(nulls) },
     { name: 'least', figure: true, show: ({ least }) => number(least) },

@@ -261,10 +261,7 @@ describe('backfilled state', () => {
     const requests = departures(to - 3 * HOUR, to, 5);
     const rows = await vectorsOf(requests, to - 3 * HOUR, to);
     const { reads, width } = modelReads(project, model);
-    const assemble = assembler(
-      model,
-      reads.map(({ view, offset, declared }) => ({ name: declared.name, view, offset })),
-    );
+    const assemble = assembler(model, reads);
     const stored = new Float64Array(width);
     for (const [i, request] of requests.entries()) {
       for (const { declared, view, reader, offset } of reads) {
