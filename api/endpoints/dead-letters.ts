@@ -6,7 +6,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { dryRun } from '../../streams/letters/dry-run.ts';
 import { createFix } from '../../streams/letters/fix.ts';
-import { groupLetters } from '../../streams/letters/groups.ts';
+import { totalOf } from '../../streams/letters/groups.ts';
 import { OUTCOMES } from '../../streams/letters/judge.ts';
 import type { Fix } from '../../streams/letters/letter.ts';
 import { LettersBusy, replayLetters } from '../../streams/letters/replay.ts';
@@ -223,13 +223,7 @@ function replayRoute(deps: ApiDeps): Route {
         const done = await replayLetters(deps, replays).catch((error: unknown) => {
           throw error instanceof LettersBusy ? new Problem(409, error.code, error.message) : error;
         });
-        return {
-          applied: true,
-          sent: done.reduce((sum, { sent }) => sum + sent, 0),
-          history: done.reduce((sum, { history }) => sum + history, 0),
-          letters: done.flatMap(({ source, judged }) => groupLetters(source, judged)),
-          effect: null,
-        };
+        return { applied: true, ...totalOf(done), effect: null };
       } finally {
         busy = false;
       }

@@ -5,7 +5,7 @@ import type { Project, Source } from '../../schemas/project.ts';
 import { type DryRun, dryRun } from '../../streams/letters/dry-run.ts';
 import type { FeatureEffect } from '../../streams/letters/effect.ts';
 import { createFix } from '../../streams/letters/fix.ts';
-import { groupLetters, type LetterGroup, MEANINGS } from '../../streams/letters/groups.ts';
+import { type LetterGroup, MEANINGS, totalOf } from '../../streams/letters/groups.ts';
 import type { Fix } from '../../streams/letters/letter.ts';
 import {
   type LetterReplay,
@@ -94,9 +94,7 @@ async function replay(context: CommandContext, name: string | undefined, options
 
 function printDone(context: CommandContext, done: readonly ReplayedLetters[]): void {
   const { output } = context;
-  const letters = done.flatMap(({ source, judged }) => groupLetters(source, judged));
-  const sent = done.reduce((sum, one) => sum + one.sent, 0);
-  const history = done.reduce((sum, one) => sum + one.history, 0);
+  const { sent, history, letters } = totalOf(done);
   if (output.isJson) {
     output.json({ applied: true, sent, history, letters });
     return;

@@ -1,5 +1,6 @@
 import { type Judged, OUTCOMES, type Outcome } from './judge.ts';
 import type { Letter } from './letter.ts';
+import type { ReplayedLetters } from './replay.ts';
 
 /** What an outcome means for whoever reads of it. */
 export const MEANINGS: Readonly<Record<Outcome, string>> = {
@@ -23,6 +24,19 @@ export interface LetterGroup {
   readonly letters: number;
   /** Id of an event, or partition and offset of a record that holds none. */
   readonly example: string;
+}
+
+/** What a replay of several sources did, together. */
+export function totalOf(done: readonly ReplayedLetters[]): {
+  readonly sent: number;
+  readonly history: number;
+  readonly letters: readonly LetterGroup[];
+} {
+  return {
+    sent: done.reduce((sum, one) => sum + one.sent, 0),
+    history: done.reduce((sum, one) => sum + one.history, 0),
+    letters: done.flatMap(({ source, judged }) => groupLetters(source, judged)),
+  };
 }
 
 /** In the order of outcomes. */

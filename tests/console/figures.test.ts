@@ -48,7 +48,7 @@ describe('what is wrong', () => {
 
   it('is a stream that never read, with the command that starts it', () => {
     const [trouble] = troublesOf(seen(topology({ lag: null })));
-    expect(trouble).toMatchObject({ level: 'warn', at: 'ingest', todo: 'Start it: millrace run ingest.' });
+    expect(trouble).toMatchObject({ level: 'warn', at: 'ingest', mend: 'Start it: millrace run ingest.' });
   });
 
   it('is a stream that would need longer than ten seconds', () => {

@@ -5,7 +5,7 @@ import type { Alert, Health, LetterCount, Topology } from './types.ts';
 export interface Trouble {
   readonly level: 'bad' | 'warn';
   readonly what: string;
-  readonly todo: string;
+  readonly mend: string;
   /** Page of the console that tells more. */
   readonly link: string | null;
   /** Stream or topic that it is about, to be marked in the picture. */
@@ -35,7 +35,7 @@ export function troublesOf(seen: {
       (what): Trouble => ({
         level: 'bad',
         what,
-        todo: 'Start it again; nothing is lost meanwhile.',
+        mend: 'Start it again; nothing is lost meanwhile.',
         link: null,
         at: null,
       }),
@@ -58,7 +58,7 @@ function behind({ topics, streams }: Topology): Trouble[] {
         {
           level: 'warn',
           what: `${id} has read nothing yet, and ${plural(sum(never.map((one) => one.figures?.records ?? 0)), 'record')} wait for it.`,
-          todo: `Start it: millrace run ${stream.stream}.`,
+          mend: `Start it: millrace run ${stream.stream}.`,
           link: null,
           at: id,
         },
@@ -70,7 +70,7 @@ function behind({ topics, streams }: Topology): Trouble[] {
       {
         level: 'bad',
         what: `${id} is ${plural(lag, 'record')} behind what comes in.`,
-        todo: `If the figure falls it is working off a backlog. If not, see whether it runs: millrace run ${stream.stream}.`,
+        mend: `If the figure falls it is working off a backlog. If not, see whether it runs: millrace run ${stream.stream}.`,
         link: null,
         at: id,
       },
@@ -81,7 +81,7 @@ function behind({ topics, streams }: Topology): Trouble[] {
 const firing = (alert: Alert): Trouble => ({
   level: alert.severity === 'critical' ? 'bad' : 'warn',
   what: alert.summary,
-  todo: 'See what fired, and say that you look after it.',
+  mend: 'See what fired, and say that you look after it.',
   link: '/alerts',
   at: null,
 });
@@ -89,7 +89,7 @@ const firing = (alert: Alert): Trouble => ({
 const refused = ({ source, code, records, last }: LetterCount, now: number): Trouble => ({
   level: 'warn',
   what: `${source}: ${plural(records, 'record')} refused as ${code}, the last one ${ago(last, now)}.`,
-  todo: 'Look at one of them.',
+  mend: 'Look at one of them.',
   link: `/dead-letters/${encodeURIComponent(source)}?code=${encodeURIComponent(code)}`,
   at: null,
 });

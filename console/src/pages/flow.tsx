@@ -38,9 +38,9 @@ export function Flow() {
       )}
       {troubles.length > 0 && (
         <ul className="troubles">
-          {troubles.map(({ level, what, todo, link }) => (
+          {troubles.map(({ level, what, mend, link }) => (
             <li key={what} className={level}>
-              <strong>{what}</strong> <span>{link === null ? todo : <Link href={link}>{todo}</Link>}</span>
+              <strong>{what}</strong> <span>{link === null ? mend : <Link href={link}>{mend}</Link>}</span>
             </li>
           ))}
         </ul>
