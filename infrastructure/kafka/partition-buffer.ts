@@ -68,12 +68,10 @@ export function acceptFetched(
   buffer.next = next;
   buffer.end = answer.end;
   if (records.length > 0) {
-    if (buffer.head === buffer.records.length) {
-      buffer.records = records;
-      buffer.head = 0;
-    } else {
-      buffer.records = buffer.records.concat(records);
-    }
+    // Without those handed out: a buffer that never runs empty would keep them all.
+    buffer.records =
+      buffer.head === buffer.records.length ? records : buffer.records.slice(buffer.head).concat(records);
+    buffer.head = 0;
     buffer.bytes += bytes;
   }
   return news;

@@ -38,10 +38,10 @@ export class RecordQueue {
     const to = Math.min(this.#at + count, this.#records.length);
     for (; this.#at < to; this.#at += 1)
       this.#bytes -= bytesOf(this.#records[this.#at] as DecodedRecord<KafkaRecord>);
-    if (this.#at < this.#records.length) return;
-    this.#records = [];
+    // In backlog a queue is never empty: what was worked must go all the same, and with it the fetched bytes that it is a piece of.
+    if (this.#at < this.#records.length && this.#at * 2 < this.#records.length) return;
+    this.#records = this.#records.slice(this.#at);
     this.#at = 0;
-    this.#bytes = 0;
   }
 
   clear(): void {

@@ -1,3 +1,4 @@
+import { queryObjects } from 'node:v8';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chooseRecords, RecordQueue, timeOf } from '../../../streams/ingest/record-queue.ts';
@@ -22,6 +23,21 @@ describe('a queue of raw records', () => {
     expect([queue.size, queue.at(0)]).toEqual([0, undefined]);
     queue.add([decoded(4, 5)]);
     expect(queue.at(0)?.offset).toBe(4);
+  });
+
+  it('lets go of what was worked, though it never runs empty', () => {
+    class Fetched extends Uint8Array {}
+    const queue = new RecordQueue();
+    const held = () => queryObjects(Fetched, { format: 'count' });
+    const before = held();
+    for (let round = 0; round < 200; round += 1) {
+      const records = Array.from({ length: 10 }, (_, i) => decoded(round * 10 + i, i));
+      queue.add(records.map((one) => ({ ...one, raw: { ...one.raw, value: new Fetched(1) } })));
+      if (round > 0) queue.drop(10);
+    }
+    expect([queue.size, queue.bytes]).toEqual([10, 10]);
+    // The bytes of what is queued, and once as many that wait to go together.
+    expect(held() - before).toBeLessThanOrEqual(20);
   });
 
   it('an event stands at its time, no later than its arrival; what is no event goes at once', () => {
