@@ -24,16 +24,23 @@ export function assembler(
     () => stored,
     () => current,
   );
-  const steps = model.features.map((feature): (() => number) => {
-    if (feature.kind === 'on_demand') return () => feature.evaluate(scope) ?? Number.NaN;
-    const place = (reads[feature.read]?.offset ?? 0) + feature.feature;
-    return () => stored[place] ?? Number.NaN;
-  });
+  const { features } = model;
+  /** Where each feature stands among the stored values; -1 where it is evaluated. */
+  const places = Int32Array.from(features, (feature) =>
+    feature.kind === 'on_demand' ? -1 : (reads[feature.read]?.offset ?? 0) + feature.feature,
+  );
+  const evaluated = features.flatMap((feature, at) =>
+    feature.kind === 'on_demand' ? [{ at, evaluate: feature.evaluate }] : [],
+  );
   return (values, event) => {
     stored = values;
     current = event;
-    const vector = new Float64Array(steps.length);
-    for (let i = 0; i < steps.length; i += 1) vector[i] = steps[i]?.() ?? Number.NaN;
+    const vector = new Float64Array(places.length);
+    for (let i = 0; i < places.length; i += 1) {
+      const place = places[i] as number;
+      if (place >= 0) vector[i] = values[place] ?? Number.NaN;
+    }
+    for (const { at, evaluate } of evaluated) vector[at] = evaluate(scope) ?? Number.NaN;
     return vector;
   };
 }

@@ -1,18 +1,21 @@
 import type { TileSet } from '../schemas/view.ts';
 import { layoutOf, type RowLayout } from './columns.ts';
+import { oldestExactHeadOf } from './log-layout.ts';
 import { Tiles } from './tiles.ts';
 import { levelsOf } from './window.ts';
 
 /** A log whose tiles are kept decoded. */
 export interface HeldLog {
-  readonly bytes: Uint8Array;
   readonly tiles: Tiles;
+  readonly oldestExactHead: number;
 }
 
 /** The log of one entity and tile set, as a reader takes it. */
 export type Log = Uint8Array | HeldLog;
 
-export const bytesOf = (log: Log): Uint8Array => (log instanceof Uint8Array ? log : log.bytes);
+/** A read as of an older edge than this is refused; -Infinity where the log has none. */
+export const oldestExactHead = (log: Log): number =>
+  log instanceof Uint8Array ? oldestExactHeadOf(log) : log.oldestExactHead;
 
 export interface HeldLogsOptions {
   /** What all logs and their tiles may take together, bytes. */
@@ -24,16 +27,22 @@ export interface HeldLogsOptions {
 /** What an entry costs beside its bytes. */
 const OVERHEAD = 200;
 
+/** What is kept of one log: its bytes are the first `length` of `copy`, which has room to grow. */
 interface Entry {
-  bytes: Uint8Array;
+  copy: Buffer;
+  length: number;
   tiles: Tiles | null;
+  oldestExactHead: number;
   size: number;
+  /** Seen since it was last looked at as one that may go. */
+  used: boolean;
 }
 
 /**
  * Keeps the logs that a reader saw, so that of a log that only grew the tail alone is decoded. What was kept is compared
  * byte by byte with what the store holds now: a log that was compacted, rebuilt or rolled back is decoded anew, so a value read from
- * here is the value of a scan, always. A log is decoded when it is met the second time; the longest unused go first.
+ * here is the value of a scan, always. A log is decoded when it is met the second time. Where room is short the oldest go first;
+ * one that was seen since its last turn gets another.
  */
 export class HeldLogs {
   readonly #entries = new Map<string, Entry>();
@@ -57,10 +66,12 @@ export class HeldLogs {
     if (set.kind === 'sketches' || bytes.length < this.#shortest) return bytes;
     const entry = this.#entries.get(key);
     if (entry === undefined) {
-      this.#keep(key, { bytes: copyOf(bytes), tiles: null, size: 0 });
+      this.#entries.set(key, this.#weigh(key, entryOf(bytes)));
+      this.#makeRoom();
       return bytes;
     }
-    this.#entries.delete(key);
+    entry.used = true;
+    if (entry.tiles !== null && isSame(entry, bytes)) return entry.tiles.exact ? (entry as HeldLog) : bytes;
     this.#bytes -= entry.size;
     try {
       bringUpTo(entry, bytes, () => this.#emptyTiles(set));
@@ -68,20 +79,28 @@ export class HeldLogs {
       entry.tiles = null;
       throw error;
     } finally {
-      this.#keep(key, entry);
+      this.#weigh(key, entry);
+      this.#makeRoom();
     }
     return entry.tiles?.exact === true ? (entry as HeldLog) : bytes;
   }
 
-  #keep(key: string, entry: Entry): void {
-    entry.size = OVERHEAD + 2 * key.length + entry.bytes.length + (entry.tiles?.size ?? 0);
-    this.#entries.set(key, entry);
+  #weigh(key: string, entry: Entry): Entry {
+    entry.size = OVERHEAD + 2 * key.length + entry.copy.length + (entry.tiles?.size ?? 0);
     this.#bytes += entry.size;
-    for (const [oldest, { size }] of this.#entries) {
-      if (this.#bytes <= this.#maxBytes) break;
-      this.#entries.delete(oldest);
-      this.#bytes -= size;
-    }
+    return entry;
+  }
+
+  #makeRoom(): void {
+    while (this.#bytes > this.#maxBytes)
+      for (const [key, entry] of this.#entries) {
+        if (this.#bytes <= this.#maxBytes) break;
+        this.#entries.delete(key);
+        if (entry.used) {
+          entry.used = false;
+          this.#entries.set(key, entry);
+        } else this.#bytes -= entry.size;
+      }
   }
 
   #emptyTiles(set: TileSet): Tiles {
@@ -94,18 +113,45 @@ export class HeldLogs {
   }
 }
 
+function entryOf(bytes: Uint8Array): Entry {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return {
+    copy,
+    length: bytes.length,
+    tiles: null,
+    oldestExactHead: Number.NEGATIVE_INFINITY,
+    size: 0,
+    used: false,
+  };
+}
+
+const isSame = (entry: Entry, bytes: Uint8Array): boolean =>
+  bytes.length === entry.length && begins(entry, bytes);
+
+/** Whether `bytes`, no shorter than the entry's, begin with these. */
+const begins = ({ copy, length }: Entry, bytes: Uint8Array): boolean =>
+  copy.compare(bytes, 0, length, 0, length) === 0;
+
 /** Makes an entry that of `bytes`. Throws UnknownStateFormat and CorruptState. */
 function bringUpTo(entry: Entry, bytes: Uint8Array, emptyTiles: () => Tiles): void {
-  const known = entry.bytes.length;
-  const grew = bytes.length >= known && Buffer.compare(entry.bytes, bytes.subarray(0, known)) === 0;
-  if (entry.tiles !== null && grew && bytes.length === known) return;
-  if (!grew || bytes.length > known) entry.bytes = copyOf(bytes);
+  const known = entry.length;
+  const grew = bytes.length >= known && begins(entry, bytes);
+  copyFrom(entry, bytes, grew ? known : 0);
   if (entry.tiles === null || !grew) {
     entry.tiles ??= emptyTiles();
     entry.tiles.clear();
-    entry.tiles.take(entry.bytes, 0);
-  } else entry.tiles.take(entry.bytes, known);
+    entry.oldestExactHead = oldestExactHeadOf(bytes);
+    entry.tiles.take(bytes, 0);
+  } else entry.tiles.take(bytes, known);
 }
 
-/** Of its own: what the store answers with may be a piece of something larger, which would stay with it. */
-const copyOf = (bytes: Uint8Array) => Uint8Array.prototype.slice.call(bytes);
+/** Takes the bytes from `from` on. A copy of our own: what the store answers with may be a piece of something larger. */
+function copyFrom(entry: Entry, bytes: Uint8Array, from: number): void {
+  const { length } = bytes;
+  if (length > entry.copy.length || length * 4 < entry.copy.length) {
+    entry.copy = Buffer.allocUnsafeSlow(length + (length >> 1));
+    entry.copy.set(bytes);
+  } else for (let at = from; at < length; at += 1) entry.copy[at] = bytes[at] as number;
+  entry.length = length;
+}

@@ -9,10 +9,16 @@ import { endOf, levelsOf } from './window.ts';
 import type { SetReader } from './window-reader.ts';
 import { zoneClock } from './zones.ts';
 
-/** Features over the same union of stretches. */
-interface Group {
+/** Days before, `times` of them `every` apart; where one of them begins on the clock at hand, in `starts` (null: unknown zone). */
+interface Days {
   readonly every: number;
   readonly times: number;
+  starts: number[] | null;
+}
+
+/** Features over the same union of stretches. */
+interface Group {
+  readonly days: Days;
   readonly from: number;
   readonly to: number;
   readonly features: Array<{ readonly finalize: Finalizer; readonly out: number }>;
@@ -22,14 +28,22 @@ interface Group {
   open: boolean;
 }
 
-/** Starts of the days before, `k*every` back on a local clock; null where there is no such zone. */
-function anchorsOf(time: number, every: number, times: number, zone: string | null): number[] | null {
-  const anchors: number[] = [];
+/**
+ * Times that show the same clock as `time`, `k*every` before, cut down to the resolution (offsets are whole multiples of it by the
+ * loader's check); null where there is no such zone.
+ */
+function startsOf(
+  time: number,
+  { every, times }: Days,
+  zone: string | null,
+  resolution: number,
+): number[] | null {
   const clock = zone === null ? null : zoneClock(zone);
   if (zone !== null && clock === null) return null;
+  const starts: number[] = [];
   for (let k = 1; k <= times; k += 1)
-    anchors.push(clock === null ? time - k * every : clock.sameClock(time, k * every));
-  return anchors;
+    starts.push(floorTo(clock === null ? time - k * every : clock.sameClock(time, k * every), resolution));
+  return starts;
 }
 
 /**
@@ -48,6 +62,7 @@ export class PeriodicReader implements SetReader {
   readonly #blank: Float64Array;
   readonly #total: Float64Array;
   readonly #groups: readonly Group[];
+  readonly #days: readonly Days[];
   #plannedAsOf = Number.NaN;
   #plannedFor = Number.NaN;
   #plannedZone: string | null = null;
@@ -65,22 +80,27 @@ export class PeriodicReader implements SetReader {
     this.#layout = layout;
     this.#scan = compileScan(layout);
     const groups: Group[] = [];
+    const allDays: Days[] = [];
     for (const { feature, out } of features) {
       const { every, times, from, to } = feature;
       if (every <= 0 || every % DAY !== 0)
         throw new RangeError(`feature '${feature.name}': 'every' is not a whole number of days`);
-      let group = groups.find(
-        (one) => one.every === every && one.times === times && one.from === from && one.to === to,
-      );
+      let days = allDays.find((one) => one.every === every && one.times === times);
+      if (days === undefined) {
+        days = { every, times, starts: null };
+        allDays.push(days);
+      }
+      let group = groups.find((one) => one.days === days && one.from === from && one.to === to);
       if (group === undefined) {
-        group = { every, times, from, to, features: [], inside: new Uint8Array(0), open: false };
+        group = { days, from, to, features: [], inside: new Uint8Array(0), open: false };
         groups.push(group);
       }
       group.features.push({ finalize: finalizerOf(feature, layout), out });
     }
-    const most = groups.reduce((sum, { times }) => sum + 2 * times, 0);
+    const most = groups.reduce((sum, { days }) => sum + 2 * days.times, 0);
     for (const group of groups) group.inside = new Uint8Array(most + 2);
     this.#groups = groups;
+    this.#days = allDays;
     this.#cuts = new Cuts(most);
     this.#edges = new Float64Array(most);
     const rows = most + 1;
@@ -105,28 +125,22 @@ export class PeriodicReader implements SetReader {
     const { resolution } = this.#set;
     const edges = this.#edges;
     let count = 0;
-    const anchors = new Map<string, number[] | null>();
+    for (const days of this.#days) days.starts = startsOf(now, days, zone, resolution);
     for (const group of this.#groups) {
-      const key = `${group.every}:${group.times}`;
-      let days = anchors.get(key);
-      if (days === undefined) {
-        // Offsets are whole multiples of the resolution by the loader's check; a zone whose are not is cut down to it.
-        days = anchorsOf(now, group.every, group.times, zone)?.map((day) => floorTo(day, resolution)) ?? null;
-        anchors.set(key, days);
-      }
+      const { starts } = group.days;
       group.inside.fill(0);
-      group.open = days === null;
-      for (const day of days ?? []) {
-        edges[count] = day + group.from;
-        edges[count + 1] = day + group.to;
+      group.open = starts === null;
+      for (const start of starts ?? []) {
+        edges[count] = start + group.from;
+        edges[count + 1] = start + group.to;
         count += 2;
-        if (day + group.to > end) group.open = true;
+        if (start + group.to > end) group.open = true;
       }
     }
     this.#cuts.set(edges, count);
     for (const group of this.#groups)
-      for (const day of anchors.get(`${group.every}:${group.times}`) ?? [])
-        group.inside.fill(1, this.#cuts.rowAt(day + group.from), this.#cuts.rowAt(day + group.to));
+      for (const start of group.days.starts ?? [])
+        group.inside.fill(1, this.#cuts.rowAt(start + group.from), this.#cuts.rowAt(start + group.to));
     return count === 0 ? Number.POSITIVE_INFINITY : (this.#cuts.bounds[0] as number);
   }
 

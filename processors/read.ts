@@ -1,7 +1,6 @@
 import { floorTo, headOf } from '../schemas/time.ts';
 import type { PeriodicFeature, View, WindowFeature } from '../schemas/view.ts';
-import { bytesOf, type Log } from './held-logs.ts';
-import { oldestExactHeadOf } from './log-layout.ts';
+import { type Log, oldestExactHead } from './held-logs.ts';
 import { PeriodicReader } from './periodic-reader.ts';
 import { type AsOf, sketchResolutionOf } from './window.ts';
 import { type SetReader, SketchReader, WindowReader } from './window-reader.ts';
@@ -93,7 +92,7 @@ export function createReader(view: View): Reader {
       for (let k = 0; k < sets.length; k += 1) {
         const log = logs[k] ?? null;
         let oldest = limits.oldestExactHead;
-        if (log !== null) oldest = Math.max(oldest, oldestExactHeadOf(bytesOf(log)));
+        if (log !== null) oldest = Math.max(oldest, oldestExactHead(log));
         if (edges.asOf < oldest) return 'behind';
         const edge = bySketchEdge[k] === true ? edges.sketchAsOf : edges.asOf;
         const earliest = (sets[k] as SetReader).plan(edge, request.time, request.zone);

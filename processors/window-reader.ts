@@ -4,7 +4,7 @@ import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
 import { compileScan, type Scan } from './compile-scan.ts';
 import { Decay } from './decay.ts';
 import { type Finalizer, finalizerOf } from './finalize.ts';
-import { bytesOf, type Log } from './held-logs.ts';
+import type { Log } from './held-logs.ts';
 import { Cuts, scanSketches } from './scan.ts';
 import { DdRows } from './sketches/ddsketch.ts';
 import { Entries, type SketchLayout, sketchLayoutOf } from './sketches/entries.ts';
@@ -204,7 +204,7 @@ export class SketchReader implements SetReader {
     const entries = this.#entries;
     const last = this.#cuts.count - 1;
     entries.length = 0;
-    if (log !== null) scanSketches(bytesOf(log), this.#levels, this.#layout, this.#cuts, entries);
+    if (log instanceof Uint8Array) scanSketches(log, this.#levels, this.#layout, this.#cuts, entries);
     const sketches = this.#sketches;
     for (let k = 0; k < entries.length; k += 1) {
       const row = entries.row[k] as number;

@@ -14,8 +14,13 @@ export type RedisStoreOptions = ServersOptions;
 /** Keys of one UNLINK, or whose bytes are asked for together. */
 const PAGE = 1_000;
 
-/** Sends a command whose bytes are ready. */
+/** Sends a command whose bytes are ready. Those of one turn of the event loop go out in one write. */
 function sendBytes({ redis }: Connection, asking: boolean, name: string, bytes: Buffer): Promise<unknown> {
+  const { stream } = redis;
+  if (stream.writableCorked === 0) {
+    stream.cork();
+    process.nextTick(() => stream.uncork());
+  }
   // A refused ASKING is followed by the answer that says why.
   if (asking) redis.asking().catch(() => undefined);
   return redis.sendCommand(new ReadyCommand(name, bytes)) as Promise<unknown>;

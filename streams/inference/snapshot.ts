@@ -52,7 +52,9 @@ export class SnapshotReader {
       return group;
     });
     const found = await this.#store.read(groups);
-    const read = wanted.map(({ of, entities }, i) => this.#snapshot(of, entities, found[i] ?? []));
+    const read = wanted.map(({ of, entities }, i) =>
+      this.#snapshot(of, entities, groups[i] ?? [], found[i] ?? []),
+    );
     const doubtful = read.flatMap(({ meta, unreadable }, i) =>
       unreadable === null && meta?.evictions != null && found[i]?.includes(null)
         ? [{ i, key: groups[i]?.[0] ?? '', before: meta.evictions }]
@@ -72,10 +74,13 @@ export class SnapshotReader {
   #snapshot(
     of: ViewPartition,
     entities: readonly string[],
+    group: readonly string[],
     values: ReadonlyArray<Uint8Array | null>,
   ): PartitionSnapshot {
-    const sets = of.view.sets.length;
-    const places = new Map(entities.map((entity, i) => [entity, 1 + i * sets]));
+    const { sets } = of.view;
+    const places = new Map<string, number>();
+    for (let i = 0; i < entities.length; i += 1) places.set(entities[i] as string, i);
+    const seen: Array<ReadonlyArray<Log | null>> = [];
     const bytes = values[0] ?? null;
     const torn = bytes !== null && isTorn(bytes);
     const meta = bytes === null || torn ? null : this.#decode(of.key, bytes);
@@ -86,10 +91,12 @@ export class SnapshotReader {
       logs: (entity) => {
         const place = places.get(entity);
         if (place === undefined) return NO_LOGS;
-        return of.view.sets.map((set, k) => {
-          const log = values[place + k] ?? null;
-          return log === null ? null : this.#held.see(keys.log(of.key, set.suffix, entity), set, log);
+        seen[place] ??= sets.map((set, k) => {
+          const at = 1 + place * sets.length + k;
+          const log = values[at] ?? null;
+          return log === null ? null : this.#held.see(group[at] as string, set, log);
         });
+        return seen[place];
       },
     };
   }
