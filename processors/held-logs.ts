@@ -51,7 +51,7 @@ export class HeldLogs {
   readonly #shortest: number;
   #bytes = 0;
 
-  constructor({ maxBytes = 96 * 1024 * 1024, shortest = 192 }: HeldLogsOptions = {}) {
+  constructor({ maxBytes = 64 * 1024 * 1024, shortest = 192 }: HeldLogsOptions = {}) {
     this.#maxBytes = maxBytes;
     this.#shortest = shortest;
   }

@@ -18,6 +18,9 @@ import type { ConsumerOptions, PartitionBatch, Position, TopicPartition } from '
 
 /** Failing for longer than this, a fetch loop gives up and `poll` throws. */
 const GIVE_UP_MS = 60_000;
+/** While so many records lie here that nobody has taken yet, the next fetch waits, so that it brings more than a few: at most so long. */
+const GATHER_FROM = 100;
+const GATHER_MS = 10;
 
 export interface Taken {
   readonly batches: PartitionBatch[];
@@ -45,6 +48,8 @@ export class Fetcher {
   #failure: KafkaError | null = null;
   #first = 0;
   #wakeTaker: () => void = () => {};
+  /** Of the loops that let records gather. */
+  readonly #gathering = new Set<() => void>();
   #wakeLoops: () => void = () => {};
   #roomMade: Promise<void> = Promise.resolve();
 
@@ -69,8 +74,29 @@ export class Fetcher {
   /** Wakes who waits in `wait`, and the loops that wait for room. */
   wake(): void {
     this.#wakeTaker();
+    this.#endGathering();
     this.#wakeLoops();
     this.#renewRoom();
+  }
+
+  #endGathering(): void {
+    for (const end of this.#gathering) end();
+    this.#gathering.clear();
+  }
+
+  /** Until a poll takes what lies here, or a little while: a fetch costs the broker the same for one record and for a thousand. */
+  #gather(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#gathering.delete(end);
+        resolve();
+      }, GATHER_MS);
+      const end = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#gathering.add(end);
+    });
   }
 
   /** Drops everything buffered. */
@@ -133,6 +159,7 @@ export class Fetcher {
   /** Hands out what is buffered, `max` records at most. Throws where fetching has failed for good. */
   poll(max: number): Taken {
     if (this.#failure !== null) throw this.#failure;
+    this.#endGathering();
     const all = [...this.#buffers.values()];
     // Another partition leads each time, so that none waits for ever where there are more than records in a poll.
     const first = all.length === 0 ? 0 : this.#first++ % all.length;
@@ -248,6 +275,8 @@ export class Fetcher {
           else trouble = new PartitionTrouble(buffer, answer.errorCode);
         }
         if (news) this.#wakeTaker();
+        const untaken = from.reduce((sum, one) => sum + (one.paused ? 0 : one.records.length - one.head), 0);
+        if (untaken >= GATHER_FROM) await this.#gather();
       } catch (error) {
         trouble = error;
       }
