@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Schema, Type, types } from 'avsc';
 import { asBuffer, createValueReader, parseSchema, type ValueReader } from './avro.ts';
+import { flatEncoder } from './flat-encoder.ts';
 import type { RefusalCode, Rejected } from './refusal.ts';
 
 /**
@@ -99,10 +100,17 @@ export function createCodec<T extends object>(schema: Schema, id: number): Codec
   const own = createValueReader(type);
   const others = new Map<number, ValueReader>();
   const binary = bytesFields(type);
+  const flat = flatEncoder(type);
   return {
     id,
     type,
     encode(record) {
+      const written = flat?.(record, WIRE_HEADER) ?? null;
+      if (written !== null) {
+        written[0] = 0;
+        written.writeUInt32BE(id, 1);
+        return written;
+      }
       if (binary.length === 0) return encodeWire(type, id, record);
       const copy = { ...record } as Record<string, unknown>;
       for (const name of binary) {
