@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import avsc, { type Schema, type Type } from 'avsc';
+import { FAILED, flatDecoder } from './flat-decoder.ts';
 
 /**
  * avsc types that survive hostile bytes. Plain avsc hangs for ever on 6 bytes for any schema with a map,
@@ -295,12 +296,20 @@ export type ValueReader = (bytes: Uint8Array) => unknown;
 
 /** Reader of values written as `writer`, answered as `reader` (the same where left out). Throws where they do not agree. */
 export function createValueReader(writer: Type, reader: Type = writer): ValueReader {
-  const resolver = reader === writer ? undefined : reader.createResolver(writer);
+  const resolver = isSame(writer, reader) ? undefined : reader.createResolver(writer);
+  const flat = resolver === undefined ? flatDecoder(reader) : null;
   return (bytes) => {
+    const buffer = asBuffer(bytes);
+    const value = flat === null ? FAILED : flat(buffer);
+    if (value !== FAILED) return value;
     itemsLeft = bytes.length;
-    return reader.fromBuffer(asBuffer(bytes), resolver);
+    return reader.fromBuffer(buffer, resolver);
   };
 }
+
+/** Whether values of both are written and read alike. */
+const isSame = (one: Type, other: Type): boolean =>
+  one === other || JSON.stringify(one.schema()) === JSON.stringify(other.schema());
 
 /** The same bytes as a Buffer, which avsc and kafkajs ask for. */
 export function asBuffer(bytes: Uint8Array): Buffer {

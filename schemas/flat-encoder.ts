@@ -108,7 +108,7 @@ const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
 const output = new Output();
 
 /** The schema has something that is not written out. */
-class NotFlat extends Error {}
+export class NotFlat extends Error {}
 
 /** Beyond it a generated function would be too long for the engine to optimise. */
 const MOST_FIELDS = 300;

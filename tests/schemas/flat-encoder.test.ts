@@ -1,5 +1,4 @@
 import type avsc from 'avsc';
-import type { Type } from 'avsc';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseSchema } from '../../schemas/avro.ts';
@@ -7,70 +6,7 @@ import { flatEncoder } from '../../schemas/flat-encoder.ts';
 import { blockSchema } from '../../schemas/records/block.ts';
 import { deadLetterSchema } from '../../schemas/records/dead-letter.ts';
 import { predictionSchema } from '../../schemas/records/prediction.ts';
-
-const texts = fc.oneof(
-  fc.string({ unit: 'grapheme', maxLength: 90 }),
-  fc.constantFrom('flights.raw', 'a'.repeat(63), 'b'.repeat(64), 'é'.repeat(32), ''),
-);
-const longs = fc.oneof(
-  fc.maxSafeInteger(),
-  fc.integer({ min: -200, max: 200 }),
-  fc.constantFrom(2 ** 30, -(2 ** 30), 2 ** 51, -(2 ** 51), Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER),
-);
-
-/** Values that fit a type. */
-function valuesOf(type: Type): fc.Arbitrary<unknown> {
-  const inner = type as Type &
-    Partial<avsc.types.ArrayType & avsc.types.EnumType & avsc.types.RecordType> & {
-      types?: Type[];
-    };
-  switch (type.typeName) {
-    case 'null':
-      return fc.constant(null);
-    case 'boolean':
-      return fc.boolean();
-    case 'int':
-      return fc.integer();
-    case 'long':
-      return longs;
-    case 'double':
-      return fc.double();
-    case 'string':
-      return texts;
-    case 'bytes':
-      return fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
-    case 'enum':
-      return fc.constantFrom(...(inner.symbols ?? []));
-    case 'array':
-      return fc.array(valuesOf(inner.itemsType as Type), { maxLength: 12 });
-    case 'record':
-      return fc.record(Object.fromEntries((inner.fields ?? []).map((f) => [f.name, valuesOf(f.type)])));
-    default:
-      return fc.oneof(...(inner.types ?? []).map(valuesOf));
-  }
-}
-
-const everything = parseSchema({
-  type: 'record',
-  name: 'Everything',
-  fields: [
-    { name: 'flag', type: 'boolean' },
-    { name: 'int', type: 'int' },
-    { name: 'long', type: ['long', 'null'] },
-    { name: 'text', type: ['null', 'string'] },
-    { name: 'bytes', type: ['null', 'bytes'] },
-    { name: 'kind', type: { type: 'enum', name: 'Kind', symbols: ['a', 'b'] } },
-    { name: 'lists', type: { type: 'array', items: { type: 'array', items: 'string' } } },
-    { name: 'numbers', type: { type: 'array', items: 'double' } },
-    {
-      name: 'inner',
-      type: {
-        type: 'array',
-        items: { type: 'record', name: 'Inner', fields: [{ name: 'own', type: ['null', 'Kind'] }] },
-      },
-    },
-  ],
-});
+import { everything, valuesOf } from './avro-values.ts';
 
 describe('the flat encoder', () => {
   it.each([
