@@ -2,10 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { down, up } from '../../infrastructure/local/stack.ts';
+import { down, type StackAddresses, up } from '../../infrastructure/local/stack.ts';
 import { readState } from '../../infrastructure/local/state.ts';
 import { HOUR } from '../../schemas/time.ts';
 import { Flights, openFlightsFile } from '../scenarios/flights.ts';
+import { measureAirports } from './airports/airports.ts';
 import { measureFeatureReads } from './feature-reads.ts';
 import { measureLatency } from './latency.ts';
 import { measureThroughput } from './throughput.ts';
@@ -16,7 +17,9 @@ const HELP = `Measures the whole path on this machine, on a local stack of its o
   --seconds N    seconds of each latency run, after the warm-up (default 20)
   --rates A,B    events a second of the latency runs (default 2000,10000)
   --stack DIR    use the stack that runs there instead of starting one
-  --only NAME    throughput, latency
+  --only NAME    throughput, latency, airports
+  --records N    records of the airports (default 1000000)
+  --pairs N      runs of the airports, Millrace and the yardstick in turn (default 5)
 `;
 
 const { values } = parseArgs({
@@ -26,6 +29,8 @@ const { values } = parseArgs({
     rates: { type: 'string', default: '2000,10000' },
     stack: { type: 'string' },
     only: { type: 'string' },
+    records: { type: 'string', default: '1000000' },
+    pairs: { type: 'string', default: '5' },
     help: { type: 'boolean' },
   },
 });
@@ -43,9 +48,6 @@ async function main(): Promise<void> {
     const servers = new Map(
       Object.entries(readState(dataDir)?.services ?? {}).map(([name, service]) => [name, service.pid]),
     );
-    say('reading the flights');
-    const file = await openFlightsFile();
-    const from = Date.UTC(2001, 2, 23);
     const report: Record<string, unknown> = {
       machine: {
         cores: cpus().length,
@@ -55,42 +57,11 @@ async function main(): Promise<void> {
       },
     };
 
-    if (values.only !== 'latency') {
-      say(`replaying ${values.hours} hours`);
-      const flights = new Flights(stack);
-      try {
-        report.throughput = await measureThroughput(
-          flights,
-          file,
-          { from, to: from + Number(values.hours) * HOUR },
-          servers,
-        );
-        const { accepted } = await flights.outcome();
-        const departures = accepted
-          .map(({ event }) => event)
-          .filter(({ type }) => type === flights.model.request.eventType);
-        departures.sort((a, b) => a.time - b.time);
-        say('reading features');
-        report.featureReads = await measureFeatureReads(flights, departures.slice(-1_000));
-      } finally {
-        await flights.remove();
-      }
+    if (values.only === undefined || values.only === 'airports') {
+      const [records, pairs] = [Number(values.records), Number(values.pairs)];
+      report.airports = await measureAirports(stack, { records, pairs, servers, say });
     }
-    if (values.only !== 'throughput') {
-      const runs = [];
-      for (const rate of values.rates.split(',').map(Number)) {
-        say(`${rate} events a second`);
-        const flights = new Flights(stack);
-        try {
-          runs.push(
-            await measureLatency(flights, file, { from, rate, seconds: Number(values.seconds), servers }),
-          );
-        } finally {
-          await flights.remove();
-        }
-      }
-      report.latency = runs;
-    }
+    if (values.only !== 'airports') await measureFlights(report, stack, servers, say);
     const text = JSON.stringify(report, null, 2);
     const target = resolve('data');
     mkdirSync(target, { recursive: true });
@@ -101,5 +72,52 @@ async function main(): Promise<void> {
       await down({ dataDir });
       rmSync(dataDir, { recursive: true, force: true });
     }
+  }
+}
+
+async function measureFlights(
+  report: Record<string, unknown>,
+  stack: StackAddresses,
+  servers: ReadonlyMap<string, number>,
+  say: (message: string) => void,
+): Promise<void> {
+  say('reading the flights');
+  const file = await openFlightsFile();
+  const from = Date.UTC(2001, 2, 23);
+  if (values.only !== 'latency') {
+    say(`replaying ${values.hours} hours`);
+    const flights = new Flights(stack);
+    try {
+      report.throughput = await measureThroughput(
+        flights,
+        file,
+        { from, to: from + Number(values.hours) * HOUR },
+        servers,
+      );
+      const { accepted } = await flights.outcome();
+      const departures = accepted
+        .map(({ event }) => event)
+        .filter(({ type }) => type === flights.model.request.eventType);
+      departures.sort((a, b) => a.time - b.time);
+      say('reading features');
+      report.featureReads = await measureFeatureReads(flights, departures.slice(-1_000));
+    } finally {
+      await flights.remove();
+    }
+  }
+  if (values.only !== 'throughput') {
+    const runs = [];
+    for (const rate of values.rates.split(',').map(Number)) {
+      say(`${rate} events a second`);
+      const flights = new Flights(stack);
+      try {
+        runs.push(
+          await measureLatency(flights, file, { from, rate, seconds: Number(values.seconds), servers }),
+        );
+      } finally {
+        await flights.remove();
+      }
+    }
+    report.latency = runs;
   }
 }
