@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Admin } from '../infrastructure/kafka/port.ts';
-import { groups, topics } from '../schemas/names.ts';
+import { groups, rawTopic, topics } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
 import type { ApiDeps } from './deps.ts';
 
@@ -68,10 +68,10 @@ interface StreamOf {
 function topicsOf({ prefix, sources, views, models }: Project): Named[] {
   const named = (topic: string, kind: Kind, of: string): Named => ({ topic, kind, of });
   return [
-    ...sources.flatMap(({ name }) => [
-      named(topics.raw(prefix, name), 'raw', name),
-      named(topics.validated(prefix, name), 'validated', name),
-      named(topics.deadLetters(prefix, name), 'dead_letters', name),
+    ...sources.flatMap((source) => [
+      named(rawTopic(prefix, source), 'raw', source.name),
+      named(topics.validated(prefix, source.name), 'validated', source.name),
+      named(topics.deadLetters(prefix, source.name), 'dead_letters', source.name),
     ]),
     ...views.map(({ name, id }) => named(topics.view(prefix, id), 'view', name)),
     ...models.flatMap(({ name }) => [

@@ -4,7 +4,7 @@ import { contributionOf } from '../processors/contribute.ts';
 import { partitionOf } from '../processors/partition.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
-import { keys, topics } from '../schemas/names.ts';
+import { keys, rawTopic, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
 import { SnapshotReader, type ViewPartition } from '../streams/inference/snapshot.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
@@ -82,7 +82,7 @@ async function follow(
   samples: number[],
   stopped: () => boolean,
 ): Promise<void> {
-  const mark = `${topics.raw(project.prefix, source.name)}:${sourcePartition}`;
+  const mark = `${rawTopic(project.prefix, source)}:${sourcePartition}`;
   let waiting = viewPartitionsOf(project, source, validated);
   const until = clock.now() + GIVE_UP_MS;
   while (waiting.length > 0 && !stopped() && clock.now() < until) {

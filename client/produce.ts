@@ -5,7 +5,7 @@ import { readsEnvelope } from '../schemas/envelope.ts';
 import type { EventRecord, Scalar } from '../schemas/event.ts';
 import { createRawCodec, rawSchema } from '../schemas/event-schema.ts';
 import { createJsonEncoder } from '../schemas/json-event.ts';
-import { headers, topics } from '../schemas/names.ts';
+import { headers, rawTopic } from '../schemas/names.ts';
 import type { Source } from '../schemas/project.ts';
 import type { ClientProject } from './contract.ts';
 import { createEventCheck } from './event-check.ts';
@@ -146,7 +146,7 @@ async function createEncoder(
   stamp: boolean,
 ): Promise<Encoder> {
   const source = findSource(project, name);
-  const topic = topics.raw(project.prefix, source.name);
+  const topic = rawTopic(project.prefix, source);
   const encode = await valueEncoder(project, source, topic, ports);
   const check = createEventCheck(source);
   return (event) => {

@@ -1,3 +1,4 @@
+import { isForeign, rawTopic } from '../schemas/names.ts';
 import type { Source } from '../schemas/project.ts';
 import { memoryBytes } from '../schemas/remembered.ts';
 import { formatDuration } from './durations.ts';
@@ -24,11 +25,16 @@ export function describeArrival(source: Source) {
 }
 
 /** What holds where a source declares nothing, and what its declarations cost. */
-export function remarksOf(source: Source): string[] {
+export function remarksOf(source: Source, prefix: string): string[] {
   const { name, idleAfter, partitions } = source;
   const { idleAfter: silence, deduplicate } = describeArrival(source);
   const count = (n: number) => n.toLocaleString('en');
   return [
+    ...(isForeign(prefix, source)
+      ? [
+          `${name} is read from ${rawTopic(prefix, source)}, which Millrace neither makes nor changes: it must have ${partitions} ${partitions === 1 ? 'partition' : 'partitions'} or more, and keep its records for as long as an outage may take. 'millrace replay' does not write to it.`,
+        ]
+      : []),
     deduplicate === null
       ? `Nothing recognises an event of ${name} that comes twice: it counts twice, and is answered twice. 'deduplicate: {within: 10m}' refuses repeats of an id.`
       : `An event of ${name} whose id its partition accepted within the last ${deduplicate.within} is refused as a duplicate. A partition remembers ${count(deduplicate.atMost)} ids at most: ${count(Math.round(deduplicate.bytes / 1e6))} MB over its ${count(partitions)} partitions, and a start reads up to ${count(deduplicate.readBack)} accepted events back, which takes up to ${secondsOf(deduplicate.readBack)} s.`,

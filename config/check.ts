@@ -160,6 +160,6 @@ export function describeProject(project: Project): ProjectDescription {
     })),
     recordsPerFlush: project.views.reduce((total, view) => total + view.partitions, 0),
     warnings,
-    remarks: [...project.sources.flatMap(remarksOf), ...remarks],
+    remarks: [...project.sources.flatMap((source) => remarksOf(source, project.prefix)), ...remarks],
   };
 }

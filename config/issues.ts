@@ -28,6 +28,10 @@ const FORMATS: Readonly<Record<string, Format>> = {
     mend: 'Name a field outside of lists, such as card.token, or let the producer send the element as a field.',
   },
   'event name': { message: 'is not the name of an event type.', mend: 'Write it as flight.departed.' },
+  topic: {
+    message: 'is not the name of a topic.',
+    mend: 'Use at most 249 letters, digits, dots, - and _.',
+  },
   'project name': {
     message: 'is not a project name.',
     mend: 'Use small letters, digits and -, starting with a letter.',

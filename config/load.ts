@@ -16,6 +16,7 @@ import { editDistance, mendOfUnknown } from './nearest.ts';
 import { compilePipelines, pipelinesSchema } from './pipelines.ts';
 import { planView } from './plan.ts';
 import { ConfigError } from './problems.ts';
+import { checkRawTopics } from './raw-topics.ts';
 import { createReporter, inside, placeOf, type Reporter } from './reporter.ts';
 import { checkMemory, compileSource } from './source.ts';
 import { type SourceDeclaration, sourceSchema } from './source-declaration.ts';
@@ -283,6 +284,19 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     );
     return model === null ? [] : [model];
   });
+
+  checkRawTopics(
+    loadedSources.flatMap(({ name, place }) => {
+      const source = sources.get(name ?? '');
+      return source === undefined ? [] : [{ source, place }];
+    }),
+    {
+      prefix: options.prefix ?? project.declaration?.prefix ?? project.declaration?.name ?? '',
+      views: [...views.values()],
+      models,
+    },
+    reporter,
+  );
 
   const history = historiesOf(project, root, sourceNames, reporter);
 

@@ -112,6 +112,13 @@ const rejectsSchema = z
 export const sourceSchema = z
   .strictObject({
     source: name('Name of the source; its topics are `<prefix>.<source>.raw` and so on.'),
+    topic: z
+      .string()
+      .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, { error: 'topic' })
+      .optional()
+      .describe(
+        'A topic of your own that the source reads, in place of `<prefix>.<source>.raw`. Millrace neither makes nor changes it.',
+      ),
     key: fieldName.describe('The field whose value keys the raw topic.'),
     partitions: z.int().min(1).max(1000).default(3).describe('Partitions of the raw topic.'),
     format: formatSchema.default('avro'),

@@ -202,6 +202,12 @@ export function compileSource(
       `The source '${declaration.source}' has no events.`,
       'Name at least one type of event.',
     );
+  if (declaration.topic !== undefined && declaration.format === 'avro')
+    reporter.report(
+      inside(place, 'topic'),
+      `A topic of your own has a format of its own, and 'avro', the default, is one that Millrace makes of the fields.`,
+      "Write 'format: {json: …}' or 'format: {registry: …}' with the paths of its records.",
+    );
   if (typeof declaration.format === 'object') {
     const kind = 'json' in declaration.format ? 'json' : 'registry';
     const mapped = 'json' in declaration.format ? declaration.format.json : declaration.format.registry;
@@ -219,6 +225,7 @@ export function compileSource(
     );
   return {
     name: declaration.source,
+    ...(declaration.topic === undefined ? {} : { topic: declaration.topic }),
     partitions: partitions ?? declaration.partitions,
     format: formatOf(declaration),
     fields,

@@ -4,6 +4,7 @@
  */
 
 export const topics = {
+  /** The one that Millrace makes for a source; the one that a source is read from is `rawTopic`. */
   raw: (prefix: string, source: string) => `${prefix}.${source}.raw`,
   validated: (prefix: string, source: string) => `${prefix}.${source}.validated`,
   deadLetters: (prefix: string, source: string) => `${prefix}.${source}.dead-letters`,
@@ -18,6 +19,25 @@ export const topics = {
   /** What was applied under the prefix: the files of the project, one record a definition. */
   definitions: (prefix: string) => `${prefix}.definitions`,
 } as const;
+
+/** What of a source says which topic it is read from. */
+export interface RawTopicOf {
+  readonly name: string;
+  readonly topic?: string;
+}
+
+/** The topic that a source is read from: its team's own where it names one, else the one that Millrace makes. */
+export const rawTopic = (prefix: string, { name, topic }: RawTopicOf) => topic ?? topics.raw(prefix, name);
+
+/** The same by the name of one of a project's sources. */
+export const rawTopicNamed = (
+  { prefix, sources }: { readonly prefix: string; readonly sources: readonly RawTopicOf[] },
+  name: string,
+) => rawTopic(prefix, sources.find((source) => source.name === name) ?? { name });
+
+/** Whether a source reads a topic of a team's own, which Millrace neither makes nor changes. */
+export const isForeign = (prefix: string, source: RawTopicOf) =>
+  rawTopic(prefix, source) !== topics.raw(prefix, source.name);
 
 export const groups = {
   ingest: (prefix: string) => `${prefix}.ingest`,

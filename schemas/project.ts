@@ -59,6 +59,8 @@ export interface Deduplication {
 
 export interface Source {
   readonly name: string;
+  /** A topic of a team's own that it is read from. Absent: the one that Millrace makes (`rawTopic` in schemas/names.ts). */
+  readonly topic?: string;
   readonly partitions: number;
   readonly format: SourceFormat;
   readonly fields: readonly Field[];

@@ -3,7 +3,7 @@ import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import { createValidator } from '../../processors/validate.ts';
 import type { EventRecord } from '../../schemas/event.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { ApiDeps } from '../deps.ts';
 import { createEventReader, type EventFault } from '../event-input.ts';
@@ -117,7 +117,7 @@ export function eventRoutes({
             `The records of ${source.name} are written in the schema ${source.format.subject}, which is not ours: send them with the producer that owns it.`,
           );
         const read = readerOf(source);
-        if (raw !== null) return bulk(topics.raw(project.prefix, source.name), readLines(raw.bytes, read));
+        if (raw !== null) return bulk(rawTopic(project.prefix, source), readLines(raw.bytes, read));
         const one = read(body);
         if ('refusal' in one) throw new Problem(422, one.refusal.code, one.refusal.detail);
         const [placed] = await outbox.send([one.record]);
@@ -150,7 +150,7 @@ function createRecordReader(
 ): (input: unknown) => Read {
   const read = createEventReader(source);
   const validate = createValidator(source);
-  const topic = topics.raw(project.prefix, source.name);
+  const topic = rawTopic(project.prefix, source);
   return (input) => {
     const given = read(input, { type: null, now: now() });
     if ('fault' in given) return { refusal: given.fault };

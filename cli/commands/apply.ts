@@ -63,7 +63,7 @@ export const applyDeps = (project: Project, platform: Platform) => ({
 export function countChanges(changes: readonly Change[]): string {
   const parts = (['topic', 'schema', 'table', 'definition'] as const).flatMap((kind) => {
     const made = changes.filter(
-      (change) => change.kind === kind && change.action !== 'keep' && change.action !== 'unknown',
+      (change) => change.kind === kind && !['keep', 'unknown', 'foreign'].includes(change.action),
     ).length;
     return made === 0 ? [] : [`${count(made)} ${kind}${made === 1 ? '' : 's'}`];
   });
@@ -78,6 +78,7 @@ function printChanges(changes: readonly Change[], output: Output, dryRun: boolea
     keep: colours.dim('= keep'),
     conflict: colours.red('! conflict'),
     unknown: colours.yellow('? unknown'),
+    foreign: colours.yellow('= yours'),
   };
   const told = changes.filter(({ action }) => action !== 'keep');
   output.table(

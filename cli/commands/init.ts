@@ -3,7 +3,6 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { describeProject } from '../../config/check.ts';
 import { loadProject } from '../../config/load.ts';
 import { localVariables } from '../../infrastructure/local/addresses.ts';
-import { topics } from '../../schemas/names.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { count } from '../format.ts';
@@ -66,7 +65,7 @@ async function init(context: CommandContext, dir: string | undefined, options: O
   const questions = asks ? openQuestions(signal) : null;
   try {
     const samples = await samplesOf(context, options, questions);
-    const proposal = withTopic(await settle(samples, { ...options, directory }, questions), samples.topic);
+    const proposal = await settle(samples, { ...options, directory }, questions);
     const files = projectFiles(proposal, packageVersion(context.environment.packageDirectory));
     const written = write(directory, files);
     // It is ours to make a project that passes.
@@ -127,9 +126,11 @@ async function settle(
     given ?? (questions === null ? undefined : await questions.ask(question, proposal()));
   const { topic } = samples;
   const fallback =
-    topic === undefined ? basename(options.directory) || 'events' : (ownerOf(topic)?.source ?? topic);
+    topic === undefined
+      ? basename(options.directory) || 'events'
+      : (ownerOf(topic.name)?.source ?? topic.name);
   const name = (await ask(options.name, 'A name for these events', () => fallback)) ?? fallback;
-  const base: Wishes = { name, predict: null, subject: samples.subject };
+  const base: Wishes = { name, predict: null, subject: samples.subject, topic };
   const guess = (wishes: Wishes, part: (proposal: Proposal) => string) => () => {
     try {
       return part(propose(observation, wishes));
@@ -158,14 +159,6 @@ async function settle(
     ...(key ? { key } : {}),
     predict: predict === undefined || predict === 'none' ? null : predict,
   });
-}
-
-/** Says which topic the streams read, where another one was looked at. */
-function withTopic(proposal: Proposal, topic: string | undefined): Proposal {
-  const own = topics.raw(proposal.name, proposal.source);
-  if (topic === undefined || topic === own) return proposal;
-  const note = `The streams read the topic ${own}, not ${topic}, which was looked at: let its producers write there too, or copy it.`;
-  return { ...proposal, notes: [...proposal.notes, note] };
 }
 
 /** Writes what is not there yet; package.json, README.md and .gitignore of somebody else stay as they are. */

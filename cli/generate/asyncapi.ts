@@ -1,6 +1,6 @@
 import type { Schema } from 'avsc';
 import { rawSchema, validatedSchema } from '../../schemas/event-schema.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { alertSchema } from '../../schemas/records/alert.ts';
 import { deadLetterSchema } from '../../schemas/records/dead-letter.ts';
@@ -143,7 +143,7 @@ function topicsOfSource(prefix: string, source: Source): Topic[] {
   return [
     {
       id: `${id}.raw`,
-      topic: topics.raw(prefix, name),
+      topic: rawTopic(prefix, source),
       description: `Events of ${name}, as producers write them.`,
       action: 'receive',
       messages: rawMessages(prefix, source, keyed),

@@ -44,7 +44,7 @@ ${histories.map((one) => `  - { reader: events, source: ${one}, file: history/${
 }
 
 function sourceText(proposal: Proposal): string {
-  const { source, subject, key, outOfOrderness, id, type, types, time, fields, predict } = proposal;
+  const { source, subject, topic, key, outOfOrderness, id, type, types, time, fields, predict } = proposal;
   const mapped = fields
     .filter(({ name, path }) => name !== path)
     .map(({ name, path }) => [name, path] as const);
@@ -57,7 +57,7 @@ function sourceText(proposal: Proposal): string {
   );
   const typeText = 'path' in type ? text(type.path) : `{ constant: ${type.constant} }`;
   return `${schemaLine('source', '../')}source: ${source}
-key: ${key}
+${topic === null ? '' : `topic: ${text(topic.name)} # of your own: Millrace neither makes nor changes it\npartitions: ${topic.partitions} # as many as it has\n`}key: ${key}
 out_of_orderness: ${outOfOrderness} # an event may come this much later than a newer one
 
 # The records as they are: paths say where the id, the type, the time and each field are.
@@ -145,7 +145,7 @@ function packageText({ name }: Proposal, version: string): string {
 }
 
 function readmeText(proposal: Proposal): string {
-  const { name, source, types, key, views, predict, notes } = proposal;
+  const { name, source, subject, topic, types, key, views, predict, notes } = proposal;
   const files = [
     `| \`sources/${source}.yaml\` | what ${types.join(', ')} looks like, and when it is too late |`,
     ...(predict === null
@@ -208,7 +208,7 @@ The local stack needs Java 17, Maven and Python's pip, or Docker; or name server
 
 ## Your own events
 
-Records go to the Kafka topic \`${name}.${source}.raw\` as they are (JSON), keyed by \`${key}\`${
+Records go to the Kafka topic \`${topic?.name ?? `${name}.${source}.raw`}\` as they are${subject === null ? ' (JSON)' : ''}, keyed by \`${key}\`${
     predict === null
       ? ''
       : `, and what became known to

@@ -1,3 +1,4 @@
+import { topics } from '../../schemas/names.ts';
 import {
   EVENT_NAME,
   entityScore,
@@ -16,6 +17,7 @@ import {
   words,
 } from './guess.ts';
 import type { Observation, ObservedPath, Value } from './observe.ts';
+import type { SampledTopic } from './samples.ts';
 
 /** What a person said; what is left out is guessed. */
 export interface Wishes {
@@ -25,6 +27,8 @@ export interface Wishes {
   readonly time?: string | undefined;
   /** Subject of the records' schema in the registry, where they are Avro. */
   readonly subject?: string | null;
+  /** The topic that producers write to already. */
+  readonly topic?: SampledTopic | undefined;
   /** Name of what becomes known later, true or false; null = nothing is predicted. */
   readonly predict: string | null;
 }
@@ -55,6 +59,8 @@ export interface Proposal {
   readonly type: { readonly path: string } | { readonly constant: string };
   /** Subject of the records' schema; null = they are JSON. */
   readonly subject: string | null;
+  /** The topic of the team's own that the source reads; null = one that Millrace makes. */
+  readonly topic: SampledTopic | null;
   /** Types of event that the samples show; the first one asks for predictions. */
   readonly types: readonly string[];
   /** Of the event; `seen` = false: the samples have none, and producers must add it. */
@@ -123,10 +129,18 @@ export function propose(observation: Observation, wishes: Wishes): Proposal {
   ];
   const outOfOrderness = disorder(time, unitOf(time) ?? 'ms');
   const views = proposeViews(fields, key, types);
+  const name = source.replaceAll('_', '-');
+  const topic =
+    wishes.topic === undefined || wishes.topic.name === topics.raw(name, source) ? null : wishes.topic;
+  if (topic !== null)
+    notes.push(
+      `The streams read ${topic.name}, a topic of your own. \`node generate.mjs --live\` and events by HTTP would write to it too, beside its producers.`,
+    );
   return {
-    name: source.replaceAll('_', '-'),
+    name,
     source,
     subject: wishes.subject ?? null,
+    topic,
     type: type === undefined ? { constant: event } : { path: type.path },
     types,
     id: {

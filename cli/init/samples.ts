@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { boundsOf } from '../../infrastructure/kafka/bounds.ts';
+import { type Bounds, boundsOf } from '../../infrastructure/kafka/bounds.ts';
 import { createKafka } from '../../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import { createRegistry } from '../../infrastructure/registry/client.ts';
@@ -19,7 +19,12 @@ export interface Samples {
   /** Where they came from, for a person. */
   readonly from: string;
   /** The topic that was looked at. */
-  readonly topic?: string;
+  readonly topic?: SampledTopic;
+}
+
+export interface SampledTopic {
+  readonly name: string;
+  readonly partitions: number;
 }
 
 const MOST = 100;
@@ -77,9 +82,11 @@ export async function sampleTopic(
   const kafka = createKafka(connections, { clientId: 'millrace-init' });
   const registry = createRegistry(connections.registry);
   try {
-    const values = await newest(kafka, topic);
-    if (values.length === 0) return await fromSchema(topic, registry);
-    return await decoded(topic, values, registry);
+    const bounds = await boundsOf(kafka, topic);
+    const values = await newest(kafka, topic, bounds);
+    const samples =
+      values.length === 0 ? await fromSchema(topic, registry) : await decoded(topic, values, registry);
+    return { ...samples, topic: { name: topic, partitions: bounds.length } };
   } finally {
     await registry.close();
     await kafka.close();
@@ -87,8 +94,7 @@ export async function sampleTopic(
 }
 
 /** The last hundred values of a topic, spread over its partitions; in each, in their order. */
-export async function newest(kafka: Kafka, topic: string): Promise<Uint8Array[]> {
-  const bounds = await boundsOf(kafka, topic);
+export async function newest(kafka: Kafka, topic: string, bounds: Bounds): Promise<Uint8Array[]> {
   const each = Math.max(1, Math.ceil(MOST / Math.max(1, bounds.length)));
   const wanted = bounds.flatMap(({ start, end }, partition) =>
     end > start ? [{ topic, partition, position: Math.max(start, end - each) }] : [],
@@ -124,7 +130,7 @@ async function decoded(
     const objects = records.filter((one) => typeof one === 'object' && one !== null && !Array.isArray(one));
     if (objects.length === 0)
       throw new UsageError(`The records of ${from} are neither JSON objects nor Avro of a schema registry.`);
-    return { records: objects, subject: null, from, topic };
+    return { records: objects, subject: null, from };
   }
   const records: unknown[] = [];
   for (const value of values) {
@@ -139,7 +145,7 @@ async function decoded(
     throw new UsageError(
       `The records of ${from} are Avro, but the registry knows none of their schemas: set REGISTRY_URL to the registry that does.`,
     );
-  return { records, subject: `${topic}-value`, from, topic };
+  return { records, subject: `${topic}-value`, from };
 }
 
 async function fromSchema(topic: string, registry: SchemaRegistry): Promise<Samples> {
@@ -153,6 +159,5 @@ async function fromSchema(topic: string, registry: SchemaRegistry): Promise<Samp
     records: [exampleOf(JSON.parse(schema))],
     subject,
     from: `subject ${subject}, since ${topic} is empty`,
-    topic,
   };
 }

@@ -11,7 +11,7 @@ import type { SchemaRegistry } from '../../infrastructure/registry/port.ts';
 import { DecodeFailure } from '../../schemas/codec.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { readTopic } from '../../streams/runtime/topic.ts';
 import { UsageError } from '../errors.ts';
@@ -58,7 +58,7 @@ function placeOf(
 ): { readonly source: Source; readonly place: string } {
   const [, name, rest] = /^([a-z][a-z0-9_]*)=(.+)$/.exec(text) ?? [];
   if (name !== undefined && rest !== undefined) return { source: sourceOf(project, name), place: rest };
-  const byTopic = project.sources.find((source) => topics.raw(project.prefix, source.name) === text);
+  const byTopic = project.sources.find((source) => rawTopic(project.prefix, source) === text);
   const byFile = project.sources.filter(({ name: own }) => text.includes(own));
   const declared = project.history.find(({ file }) => file !== null && text !== '' && file.endsWith(text));
   const [only] = project.sources.length === 1 ? project.sources : byFile.length === 1 ? byFile : [];

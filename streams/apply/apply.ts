@@ -1,11 +1,12 @@
 import type { Admin, Kafka, TopicSpec } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { reachOf } from '../../processors/window.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { topicsOfSource } from '../runtime/partitions.ts';
 import type { Change, Declared } from './change.ts';
+import { foreignSources, planForeign } from './foreign-topics.ts';
 import { mendTimestamps, planTimestamps } from './timestamps.ts';
 
 export class ApplyConflict extends MillraceError {
@@ -13,7 +14,7 @@ export class ApplyConflict extends MillraceError {
   readonly retriable = false;
 }
 
-/** Every topic of a project. Raw, validated, dead-letter and predictions topics go partition by partition together. */
+/** Every topic of a project, those among them that sources read and others own. Raw, validated, dead-letter and predictions topics go partition by partition together. */
 export function topicSpecs(project: Project): readonly TopicSpec[] {
   const { prefix, retention } = project;
   const spec = (name: string, partitions: number, retentionMs: number): TopicSpec => ({
@@ -25,10 +26,10 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
   const partitionsOf = (source: string) =>
     project.sources.find(({ name }) => name === source)?.partitions ?? 1;
   return [
-    ...project.sources.flatMap(({ name, partitions }) => [
-      spec(topics.raw(prefix, name), partitions, retention.raw),
-      spec(topics.validated(prefix, name), partitions, retention.validated),
-      spec(topics.deadLetters(prefix, name), partitions, retention.deadLetters),
+    ...project.sources.flatMap((source) => [
+      spec(rawTopic(prefix, source), source.partitions, retention.raw),
+      spec(topics.validated(prefix, source.name), source.partitions, retention.validated),
+      spec(topics.deadLetters(prefix, source.name), source.partitions, retention.deadLetters),
     ]),
     ...project.views.map((view) =>
       // Features are rebuilt from it, and readers may be a slack behind.
@@ -46,6 +47,12 @@ export function topicSpecs(project: Project): readonly TopicSpec[] {
   ];
 }
 
+/** Those that `apply` makes and changes. */
+function ownSpecs(project: Project): readonly TopicSpec[] {
+  const foreign = foreignSources(project);
+  return topicSpecs(project).filter(({ name }) => !foreign.has(name));
+}
+
 async function partitionsNow(admin: Admin): Promise<ReadonlyMap<string, number>> {
   return new Map((await admin.topics()).map(({ name, partitions }) => [name, partitions]));
 }
@@ -53,7 +60,7 @@ async function partitionsNow(admin: Admin): Promise<ReadonlyMap<string, number>>
 /** The project with the partitions of raw topics that have got more than it declares: the topics that go with them get as many. */
 function grown(project: Project, existing: ReadonlyMap<string, number>): Project {
   const sources = project.sources.map((source) => {
-    const found = existing.get(topics.raw(project.prefix, source.name)) ?? 0;
+    const found = existing.get(rawTopic(project.prefix, source)) ?? 0;
     return found > source.partitions ? { ...source, partitions: found } : source;
   });
   return { ...project, sources };
@@ -61,10 +68,11 @@ function grown(project: Project, existing: ReadonlyMap<string, number>): Project
 
 async function planTopics(project: Project, admin: Admin): Promise<readonly Change[]> {
   const existing = await partitionsNow(admin);
-  const specs = topicSpecs(grown(project, existing));
+  const foreign = foreignSources(project);
+  const specs = ownSpecs(grown(project, existing));
   const rawTopics = new Set(project.sources.flatMap((source) => topicsOfSource(project, source)));
   const timestamps = await planTimestamps(project, standing(specs, existing), admin);
-  return specs.map(({ name, partitions }): Change => {
+  const changes = specs.map(({ name, partitions }): Change => {
     const found = existing.get(name);
     if (found === undefined)
       return { kind: 'topic', name, action: 'create', detail: partitionsText(partitions) };
@@ -86,6 +94,8 @@ async function planTopics(project: Project, admin: Admin): Promise<readonly Chan
       detail: `It has ${found} partitions and the project says ${partitions}: partitions decide where a key lives and cannot be changed in place. Say ${found} in the project, or start under another prefix.`,
     };
   });
+  for (const one of foreign) changes.push(await planForeign(project, one, existing.get(one[0]), admin));
+  return changes;
 }
 
 const standing = (specs: readonly TopicSpec[], existing: ReadonlyMap<string, number>) =>
@@ -123,7 +133,7 @@ export async function applyProject(deps: ApplyDeps): Promise<readonly Change[]> 
   const admin = await deps.kafka.admin();
   try {
     const existing = await partitionsNow(admin);
-    const specs = topicSpecs(grown(deps.project, existing));
+    const specs = ownSpecs(grown(deps.project, existing));
     const types = await planTimestamps(deps.project, standing(specs, existing), admin);
     const unstamped = [...types].flatMap(([name, { action }]) => (action === 'update' ? [name] : []));
     await mendTimestamps(deps.project, unstamped, admin);

@@ -2,8 +2,11 @@
 export interface Change {
   readonly kind: 'topic' | 'schema' | 'table' | 'definition';
   readonly name: string;
-  /** `unknown`: it could not be read whether there is anything to change; `apply` leaves it as it is. */
-  readonly action: 'create' | 'update' | 'keep' | 'conflict' | 'unknown';
+  /**
+   * `unknown`: it could not be read whether there is anything to change; `apply` leaves it as it is. `foreign`: it is a team's own, and
+   * stays as it is, though something about it is worth knowing.
+   */
+  readonly action: 'create' | 'update' | 'keep' | 'conflict' | 'unknown' | 'foreign';
   /** One sentence for a person. */
   readonly detail: string;
 }

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ConfigError, loadProject } from '../../config/load.ts';
 import type { Kafka, KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
@@ -52,6 +52,8 @@ export function declaredDefinition(deps: DefinitionsDeps): Declared {
     async plan() {
       const last = (await readDefinitions(deps)).at(-1);
       const same = last?.hash === project.hash;
+      const moved = last === undefined || same ? null : movedSource(deps, last);
+      if (moved !== null) return [{ kind: 'definition', name: topic, action: 'conflict', detail: moved }];
       const detail = last === undefined ? 'the first' : same ? 'as applied before' : changedViews(deps, last);
       return [{ kind: 'definition', name: topic, action: same ? 'keep' : 'create', detail } satisfies Change];
     },
@@ -138,6 +140,19 @@ function filesOf(directory: string): Record<string, string> {
   return Object.fromEntries(
     ['project.yaml', ...paths].map((path) => [path, readFileSync(join(directory, path), 'utf8')]),
   );
+}
+
+/** Why the project may not follow the last one: a source reads another topic than it did. Null where it may. */
+function movedSource({ project }: DefinitionsDeps, last: Definition): string | null {
+  const before = loadDefinition(last, project);
+  for (const source of project.sources) {
+    const known = before?.sources.find(({ name }) => name === source.name);
+    if (known === undefined) continue;
+    const [was, is] = [known, source].map((one) => rawTopic(project.prefix, one));
+    if (was !== is)
+      return `The source '${source.name}' reads ${was}, and would read ${is}: its progress, its events and every view's marks are counted by that topic. Declare a source of another name for ${is}, or start under another prefix.`;
+  }
+  return null;
 }
 
 function changedViews(deps: DefinitionsDeps, last: Definition): string {

@@ -9,7 +9,7 @@ import {
   predictionEncoder,
 } from '../../infrastructure/clickhouse/rows.ts';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { tables, topics } from '../../schemas/names.ts';
+import { rawTopic, tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 
@@ -56,7 +56,7 @@ function eventsTable(
 ): ArchiveTable<EventRow> {
   const encoder = eventEncoder(source);
   const codec = codecs.validated(source.name);
-  const sourceTopic = topics.raw(project.prefix, source.name);
+  const sourceTopic = rawTopic(project.prefix, source);
   return {
     ...encoder,
     topic: topics.validated(project.prefix, source.name),

@@ -1,4 +1,4 @@
-import { topics } from '../../schemas/names.ts';
+import { rawTopic } from '../../schemas/names.ts';
 import { archiveTables } from '../archive/tables.ts';
 import { withPartitions } from '../runtime/partitions.ts';
 import { type Books, Tally, type ViewLetters } from './books.ts';
@@ -90,7 +90,7 @@ export async function audit(given: AuditDeps): Promise<Audit> {
     sources.push(one);
     facts.set(source.name, arrivals);
     written.set(source.name, last);
-    letters.set(topics.raw(project.prefix, source.name), refusedBy);
+    letters.set(rawTopic(project.prefix, source), refusedBy);
     for (const model of project.models.filter(({ request }) => request.source === source.name)) {
       const asked = accepted.get(model.request.eventType) ?? new Tally();
       models.push(await auditModel(books, model, asked, source.partitions));

@@ -1,6 +1,6 @@
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { Progress } from '../../processors/lateness.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
 import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
@@ -28,7 +28,7 @@ export interface CountedLog {
 
 export async function countedLog(books: Books, source: Source): Promise<CountedLog> {
   const { kafka, project, tick } = books;
-  const topic = topics.raw(project.prefix, source.name);
+  const topic = rawTopic(project.prefix, source);
   const own = await boundsOf(kafka, topic);
   const progress = await readProgress(books, source, own.length);
   const shiftOf = (partition: number) => progress?.[partition]?.shift ?? 0;

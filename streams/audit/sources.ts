@@ -1,5 +1,5 @@
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { headers, tables, topics } from '../../schemas/names.ts';
+import { headers, rawTopic, tables, topics } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { readClock, textOf } from '../runtime/clock-record.ts';
 import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
@@ -57,7 +57,7 @@ export async function auditSource(books: Books, source: Source): Promise<SourceB
   const { project, kafka, warehouse } = books;
   const { prefix } = project;
   const names = {
-    raw: topics.raw(prefix, source.name),
+    raw: rawTopic(prefix, source),
     validated: topics.validated(prefix, source.name),
     letters: topics.deadLetters(prefix, source.name),
   };

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Progress } from '../../processors/lateness.ts';
 import type { ViewMeta } from '../../processors/meta.ts';
-import { groups, keys, topics } from '../../schemas/names.ts';
+import { groups, keys, rawTopic, topics } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { decodeHold } from '../runtime/hold.ts';
@@ -59,7 +59,7 @@ export async function lookAround(asked: Asked): Promise<Standing> {
   const { project } = asked;
   const raw: RawStanding[] = [];
   for (const source of project.sources) {
-    const topic = topics.raw(project.prefix, source.name);
+    const topic = rawTopic(project.prefix, source);
     // State first: what is read next is never behind it.
     const progress = await readProgress(asked, source, source.partitions);
     const bounds = await boundsOf(asked.kafka, topic);

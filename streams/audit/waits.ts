@@ -1,5 +1,5 @@
 import { frontierOf } from '../../processors/meta.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopicNamed, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { floorTo } from '../../schemas/time.ts';
 import { spreads } from '../ingest/alignment.ts';
@@ -163,7 +163,7 @@ function trailing(
       return [[`${topic}:${partition}`, one] as const];
     }),
   );
-  const names = view.sources.map((name) => topics.raw(project.prefix, name));
+  const names = view.sources.map((name) => rawTopicNamed(project, name));
   const due = frontierOf({ topics: names }, told);
   const { frontier } = meta;
   if (

@@ -2,7 +2,7 @@ import type { KafkaRecord, OutgoingRecord } from '../../infrastructure/kafka/por
 import type { Commit } from '../../infrastructure/redis/port.ts';
 import { encodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { reachOf } from '../../processors/window.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import { keys, rawTopic, topics } from '../../schemas/names.ts';
 import { NOT_CUT } from '../runtime/dead-letter-record.ts';
 import { applyBlock, type RefusedContribution } from './apply-block.ts';
 import type { FeaturesContext } from './context.ts';
@@ -73,7 +73,7 @@ export function deadLetterOf(
   { section, contribution, code, detail }: RefusedContribution,
 ): OutgoingRecord {
   const { prefix } = project;
-  const source = project.sources.find(({ name }) => topics.raw(prefix, name) === section.topic);
+  const source = project.sources.find((one) => rawTopic(prefix, one) === section.topic);
   if (source === undefined)
     throw new Error(`a section of ${view.id} names ${section.topic}, which is no raw topic of the project`);
   return {

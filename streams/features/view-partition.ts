@@ -1,7 +1,7 @@
 import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { Folder } from '../../processors/fold.ts';
 import { freshMeta, type ViewMeta } from '../../processors/meta.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import { keys, rawTopicNamed } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { KeptBytes } from './kept-bytes.ts';
@@ -37,7 +37,7 @@ export function ownView(project: Project, view: View, { topic, partition }: Topi
     view,
     topic,
     partition,
-    topics: view.sources.map((source) => topics.raw(project.prefix, source)),
+    topics: view.sources.map((source) => rawTopicNamed(project, source)),
     key: keys.viewPartition(project.prefix, view.id, partition),
     expected: null,
     meta,

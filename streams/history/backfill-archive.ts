@@ -3,7 +3,7 @@ import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { SourceState } from '../../processors/meta.ts';
-import { LETTERS_IMPORT, tables, topics } from '../../schemas/names.ts';
+import { LETTERS_IMPORT, rawTopic, tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
@@ -159,7 +159,7 @@ export function sourceStates(
   for (const source of project.sources) {
     if (!view.sources.includes(source.name)) continue;
     for (const { partition, offset } of marks.get(source.name) ?? [])
-      states[`${topics.raw(project.prefix, source.name)}:${partition}`] = {
+      states[`${rawTopic(project.prefix, source)}:${partition}`] = {
         partitions: source.partitions,
         mark: offset,
         begin: offset,

@@ -3,7 +3,7 @@ import type { Commit, OnlineStore } from '../../infrastructure/redis/port.ts';
 import { decodeMeta, encodeMeta, REBUILD, type ViewMeta } from '../../processors/meta.ts';
 import type { ViewState } from '../../processors/state.ts';
 import { reachOf } from '../../processors/window.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import { keys, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { HistorySection } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
@@ -175,7 +175,7 @@ export async function writeHistorySections(
           format: 1,
           sections: [
             {
-              topic: topics.raw(project.prefix, source?.name ?? ''),
+              topic: rawTopic(project.prefix, source ?? { name: '' }),
               partition: 0,
               partitions: source?.partitions ?? 1,
               from: 0,

@@ -3,7 +3,7 @@ import { type EventBatch, readEvents } from '../../infrastructure/clickhouse/rea
 import { contributionOf, isTooOld } from '../../processors/contribute.ts';
 import { reachOf } from '../../processors/window.ts';
 import { cappedTime, type EventRecord } from '../../schemas/event.ts';
-import { tables, topics } from '../../schemas/names.ts';
+import { rawTopic, tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
 import { DAY, floorTo } from '../../schemas/time.ts';
@@ -67,7 +67,7 @@ async function contributing(options: PastOptions, source: Source): Promise<Async
   const { project, warehouse, views, from, to, importsTo } = options;
   const upTo = options.upTo?.get(source.name);
   const refused = await readRefusals(options, source);
-  const raw = topics.raw(project.prefix, source.name);
+  const raw = rawTopic(project.prefix, source);
   const listening = views.map((view) => view.sources.includes(source.name));
 
   function contribute(view: View, batch: EventBatch, i: number): Contribution | null {

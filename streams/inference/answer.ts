@@ -1,6 +1,6 @@
 import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import { LayoutMismatch } from '../../models/artefact.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopicNamed, topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { answerRecords, positionsAfter } from './answer-records.ts';
@@ -160,7 +160,7 @@ function askedOf({ model, project }: InferenceContext, item: Asking, vector: Vec
   return {
     event: request.event,
     vector,
-    sourceTopic: topics.raw(project.prefix, model.request.source),
+    sourceTopic: rawTopicNamed(project, model.request.source),
     sourcePartition: queue.partition,
     sourceOffset: request.offset,
     rawAppendTime: request.appendTime,

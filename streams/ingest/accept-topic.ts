@@ -2,7 +2,7 @@ import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { nextTurn } from '../../processors/lateness.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopicNamed } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { boundsOf } from '../runtime/topic.ts';
 import { decodeProgress, encodeProgress, isLost, progressCommit, progressKey } from './progress.ts';
@@ -39,7 +39,7 @@ export async function acceptTopic(
   source: string,
   from: AcceptFrom,
 ): Promise<AcceptedPartition[]> {
-  const topic = topics.raw(project.prefix, source);
+  const topic = rawTopicNamed(project, source);
   const bounds = await boundsOf(kafka, topic);
   const admin = await kafka.admin();
   const [facts] = await admin.facts([topic]).finally(() => admin.close());

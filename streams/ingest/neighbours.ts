@@ -2,7 +2,7 @@ import type { Consumer, TopicPartition } from '../../infrastructure/kafka/port.t
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Progress } from '../../processors/lateness.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { decodeProgress, isLost } from './progress.ts';
 import type { RawLogs } from './raw-logs.ts';
@@ -70,13 +70,13 @@ export class Neighbours {
     this.#store = store;
     this.#clock = clock;
     const bySource = new Map(
-      project.sources.map(({ name, partitions }) => [
-        name,
-        Array.from({ length: partitions }, (_, partition): Neighbour => {
-          const key = keys.ingestProgress(project.prefix, name, partition);
-          const topic = topics.raw(project.prefix, name);
+      project.sources.map((source) => [
+        source.name,
+        Array.from({ length: source.partitions }, (_, partition): Neighbour => {
+          const key = keys.ingestProgress(project.prefix, source.name, partition);
+          const topic = rawTopic(project.prefix, source);
           return {
-            source: name,
+            source: source.name,
             topic,
             partition,
             key,

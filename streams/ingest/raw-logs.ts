@@ -8,6 +8,9 @@ export class RawTopicChanged extends MillraceError {
   readonly retriable = false;
 }
 
+/** Who makes a raw topic. */
+export const whoMakes = (foreign: boolean) => (foreign ? 'its owner must make' : "'millrace apply' makes");
+
 const keyOf = ({ topic, partition }: TopicPartition) => `${topic}:${partition}`;
 
 /**
@@ -65,18 +68,20 @@ export class RawLogs implements Consumer {
    * missing in front of the place is no reason: that is told as a cut.
    */
   async reasons(
-    places: ReadonlyArray<TopicPartition & { readonly source: string; readonly progress: Progress }>,
+    places: ReadonlyArray<
+      TopicPartition & { readonly source: string; readonly foreign: boolean; readonly progress: Progress }
+    >,
   ): Promise<ReadonlyArray<RawTopicChanged | null>> {
     const there = places.filter((place) => this.isSame(place, place.progress));
     const ends = await this.ends(there);
     const endOf = new Map(there.map((place, i) => [keyOf(place), ends[i] ?? 0]));
     return places.map((place) => {
-      const { topic, partition, source, progress } = place;
+      const { topic, partition, source, foreign, progress } = place;
       const decide = `Decide what is read of it: 'millrace topics accept ${source} --from start' reads all that it holds as new, '--from end' only what comes from now on.`;
       const name = `${topic} partition ${partition}`;
       if (this.partitionsOf(topic) <= partition)
         return new RawTopicChanged(
-          `${name} is not there: the topic was deleted. Ingest of ${source} stands still; 'millrace apply' makes the topic again.`,
+          `${name} is not there: the topic was deleted. Ingest of ${source} stands still; ${whoMakes(foreign)} the topic again.`,
         );
       const end = endOf.get(keyOf(place));
       if (end === undefined)

@@ -1,14 +1,14 @@
 import type { Kafka, KafkaRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { FRESH_PROGRESS, PROMPT_AFTER, type Progress } from '../../processors/lateness.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
-import { headers, topics } from '../../schemas/names.ts';
+import { headers, isForeign, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { Section } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { textOf } from '../runtime/clock-record.ts';
 import type { Codec, Codecs } from '../runtime/codecs.ts';
 import { readTails } from '../runtime/tail.ts';
-import { startOf } from '../runtime/topic.ts';
+import { boundsOf, startOf } from '../runtime/topic.ts';
 
 /** Ingest's progress is gone from the online store and cannot be had back from the view topics. */
 export class ProgressLost extends MillraceError {
@@ -30,7 +30,7 @@ const LOOK_BACK = 2_000;
  * What can be known of source partitions when the online store knows nothing: the last section in the view
  * topics that every view partition has come to, and that the validated topic has come to as well, with the
  * running maximum after it; what follows it is sent again (repeats are skipped by marks). Where there is no
- * such section the partition is worked again from its start, if the raw topic still has it. Throws
+ * such section the partition is worked again from its start, if the raw topic still has it, or was never worked and is a team's own. Throws
  * ProgressLost otherwise; never starts in the middle in silence.
  */
 export async function recoverProgress(
@@ -84,13 +84,37 @@ export async function recoverProgress(
           told.map(({ id, sections }) => [id, Math.min(sections.at(-1)?.from ?? 0, best.to + 1)]),
         ),
       });
-    else if ((await startOf(kafka, topic, partition)) === 0) progress.push(FRESH_PROGRESS);
-    else
-      throw new ProgressLost(
-        `The progress of ${topic} partition ${partition} is gone from the online store, the view topics do not tell it, and the raw topic no longer begins at 0. Restore the store from a backup, or start the project under a new prefix and backfill it.`,
-      );
+    else progress.push(await fromTheStart(deps, source, { topic, partition }));
   }
   return progress;
+}
+
+/** The progress of a partition that is worked from its start. Throws ProgressLost where that may have been worked, and is gone. */
+async function fromTheStart(
+  { project, kafka }: RecoverDeps,
+  source: Source,
+  { topic, partition }: TopicPartition,
+): Promise<Progress> {
+  const start = await startOf(kafka, topic, partition);
+  if (start === 0) return FRESH_PROGRESS;
+  if (!isForeign(project.prefix, source) || !(await isUntouched(project.prefix, kafka, source, partition)))
+    throw new ProgressLost(
+      `The progress of ${topic} partition ${partition} is gone from the online store, the view topics do not tell it, and the raw topic no longer begins at 0. Restore the store from a backup, or start the project under a new prefix and backfill it.`,
+    );
+  // A topic of a team has mostly lost records before Millrace came: these were never ours to read.
+  return { ...FRESH_PROGRESS, next: start };
+}
+
+/** Whether nothing was ever made of a source partition: no event of it accepted or refused. */
+async function isUntouched(
+  prefix: string,
+  kafka: Kafka,
+  { name }: Source,
+  partition: number,
+): Promise<boolean> {
+  const written = [topics.validated(prefix, name), topics.deadLetters(prefix, name)];
+  const bounds = await Promise.all(written.map((topic) => boundsOf(kafka, topic)));
+  return bounds.every((each) => each[partition]?.end === 0);
 }
 
 function sectionsOf(
@@ -115,7 +139,7 @@ function sourceOffsetOf(record: KafkaRecord, codec: Codec<ValidatedEvent>): numb
 
 /** The source that a raw topic is of. */
 export function sourceOf(project: Project, topic: string): Source {
-  const source = project.sources.find(({ name }) => topics.raw(project.prefix, name) === topic);
+  const source = project.sources.find((one) => rawTopic(project.prefix, one) === topic);
   if (source === undefined) throw new Error(`${topic} is no raw topic of project ${project.name}`);
   return source;
 }

@@ -3,7 +3,7 @@ import { feeding } from '../../processors/lateness.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import type { SegmentPlan } from '../../processors/segment.ts';
 import { createValidator } from '../../processors/validate.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { type ProgressDeps, takeProgress } from './progress.ts';
@@ -19,7 +19,7 @@ export interface TakeOverDeps extends ProgressDeps {
 export function plansOf(project: Project): ReadonlyMap<string, SegmentPlan> {
   return new Map(
     project.sources.map((source) => [
-      topics.raw(project.prefix, source.name),
+      rawTopic(project.prefix, source),
       {
         source,
         views: project.views.filter((view) => view.sources.includes(source.name)),

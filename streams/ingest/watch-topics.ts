@@ -1,10 +1,12 @@
 import { KafkaError } from '../../infrastructure/kafka/errors.ts';
 import type { Kafka, Poll } from '../../infrastructure/kafka/port.ts';
+import { isForeign, rawTopic } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { withPartitions } from '../runtime/partitions.ts';
 import type { IngestContext } from './context.ts';
 import { SourcePaused, sentenceOf } from './pause.ts';
-import { RawTopicChanged } from './raw-logs.ts';
+import { RawTopicChanged, whoMakes } from './raw-logs.ts';
 import type { RawPartition } from './raw-partition.ts';
 
 /** A raw topic has more partitions than the topics that go with it: the new ones are not read. */
@@ -33,6 +35,7 @@ export async function watchTopics(context: IngestContext): Promise<void> {
       partition,
       progress,
       source: source.name,
+      foreign: isForeign(context.project.prefix, source),
     })),
   );
   for (const [i, one] of all.entries()) {
@@ -48,7 +51,11 @@ export async function watchTopics(context: IngestContext): Promise<void> {
   }
   if (all.some(({ stopped }) => stopped instanceof PartitionUnprepared)) await lookForPrepared(context);
   for (const topic of context.missing)
-    waits.note('topic', topic, () => `${topic} is not there: 'millrace apply' makes it.`);
+    waits.note(
+      'topic',
+      topic,
+      () => `${topic} is not there: ${whoMakes(isForeignTopic(context.project, topic))} it.`,
+    );
   if (
     context.missing.length > 0 &&
     (await missingOf(context.kafka, context.missing)).length < context.missing.length
@@ -68,7 +75,7 @@ async function missingOf(kafka: Pick<Kafka, 'admin'>, names: readonly string[]):
  * none is there nothing was applied: then all are answered, and joining says so.
  */
 export async function presentTopics(
-  { kafka, telemetry }: Pick<IngestContext, 'kafka' | 'telemetry'>,
+  { project, kafka, telemetry }: Pick<IngestContext, 'project' | 'kafka' | 'telemetry'>,
   names: readonly string[],
 ): Promise<{ readonly present: readonly string[]; readonly missing: readonly string[] }> {
   const missing = await missingOf(kafka, names);
@@ -77,7 +84,7 @@ export async function presentTopics(
     telemetry.failure(
       'ingest',
       new RawTopicChanged(
-        `${topic} is not there: nothing is read of it. 'millrace apply' makes it; ingest then reads it by itself.`,
+        `${topic} is not there: nothing is read of it. Now ${whoMakes(isForeignTopic(project, topic))} it; ingest then reads it by itself.`,
       ),
     );
   return { present: names.filter((name) => !missing.includes(name)), missing };
@@ -94,6 +101,9 @@ export async function withoutMissing(
   if (missing.length === 0 || missing.length === names.length) return error;
   return new PartitionsAdded(`${missing.join(', ')} is gone; ingest begins anew without it.`);
 }
+
+const isForeignTopic = ({ prefix, sources }: Project, topic: string) =>
+  sources.some((source) => rawTopic(prefix, source) === topic && isForeign(prefix, source));
 
 const keyOf = ({ topic, partition }: RawPartition) => `${topic}:${partition}`;
 

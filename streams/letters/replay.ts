@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { headers, topics } from '../../schemas/names.ts';
+import { headers, rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { ReplayRunning } from '../replay/errors.ts';
@@ -121,7 +121,7 @@ async function settle(
 ): Promise<void> {
   const begun = await ledger.begun();
   if (begun.size === 0) return;
-  const topic = topics.raw(project.prefix, source.name);
+  const topic = rawTopic(project.prefix, source);
   const bounds = await boundsOf(kafka, topic);
   const from = bounds.map(({ end }) => end);
   for (const { rawPartition, rawFrom } of begun.values()) {
@@ -152,7 +152,7 @@ async function send(
   mayWrite: () => Promise<void>,
 ): Promise<void> {
   const { clock, kafka, project, codecs } = deps;
-  const bounds = await boundsOf(kafka, topics.raw(project.prefix, replay.source.name));
+  const bounds = await boundsOf(kafka, rawTopic(project.prefix, replay.source));
   const begun = letters.map((letter) =>
     entryOf(replay, letter, 'begun', {
       rawPartition: letter.partition,
@@ -195,7 +195,7 @@ function recordOf(
   const { record, mended, place, tries, appendTime, arrivedAt, partition } = letter;
   const { [headers.place]: _, ...kept } = record?.headers ?? {};
   return {
-    topic: topics.raw(project.prefix, source.name),
+    topic: rawTopic(project.prefix, source),
     partition,
     key: record?.key ?? null,
     value: mended === null ? (record?.value ?? null) : codecs.encodeRaw(source.name, mended),

@@ -1,7 +1,7 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { headers, tables, topics } from '../../schemas/names.ts';
+import { headers, rawTopic, tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { readAgain } from '../runtime/again-record.ts';
 import { textOf } from '../runtime/clock-record.ts';
@@ -59,7 +59,7 @@ export async function selectLetters(
      ORDER BY came_back, refused_time, source_partition, source_offset LIMIT {limit:UInt32}`,
     { source: source.name, reason: reason ?? '', event: event ?? '', since: since ?? 0, limit },
   );
-  const topic = topics.raw(project.prefix, source.name);
+  const topic = rawTopic(project.prefix, source);
   const records = rows.map((row) => recordOf(topic, row));
   const decoder = codecs.raw(source.name);
   await decoder.prepare(records);

@@ -1,7 +1,7 @@
 import type { Kafka, OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { headers, topics } from '../../schemas/names.ts';
+import { headers, rawTopic } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
@@ -51,8 +51,8 @@ export class RawTopics {
     return this.#begun;
   }
 
-  topicOf({ name }: Source): string {
-    return topics.raw(this.#options.prefix, name);
+  topicOf(source: Source): string {
+    return rawTopic(this.#options.prefix, source);
   }
 
   partitionOf(source: Source, { key, partition }: ReplayItem): number {

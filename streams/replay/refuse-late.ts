@@ -1,7 +1,7 @@
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { watermarkOf } from '../../processors/lateness.ts';
 import { decodeMeta } from '../../processors/meta.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
 import { ReplayRefused } from './errors.ts';
@@ -23,7 +23,7 @@ export async function refuseLate(
     const bytes = progress[partition]?.[0] ?? null;
     if (isLost(bytes)) continue;
     const watermark = watermarkOf(decodeProgress(bytes).runningMax, source.outOfOrderness);
-    refuseBelow(watermark, time, `${topics.raw(project.prefix, source.name)} partition ${partition}`);
+    refuseBelow(watermark, time, `${rawTopic(project.prefix, source)} partition ${partition}`);
   }
   const fed = project.views
     .filter(({ sources }) => sources.includes(source.name))

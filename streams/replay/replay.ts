@@ -1,4 +1,8 @@
+import { isForeign, rawTopic } from '../../schemas/names.ts';
+import type { Project } from '../../schemas/project.ts';
 import { withPartitions } from '../runtime/partitions.ts';
+import { clockedSources } from './clocked.ts';
+import { ReplayRefused } from './errors.ts';
 import { MergedItems, type ReplayItem } from './items.ts';
 import { ReplayLock } from './lock.ts';
 import type { ReplayAllOptions, ReplayDeps, ReplayOptions, ReplayResult } from './options.ts';
@@ -35,6 +39,7 @@ export function replay(
 export async function replayAll(given: ReplayDeps, options: ReplayAllOptions): Promise<ReplayResult> {
   // The clock goes to every partition, those among them that the raw topics have got since.
   const deps = { ...given, project: await withPartitions(given.project, given.kafka) };
+  refuseForeign(deps.project, options);
   const lock = await ReplayLock.acquire(deps, deps.project.prefix, options.name);
   try {
     const merged = await MergedItems.open(options.inputs);
@@ -49,4 +54,14 @@ export async function replayAll(given: ReplayDeps, options: ReplayAllOptions): P
   } finally {
     await lock.release();
   }
+}
+
+/** History and clocks may go to topics of ours alone: others read the topics of a team. */
+function refuseForeign(project: Project, { inputs }: Pick<ReplayAllOptions, 'inputs'>): void {
+  const foreign = clockedSources(project, inputs).filter((source) => isForeign(project.prefix, source));
+  if (foreign.length === 0) return;
+  const names = foreign.map((source) => `'${source.name}' (${rawTopic(project.prefix, source)})`).join(', ');
+  throw new ReplayRefused(
+    `A replay writes history and clocks to the raw topics, and these sources read topics of your own, which others read too: ${names}. Load history with 'millrace import' and 'millrace backfill state', or replay into a copy of the project without \`topic:\`, under another prefix.`,
+  );
 }

@@ -2,7 +2,7 @@ import type { Kafka, KafkaRecord, Reader } from '../../infrastructure/kafka/port
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { decodeMeta } from '../../processors/meta.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { keys, topics } from '../../schemas/names.ts';
+import { keys, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
@@ -163,7 +163,7 @@ function viewsUnread({ prefix, views, models }: Project, sources: readonly Sourc
         ends: sources
           .filter(({ name }) => view.sources.includes(name))
           .map((source) => ({
-            raw: topics.raw(prefix, source.name),
+            raw: rawTopic(prefix, source),
             partitions: source.partitions,
             end: endPlace(source, `the view ${view.id} partition ${partition}`),
           })),

@@ -13,7 +13,7 @@ import {
   validatedSchema,
 } from '../../schemas/event-schema.ts';
 import { createJsonEncoder } from '../../schemas/json-event.ts';
-import { headers, topics } from '../../schemas/names.ts';
+import { headers, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { type Alert, alertSchema } from '../../schemas/records/alert.ts';
 import { type Block, blockSchema } from '../../schemas/records/block.ts';
@@ -86,7 +86,7 @@ export function subjectsOf(
   return [
     ...project.sources.flatMap((source) => [
       ...(source.format.kind === 'avro'
-        ? [subject(topics.raw(prefix, source.name), rawSchema(source, prefix))]
+        ? [subject(rawTopic(prefix, source), rawSchema(source, prefix))]
         : []),
       subject(topics.validated(prefix, source.name), validatedSchema(source, prefix)),
       subject(topics.deadLetters(prefix, source.name), deadLetterSchema),
@@ -133,7 +133,7 @@ export async function openCodecs(
   const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
   const validated = new Map<string, Codec<ValidatedEvent>>();
   for (const source of project.sources) {
-    const id = ids.get(`${topics.raw(project.prefix, source.name)}-value`) ?? 0;
+    const id = ids.get(`${rawTopic(project.prefix, source)}-value`) ?? 0;
     const raw = createRawCodec(source, project.prefix, id);
     raws.set(source.name, {
       decoder: rawDecoder(source, project.prefix, registry),

@@ -1,11 +1,15 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 
 /** The topics that have the partitions of a source's raw topic, one to one. */
-export function topicsOfSource({ models, prefix }: Project, { name }: Pick<Source, 'name'>): string[] {
+export function topicsOfSource(
+  { models, prefix }: Project,
+  source: Pick<Source, 'name' | 'topic'>,
+): string[] {
+  const { name } = source;
   return [
-    topics.raw(prefix, name),
+    rawTopic(prefix, source),
     topics.validated(prefix, name),
     topics.deadLetters(prefix, name),
     ...models

@@ -144,9 +144,12 @@ it('runs a project, applies what changes in its YAML, refuses what is wrong, and
     });
     expect(made.err).toBe('');
     const { proposal } = JSON.parse(made.out);
-    expect(proposal).toMatchObject({ source, key: 'user_id', time: { path: 'at', unit: 'iso' } });
-    if (proposal.name !== project.prefix)
-      expect(proposal.notes.join()).toContain(`not ${topic}, which was looked at`);
+    expect(proposal).toMatchObject({
+      source,
+      topic: proposal.name === project.prefix ? null : { name: topic, partitions: 3 },
+      key: 'user_id',
+      time: { path: 'at', unit: 'iso' },
+    });
     const tried = await millrace(['try', view, '--on', topic, '--json', '--project', shop], {
       env: variables,
     });

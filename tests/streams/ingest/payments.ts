@@ -6,7 +6,7 @@ import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import type { OnlineStore } from '../../../infrastructure/redis/port.ts';
 import { wallClock } from '../../../platform/platform.ts';
 import type { ValidatedEvent } from '../../../schemas/event.ts';
-import { topics } from '../../../schemas/names.ts';
+import { rawTopicNamed, topics } from '../../../schemas/names.ts';
 import type { Project } from '../../../schemas/project.ts';
 import type { DeadLetter } from '../../../schemas/records/dead-letter.ts';
 import { applyProject } from '../../../streams/apply/apply.ts';
@@ -50,6 +50,12 @@ features:
 /** Payments as JSON, under a prefix of their own. */
 export function paymentsProject(partitions = 1): Project {
   return load(FILES, { prefix: `test-${randomUUID().slice(0, 8)}`, partitions });
+}
+
+/** The same, from a topic that a team has already. */
+export function paymentsFrom(topic: string): Project {
+  const project = FILES['project.yaml'].replace('    key: card', `    topic: ${topic}\n    key: card`);
+  return load({ ...FILES, 'project.yaml': project }, { prefix: `test-${randomUUID().slice(0, 8)}` });
 }
 
 /** A good payment of now. */
@@ -102,7 +108,7 @@ export async function runPayments(kafka: Kafka, options: RunOptions = {}): Promi
     .catch((error: unknown) => {
       ended = error;
     });
-  const raw = topics.raw(project.prefix, 'payments');
+  const raw = rawTopicNamed(project, 'payments');
   async function sendTo(partition: number, ...values: ReadonlyArray<string | Uint8Array>): Promise<void> {
     const producer = await kafka.producer();
     const key = Buffer.from('c1');
