@@ -4,6 +4,7 @@ import type { EventRecord } from '../schemas/event.ts';
 import { topics } from '../schemas/names.ts';
 import type { Model, Source } from '../schemas/project.ts';
 import type { Prediction } from '../schemas/records/prediction.ts';
+import { answerHeaders } from '../streams/inference/answer-size.ts';
 import { Asker } from '../streams/inference/ask.ts';
 import type { Models } from '../streams/inference/predict.ts';
 import { SnapshotReader } from '../streams/inference/snapshot.ts';
@@ -115,6 +116,7 @@ function createPredictor(deps: PredictorDeps, model: Model, models: Models): Pre
           partition: prediction.sourcePartition,
           key: Buffer.from(prediction.requestId),
           value: codecs.predictions.encode(prediction),
+          headers: answerHeaders(project, model, prediction),
         })),
       );
       return predictions.map((prediction, i): Recorded => {

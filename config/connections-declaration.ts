@@ -118,6 +118,10 @@ export const connectionsSchema = z
           z.strictObject({
             webhook: z.string().describe('URL that takes JSON by POST; empty = off.'),
             secret: z.string().optional().describe(`Signs each delivery. ${secretNote}`),
+            cloudevents: z
+              .boolean()
+              .optional()
+              .describe('Each delivery is a CloudEvent 1.0 in structured JSON. Default: false.'),
           }),
           z.strictObject({ alertmanager: z.string().describe('URL of an Alertmanager; empty = off.') }),
           z.strictObject({

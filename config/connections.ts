@@ -189,7 +189,12 @@ function finish(declared: Partial<ConnectionsDeclaration>): Partial<Connections>
       Object.entries(receivers).map(([name, one]): [string, Receiver] => [
         name,
         'webhook' in one
-          ? { kind: 'webhook', url: one.webhook, secret: one.secret || null }
+          ? {
+              kind: 'webhook',
+              url: one.webhook,
+              secret: one.secret || null,
+              ...(one.cloudevents === true ? { cloudEvents: true } : {}),
+            }
           : 'chat' in one
             ? { kind: 'chat', url: one.chat }
             : { kind: 'alertmanager', url: one.alertmanager },

@@ -85,6 +85,10 @@ export const modelSchema = z
       })
       .default({ max_rows: 300_000, seed: 1 })
       .describe('Which rows to train on.'),
+    cloudevents: z
+      .boolean()
+      .default(false)
+      .describe('Records of predictions carry the headers of CloudEvents 1.0 (binary mode of Kafka).'),
     threshold: z.number().min(0).max(1).default(0.5).describe('Score at or above which the decision is yes.'),
     gate: z
       .strictObject({ max_wait: duration('Longest wait of a live request for its features to be complete.') })

@@ -148,6 +148,7 @@ export function compileModel(
     label,
     trainer: { name: model.trainer.name, parameters },
     sample: { maxRows: model.sample.max_rows, seed: model.sample.seed },
+    cloudEvents: model.cloudevents,
     threshold: model.threshold,
     gate: { maxWait: parseDuration(model.gate.max_wait) ?? 0 },
     training,

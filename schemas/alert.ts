@@ -57,7 +57,13 @@ export interface Alerting {
 
 /** Where alerts are delivered. An empty URL: nowhere, for now. */
 export type Receiver =
-  | { readonly kind: 'webhook'; readonly url: string; readonly secret: string | null }
+  | {
+      readonly kind: 'webhook';
+      readonly url: string;
+      readonly secret: string | null;
+      /** Each delivery is one CloudEvent, in structured JSON. */
+      readonly cloudEvents?: boolean;
+    }
   | { readonly kind: 'alertmanager'; readonly url: string }
   /** Takes `{"text": …}`, as Slack, Mattermost and Google Chat do. */
   | { readonly kind: 'chat'; readonly url: string };

@@ -147,6 +147,8 @@ export interface Model {
   readonly label: Label;
   readonly trainer: TrainerChoice;
   readonly sample: { readonly maxRows: number; readonly seed: number };
+  /** Records of its predictions carry the headers of CloudEvents. */
+  readonly cloudEvents: boolean;
   /** Score at or above which the decision is true. */
   readonly threshold: number;
   /** How long inference waits for the frontier, live. ms. */

@@ -1,4 +1,5 @@
 import type { Delivery } from '../../models/alerting/deliveries.ts';
+import { alertsEvent, structuredBody } from '../../schemas/cloud-event.ts';
 import type { Alert } from '../../schemas/records/alert.ts';
 
 const iso = (time: number) => new Date(time).toISOString();
@@ -10,12 +11,19 @@ export interface Sending {
   readonly prefix: string;
 }
 
-/** What a webhook gets. Times are ISO 8601; `tick`, `startedAt`, `firedAt` and `endedAt` are event time. */
-export function webhookBody(
-  { project, prefix }: Sending,
-  { id, receiver, group, changes }: Delivery,
-): string {
-  return JSON.stringify({
+/** What a webhook gets. */
+export const webhookBody = (from: Sending, delivery: Delivery): string =>
+  JSON.stringify(webhookData(from, delivery));
+
+/** The same as a CloudEvent, for a webhook that asks for it. */
+export function cloudEventBody(from: Sending, delivery: Delivery): string {
+  const at = Math.max(...delivery.changes.map((change) => change.at));
+  return structuredBody(alertsEvent(from.prefix, delivery.id, at), webhookData(from, delivery));
+}
+
+/** Times are ISO 8601; `tick`, `startedAt`, `firedAt` and `endedAt` are event time. */
+function webhookData({ project, prefix }: Sending, { id, receiver, group, changes }: Delivery) {
+  return {
     format: 1,
     delivery: id,
     project,
@@ -44,7 +52,7 @@ export function webhookBody(
       endedAt: isoOrNull(alert.endedAt),
       at: iso(alert.at),
     })),
-  });
+  };
 }
 
 /** Alertmanager gives up an alert that nobody tells it of again: for so long it believes us, ms. */

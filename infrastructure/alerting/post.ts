@@ -47,7 +47,7 @@ export async function post(options: PostOptions): Promise<Answer> {
         port: url.port,
         path: `${url.pathname}${url.search}`,
         method: 'POST',
-        headers: { ...options.headers, 'content-type': 'application/json', 'content-length': bytes.length },
+        headers: { 'content-type': 'application/json', ...options.headers, 'content-length': bytes.length },
         lookup: fixed(addresses),
         agent: false,
         signal,

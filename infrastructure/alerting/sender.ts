@@ -1,8 +1,9 @@
 import type { Delivery } from '../../models/alerting/deliveries.ts';
+import { STRUCTURED_JSON } from '../../schemas/cloud-event.ts';
 import type { Connections } from '../../schemas/project.ts';
 import { redact } from '../../schemas/redaction.ts';
 import { type AddressGuard, createGuard, type GuardOptions, RefusedAddress } from './guard.ts';
-import { alertmanagerBody, chatBody, type Sending, webhookBody } from './payload.ts';
+import { alertmanagerBody, chatBody, cloudEventBody, type Sending, webhookBody } from './payload.ts';
 import { type Answer, post } from './post.ts';
 import { DELIVERY_HEADERS, sign } from './signature.ts';
 
@@ -48,13 +49,15 @@ export function createSender(options: SenderOptions): Sender {
     }
     if (receiver.kind === 'chat')
       return { url: receiver.url, body: chatBody(from, delivery), headers: agent };
-    const body = webhookBody(from, delivery);
+    const { cloudEvents = false } = receiver;
+    const body = cloudEvents ? cloudEventBody(from, delivery) : webhookBody(from, delivery);
     const timestamp = Math.floor(now() / 1_000);
     return {
       url: receiver.url,
       body,
       headers: {
         ...agent,
+        ...(cloudEvents ? { 'content-type': STRUCTURED_JSON } : {}),
         [DELIVERY_HEADERS.delivery]: delivery.id,
         [DELIVERY_HEADERS.timestamp]: String(timestamp),
         ...(receiver.secret === null

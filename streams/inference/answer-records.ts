@@ -1,5 +1,6 @@
 import type { OutgoingRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { clockRecord } from '../runtime/clock-record.ts';
+import type { SizedAnswer } from './answer-size.ts';
 import type { Ready, RequestQueue } from './requests.ts';
 import { NEXT_HEADER, OPEN_HEADER } from './resume.ts';
 
@@ -10,7 +11,7 @@ import { NEXT_HEADER, OPEN_HEADER } from './resume.ts';
 export function answerRecords(
   topic: string,
   ready: readonly Ready[],
-  encoded: ReadonlyMap<Ready, Uint8Array>,
+  encoded: ReadonlyMap<Ready, Pick<SizedAnswer, 'value' | 'headers'>>,
 ): OutgoingRecord[] {
   const records: OutgoingRecord[] = [];
   const lastOf = new Map<RequestQueue, number>();
@@ -24,7 +25,8 @@ export function answerRecords(
     if (clock !== null) records.push(clockRecord(topic, partition, clock));
     else {
       const key = Buffer.from(request?.event.id ?? '');
-      records.push({ topic, partition, key, value: encoded.get(item) ?? null });
+      const { value = null, headers } = encoded.get(item) ?? {};
+      records.push({ topic, partition, key, value, ...(headers === undefined ? {} : { headers }) });
     }
   }
   for (const [queue, index] of lastOf) {

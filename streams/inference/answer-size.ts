@@ -1,5 +1,7 @@
 import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
+import { binaryHeaders, predictionEvent } from '../../schemas/cloud-event.ts';
 import { topics } from '../../schemas/names.ts';
+import type { Model, Project } from '../../schemas/project.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { deadLetterRecord } from '../runtime/dead-letter-record.ts';
 import type { InferenceContext } from './context.ts';
@@ -11,15 +13,18 @@ const HEADER_BYTES = 200;
 export interface SizedAnswer {
   readonly prediction: Prediction;
   readonly value: Uint8Array;
+  /** Those of CloudEvents, where the model declares them. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly letter: OutgoingRecord | null;
 }
 
 /** Encodes an answer. One that is larger than its topic takes (long entity keys, many reads) becomes the refusal `too_large`. */
 export function sizedAnswer(context: InferenceContext, topic: string, prediction: Prediction): SizedAnswer {
-  const { codecs, limits } = context;
+  const { codecs, limits, model, project } = context;
   const value = codecs.predictions.encode(prediction);
-  const bytes = value.byteLength + Buffer.byteLength(prediction.requestId) + HEADER_BYTES;
-  if (bytes <= limits.of(topic)) return { prediction, value, letter: null };
+  const headers = answerHeaders(project, model, prediction);
+  const bytes = value.byteLength + Buffer.byteLength(prediction.requestId) + HEADER_BYTES + bytesOf(headers);
+  if (bytes <= limits.of(topic)) return { prediction, value, headers, letter: null };
   const refusal: Prediction = {
     ...prediction,
     status: 'refused',
@@ -34,8 +39,27 @@ export function sizedAnswer(context: InferenceContext, topic: string, prediction
     prediction,
     `The answer of ${prediction.model} to this request has ${bytes} bytes, and ${topic} takes ${limits.of(topic)} (max.message.bytes): shorten the entity keys, or raise the limit.`,
   );
-  return { prediction: refusal, value: codecs.predictions.encode(refusal), letter };
+  return {
+    prediction: refusal,
+    value: codecs.predictions.encode(refusal),
+    headers: answerHeaders(project, model, refusal),
+    letter,
+  };
 }
+
+/** Headers of a prediction's record as its model declares them. */
+export const answerHeaders = (
+  { prefix }: Pick<Project, 'prefix'>,
+  { cloudEvents }: Pick<Model, 'cloudEvents'>,
+  prediction: Prediction,
+): Readonly<Record<string, string>> =>
+  cloudEvents ? binaryHeaders(predictionEvent(prefix, prediction)) : NO_HEADERS;
+
+const NO_HEADERS = {};
+
+/** With a few bytes of lengths for each. */
+const bytesOf = (headers: Readonly<Record<string, string>>) =>
+  Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(value) + 8, 0);
 
 function letterOf(
   { codecs, limits, model, project }: InferenceContext,

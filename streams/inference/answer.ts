@@ -4,7 +4,7 @@ import { rawTopicNamed, topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { answerRecords, positionsAfter } from './answer-records.ts';
-import { sizedAnswer } from './answer-size.ts';
+import { type SizedAnswer, sizedAnswer } from './answer-size.ts';
 import type { InferenceContext } from './context.ts';
 import { type Asked, answerOf, draftOf, predictionId, type ScoringModel, shadowId } from './predict.ts';
 import type { Ready, Waiting } from './requests.ts';
@@ -47,12 +47,12 @@ export async function answer(context: InferenceContext, ready: readonly Ready[])
   const scoreMs = performance.now() - scoring;
   const predictions = topics.predictions(project.prefix, model.name);
   const shadow = topics.shadow(project.prefix, model.name);
-  const encoded = new Map<Ready, Uint8Array>();
+  const encoded = new Map<Ready, SizedAnswer>();
   const letters: OutgoingRecord[] = [];
   for (const { item, prediction } of answered) {
     const sized = sizedAnswer(context, predictions, { ...prediction, readMs, scoreMs });
     tell(context, sized.prediction);
-    encoded.set(item, sized.value);
+    encoded.set(item, sized);
     if (sized.letter !== null) letters.push(sized.letter);
   }
   const records = answerRecords(predictions, ready, encoded);

@@ -56,6 +56,7 @@ export interface WorldOptions {
   readonly champion?: ScoringModel | false;
   readonly artefacts?: ApiDeps['artefacts'];
   readonly declarations?: ApiDeps['declarations'];
+  readonly edit?: (project: Project) => Project;
 }
 
 const nowhere = (): never => {
@@ -73,7 +74,8 @@ const NO_WAREHOUSE: Warehouse = {
 
 export async function createApiWorld(options: WorldOptions = {}): Promise<ApiWorld> {
   const directory = fileURLToPath(new URL('../simulation/project', import.meta.url));
-  const project = loadProject(directory, { environment: {}, partitions: 1 });
+  const { edit = (declared) => declared } = options;
+  const project = edit(loadProject(directory, { environment: {}, partitions: 1 }));
   const broker = createMemoryBroker(wallClock);
   const kafka = broker.kafka();
   await (await kafka.admin()).createTopics(topicSpecs(project));

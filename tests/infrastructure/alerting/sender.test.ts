@@ -4,6 +4,7 @@ import { post } from '../../../infrastructure/alerting/post.ts';
 import { createSender, type SenderOptions } from '../../../infrastructure/alerting/sender.ts';
 import { sign, verifyDelivery } from '../../../infrastructure/alerting/signature.ts';
 import { deliveriesOf } from '../../../models/alerting/deliveries.ts';
+import { structuredFaults } from '../../schemas/cloud-event-rules.ts';
 import { alert } from './alert.ts';
 import { Receiver } from './receiver.ts';
 
@@ -33,6 +34,35 @@ function sender(options: Partial<SenderOptions> = {}, url = receiver.url) {
     ...options,
   });
 }
+
+describe('a webhook that asks for CloudEvents', () => {
+  it('gets the same as one event in structured JSON, the same at each try, and signed', async () => {
+    const receivers = {
+      ops: { kind: 'webhook', url: receiver.url, secret: 'hush', cloudEvents: true },
+    } as const;
+    const connections = { receivers, allowPrivate: [`127.0.0.1:${receiver.port}`] };
+    for (let tries = 0; tries < 2; tries += 1)
+      expect(await sender({ connections }).send(delivery, never)).toEqual({ kind: 'delivered' });
+    expect(await sender().send(delivery, never)).toEqual({ kind: 'delivered' });
+    const [first, again, plain] = receiver.requests;
+    const { headers, body } = first ?? expect.fail('nothing came');
+    expect(structuredFaults(String(headers['content-type']), body)).toEqual([]);
+    const { data, ...attributes } = JSON.parse(body);
+    expect(attributes).toEqual({
+      specversion: '1.0',
+      id: delivery.id,
+      source: '/millrace/p/alerts',
+      type: 'millrace.alerts.changed',
+      time: '2026-11-22T00:00:00.000Z',
+      datacontenttype: 'application/json',
+    });
+    expect(again?.body).toBe(body);
+    expect(data).toEqual(JSON.parse(plain?.body ?? ''));
+    const timestamp = String(headers['millrace-timestamp']);
+    const signature = String(headers['millrace-signature']);
+    expect(verifyDelivery({ secret: 'hush', body, timestamp, signature, now: NOW })).toBe(true);
+  });
+});
 
 describe('a webhook', () => {
   it('gets one body under a stable id, signed', async () => {

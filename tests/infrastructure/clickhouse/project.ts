@@ -47,6 +47,7 @@ const late: Model = {
   },
   trainer: { name: 'dense', parameters: {} },
   sample: { maxRows: 1, seed: 1 },
+  cloudEvents: false,
   threshold: 0.5,
   gate: { maxWait: 20 },
   training: { from: null, to: null },

@@ -6,6 +6,7 @@ import type { InferenceContext } from '../../../streams/inference/context.ts';
 import { Frontiers } from '../../../streams/inference/frontiers.ts';
 import { HoldHints } from '../../../streams/inference/hold-hints.ts';
 import { chooseReady, type RequestCodec, RequestQueue } from '../../../streams/inference/requests.ts';
+import { NEXT_HEADER } from '../../../streams/inference/resume.ts';
 import { SnapshotReader } from '../../../streams/inference/snapshot.ts';
 import { VectorReader } from '../../../streams/inference/vector.ts';
 import { Checkpoint } from '../../../streams/runtime/checkpoint.ts';
@@ -13,6 +14,7 @@ import { ALL_GUARDS } from '../../../streams/runtime/guards.ts';
 import { RecordLimits } from '../../../streams/runtime/record-limits.ts';
 import { readTails } from '../../../streams/runtime/tail.ts';
 import { Waits } from '../../../streams/runtime/waits.ts';
+import { attributesOfRecord, faultsOf } from '../../schemas/cloud-event-rules.ts';
 import { FIXED } from '../../simulation/world.ts';
 import { createPlane, type Plane, tripStart } from '../plane.ts';
 import { listening } from '../telemetry.ts';
@@ -124,6 +126,33 @@ describe('the answer to a batch', () => {
     expect(queue.least(0, plane.clock.now())).toBe(plane.clock.now());
     expect((await answers('shadow')).map(({ modelVersion }) => modelVersion)).toEqual([2, 2]);
     expect((await answers('predictions')).map(({ requestId }) => requestId)).toEqual(['e0', 'e1']);
+  });
+
+  it('carries the headers of CloudEvents where its model declares them, beside where to go on; shadow scores none', async () => {
+    const recordsOf = async (topic: 'shadow' | 'predictions') =>
+      (await readTails(plane.kafka, topics[topic](plane.project.prefix, plane.model.name), 100)).flat();
+    await answer(context, ready(false, 0));
+    await context.sending;
+    expect((await recordsOf('predictions')).map(({ headers }) => Object.keys(headers ?? {}))).toEqual([
+      [NEXT_HEADER],
+    ]);
+    context = { ...context, model: { ...context.model, cloudEvents: true } };
+    await answer(context, ready(false, 1, 2));
+    await context.sending;
+    const events = (await recordsOf('predictions')).slice(1);
+    expect(events.map(({ headers }) => NEXT_HEADER in (headers ?? {}))).toEqual([false, true]);
+    for (const [i, { headers, value }] of events.entries()) {
+      const attributes = attributesOfRecord(headers ?? {});
+      expect(faultsOf(attributes)).toEqual([]);
+      const prediction = plane.codecs.predictions.decode(value ?? new Uint8Array());
+      expect(attributes).toMatchObject({
+        id: prediction.id,
+        subject: `e${i + 1}`,
+        type: `millrace.prediction.${prediction.status}`,
+        time: new Date(prediction.requestTime).toISOString(),
+      });
+    }
+    expect((await recordsOf('shadow')).flatMap(({ headers }) => Object.keys(headers ?? {}))).toEqual([]);
   });
 
   it('sends nothing before the batch before it is acknowledged', async () => {

@@ -229,7 +229,9 @@ describe('the answers of a batch', () => {
     // The last of partition 1 asks for nothing: it is passed over, and not read again.
     const last = ready.findLast(({ queue }) => queue === b);
     const batch = ready.map((item) => (item === last ? { ...item, request: null } : item));
-    const encoded = new Map(batch.map((item) => [item, Buffer.from(`answer ${item.offset}`)]));
+    const encoded = new Map(
+      batch.map((item) => [item, { value: Buffer.from(`answer ${item.offset}`), headers: {} }]),
+    );
     const records = answerRecords('predictions', batch, encoded);
     const of = (partition: number) => records.filter((record) => record.partition === partition);
     expect(of(0).map(({ value }) => (value === null ? null : Buffer.from(value).toString()))).toEqual([
