@@ -6,6 +6,7 @@ import type { StepExecutor } from '../pipelines/runs/work.ts';
 import { type ChildOptions, createChildExecutor } from '../pipelines/steps/child.ts';
 import { createStepExecutor } from '../pipelines/steps/execute.ts';
 import type { StepTools } from '../pipelines/steps/tools.ts';
+import { fitApart } from '../pipelines/training/fit-apart.ts';
 import { openMirror } from '../pipelines/training/runs-mirror.ts';
 import type { Project } from '../schemas/project.ts';
 import type { Platform } from './platform.ts';
@@ -14,6 +15,8 @@ export interface StepSettings {
   /** Data sets lie there. */
   readonly dataDirectory: string;
   readonly codeVersion: string;
+  /** The process does other work too: a training gets a thread of its own, which gives way. */
+  readonly beside?: boolean;
   /** Hears of what the mirror of runs could not deliver. */
   readonly onWarning?: (sentence: string) => void;
 }
@@ -41,6 +44,7 @@ export function stepTools(platform: Platform, project: Project, settings: StepSe
     now: platform.clock.now,
     tuningWorkers: Math.max(1, Math.min(4, availableParallelism() - 1)),
     mirror: openMirror(project, settings.onWarning),
+    ...(settings.beside === true ? { trial: fitApart } : {}),
   };
 }
 

@@ -186,6 +186,7 @@ function pipelineParts(
   const tools = stepTools(platform, project, {
     dataDirectory,
     codeVersion: codeVersion(packageDirectory),
+    beside: true,
     onWarning: (sentence) => telemetry.note('pipelines', sentence),
   });
   const execute = openExecutor(tools, { command: ownCommand(context, project) });

@@ -116,7 +116,7 @@ export async function startInProcess(
   const telemetry = createTelemetry({ process: 'demo', logger });
   const { kafka, store, warehouse, artefacts, clock, queue } = platform;
   const execute = createStepExecutor(
-    stepTools(platform, project, { dataDirectory, codeVersion: codeVersion(packageDirectory) }),
+    stepTools(platform, project, { dataDirectory, codeVersion: codeVersion(packageDirectory), beside: true }),
   );
   const codecs = await platform.codecs();
   const composed = await composeStreams(

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { giveWay } from '../../infrastructure/local/give-way.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { StepOutcome } from '../runs/changes.ts';
 import type { StepCall, StepExecutor } from '../runs/work.ts';
@@ -38,8 +39,8 @@ export interface ChildOptions {
 
 /**
  * Does a step in a process of its own: training holds its processor for minutes, and neither the other streams
- * of this process nor the lock of the step should wait for it. The process ends with its worker, however that
- * ends: the channel between them breaks.
+ * of this process nor the lock of the step should wait for it. It gives way to them: a training takes what the streams
+ * leave of the processors. The process ends with its worker, however that ends: the channel between them breaks.
  */
 export function createChildExecutor(options: ChildOptions): StepExecutor {
   return (call, signal) =>
@@ -54,6 +55,7 @@ export function createChildExecutor(options: ChildOptions): StepExecutor {
           ...(options.environment === undefined ? {} : { env: options.environment }),
         },
       );
+      if (child.pid !== undefined) giveWay(child.pid);
       let said = '';
       let answer: StepMessage | undefined;
       child.stderr?.on('data', (piece: Buffer) => {

@@ -7,6 +7,7 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import type { StepOutcome } from '../runs/changes.ts';
 import { ancestors, type Json } from '../runs/run.ts';
 import type { StepCall } from '../runs/work.ts';
+import type { FitTrial } from '../training/fit.ts';
 import type { RunMirror } from '../training/runs.ts';
 
 /** What steps work with. A part that a step does not use is not opened. */
@@ -24,6 +25,8 @@ export interface StepTools {
   /** Threads that try out parameters. */
   readonly tuningWorkers: number;
   readonly mirror: RunMirror | null;
+  /** What trains; where absent, the thread that does the step. */
+  readonly trial?: FitTrial;
 }
 
 export interface DataSetShelf {

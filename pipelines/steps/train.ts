@@ -21,7 +21,7 @@ export interface TrainResult {
 
 /** Fits on all but the test part, with what tuning found where a step before this one tuned. */
 export const trainStep: StepWork = async (context) => {
-  const { project, call, warehouse, artefacts, codeVersion, now, mirror, signal } = context;
+  const { project, call, warehouse, artefacts, codeVersion, now, mirror, trial, signal } = context;
   const { training, test, pinned } = await dataSetsOf(context);
   const { trainer } = call.step.step;
   const model: Model = trainer ? { ...context.model, trainer } : context.model;
@@ -47,6 +47,7 @@ export const trainStep: StepWork = async (context) => {
         codeVersion,
         parameters,
         signal,
+        ...(trial === undefined ? {} : { trial }),
         onEpoch: ({ epoch, validation }, of) =>
           call.note(`epoch ${epoch} of ${of}, validation log loss ${validation.logLoss.toFixed(4)}`),
       });

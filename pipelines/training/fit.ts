@@ -36,6 +36,8 @@ export interface FitOptions {
   readonly onBackend?: (backend: Engine) => void;
   readonly onEpoch?: (report: EpochReport, of: number) => void;
   readonly signal?: AbortSignal;
+  /** What trains; default: `fitTrial`, in the thread of the caller. */
+  readonly trial?: FitTrial;
 }
 
 export interface Fitted {
@@ -70,6 +72,14 @@ export interface Trial {
   readonly durationMs: number;
 }
 
+/** What a trainer sees of a model. */
+export interface Trainable {
+  readonly features: ReadonlyArray<{ readonly name: string }>;
+  readonly trainer: Model['trainer'];
+}
+
+export type FitTrial = typeof fitTrial;
+
 /** A signal, a heartbeat, a request: whatever waits gets its turn between two steps of a training. */
 const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -81,7 +91,7 @@ const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
  * @throws CannotLearn naming a parameter that is unknown or out of range, or what is wrong with the rows.
  */
 export async function fitTrial(
-  model: Pick<Model, 'features' | 'trainer'>,
+  model: Trainable,
   training: Pick<DataSet, 'rows' | 'labels' | 'times'>,
   parameters: Parameters = {},
   share = 1,
@@ -126,7 +136,8 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
     throw new CannotLearn(
       `All ${labels.length.toLocaleString('en-US')} labels are ${labels[0] === 0 ? 'false' : 'true'}, so there is nothing to tell apart: choose a range that holds both, or look at what the label checks.`,
     );
-  const { trained, parameters, backend, durationMs } = await fitTrial(
+  const { trial = fitTrial } = options;
+  const { trained, parameters, backend, durationMs } = await trial(
     model,
     training,
     options.parameters,

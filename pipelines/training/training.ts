@@ -12,7 +12,7 @@ import { registerVersion } from '../rollout/moves.ts';
 import { keepReference } from '../steps/reference.ts';
 import { tailOf } from '../steps/train.ts';
 import { buildDataSets, type DataSet, type DataSetProgress } from './dataset.ts';
-import { type Fitted, fitModel } from './fit.ts';
+import { type FitTrial, type Fitted, fitModel } from './fit.ts';
 import { type RunMirror, trackRun } from './runs.ts';
 
 export interface TrainOptions {
@@ -36,6 +36,10 @@ export interface TrainOptions {
   /** In the place of what the model declares, name by name. */
   readonly parameters?: Parameters;
   readonly mirror?: RunMirror | null;
+  /** What trains; default: the thread of the caller. */
+  readonly trial?: FitTrial;
+  /** Event time of the first request that the new version answers, epoch ms; default: every one that is still unanswered. */
+  readonly effectiveFrom?: number;
   /** Wall time, epoch ms. */
   readonly now: () => number;
   readonly progress?: (done: TrainProgress) => void;
@@ -136,6 +140,7 @@ async function fitAndRegister(
     asOf,
     codeVersion: options.codeVersion,
     ...(options.parameters === undefined ? {} : { parameters: options.parameters }),
+    ...(options.trial === undefined ? {} : { trial: options.trial }),
     onBackend: (backend) => options.progress?.({ step: 'backend', backend }),
     onEpoch: (report, of) => options.progress?.({ step: 'epoch', report, of }),
     ...passOn,
@@ -155,6 +160,7 @@ async function fitAndRegister(
       by: options.by,
       reason: `trained on ${training.labels.length} rows of ${iso(training.from)} to ${iso(training.to)}`,
       evidence: { validation: fitted.validation, test: fitted.test },
+      effectiveFrom: options.effectiveFrom ?? null,
     },
   );
   await keepReference({ warehouse, project, model }, version, fitted.artefact, training);

@@ -1,11 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Model } from '../../schemas/project.ts';
+import { giveWayInThread } from '../../infrastructure/local/give-way.ts';
 import { fitTrial } from '../training/fit.ts';
 import type { TrialData, TrialMessage, TrialQuestion } from './pool.ts';
 
 /** A thread that trains what it is asked, on the rows it was begun with. */
 const { features, trainer, rows, labels, times } = workerData as TrialData;
-const model = { trainer, features: features.map((name) => ({ name })) } as unknown as Model;
+const model = { trainer, features: features.map((name) => ({ name })) };
+
+giveWayInThread();
 
 parentPort?.on('message', (question: TrialQuestion) => {
   answer(question).then((message) => parentPort?.postMessage(message));

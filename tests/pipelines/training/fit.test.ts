@@ -4,7 +4,8 @@ import { parseArtefact } from '../../../models/artefact.ts';
 import { CannotLearn } from '../../../models/cannot-learn.ts';
 import { createScorer } from '../../../models/scorer.ts';
 import type { DataSet } from '../../../pipelines/training/dataset.ts';
-import { type FitOptions, fitModel, fitTrial } from '../../../pipelines/training/fit.ts';
+import { type FitOptions, type FitTrial, fitModel, fitTrial } from '../../../pipelines/training/fit.ts';
+import { fitApart } from '../../../pipelines/training/fit-apart.ts';
 import { layoutHash } from '../../../schemas/layout.ts';
 import type { Model, Project } from '../../../schemas/project.ts';
 import { TRAINERS, type TrainerName } from '../../../schemas/trainer.ts';
@@ -128,9 +129,48 @@ describe.each(TRAINERS.map((name) => [name] as const))('a fit by %s', (name) => 
     ).rejects.toThrow('stopped by hand');
   });
 
+  it('in a thread of its own gives the same bits, and tells the same on the way', async () => {
+    const tell = async (more: Partial<FitOptions>) => {
+      const told: unknown[] = [];
+      const fitted = await fitModel(
+        optionsOf(name, {
+          ...more,
+          onBackend: (engine) => told.push(engine),
+          onEpoch: (report, of) => told.push({ report, of }),
+        }),
+      );
+      return { told, bytes: fitted.bytes };
+    };
+    const here = await tell({});
+    expect(await tell({ trial: fitApart })).toEqual(here);
+    expect(here.told.length).toBeGreaterThan(1);
+  });
+
+  it('ends in its thread too when a signal arrives', async () => {
+    const stop = new AbortController();
+    const parameters = { [name === 'trees' ? 'rounds' : 'epochs']: 5_000, patience: 5_000 };
+    const onEpoch = () => stop.abort(new Error('stopped by hand'));
+    const more = { training: dataSet(2_000, 3), parameters, onEpoch, signal: stop.signal, trial: fitApart };
+    await expect(fitModel(optionsOf(name, more))).rejects.toThrow('stopped by hand');
+  });
+
   it('says in a sentence what is wrong with its parameters', async () => {
     const work = fitModel(optionsOf(name, { parameters: { depth: 0 } }));
     await expect(work).rejects.toBeInstanceOf(CannotLearn);
     await expect(work).rejects.toThrow('Trainer parameter "depth" is');
+    const apart = fitModel(optionsOf(name, { parameters: { l2: -1 }, trial: fitApart }));
+    await expect(apart).rejects.toBeInstanceOf(CannotLearn);
+    await expect(apart).rejects.toThrow('Trainer parameter "l2" is');
   });
+});
+
+it('a training in a thread leaves the turns of its process to others', async () => {
+  const busy = async (trial: FitTrial) => {
+    const { model, training } = optionsOf('trees', { training: dataSet(60_000, 4) });
+    const before = performance.eventLoopUtilization();
+    await trial(model, training, { rounds: 40, leaves: 64 });
+    return performance.eventLoopUtilization(before).utilization;
+  };
+  expect(await busy(fitTrial)).toBeGreaterThan(0.8);
+  expect(await busy(fitApart)).toBeLessThan(0.3);
 });
