@@ -18,6 +18,16 @@ export interface Report {
     readonly to: number;
     readonly ms: number;
   };
+  /** The first day, answered by version 1 while version 2 learnt. */
+  readonly opening: {
+    /** From the servers being up to the first answer in the archive, ms. */
+    readonly answeredMs: number;
+    /** That version 1 learnt from. */
+    readonly rows: number;
+    readonly trainingMs: number;
+    readonly events: number;
+    readonly ms: number;
+  };
   readonly backfill: { readonly events: number; readonly entities: number; readonly ms: number };
   readonly training: {
     readonly rows: number;
@@ -113,7 +123,7 @@ const heading = (title: string, colours: Colours) => ['', colours.bold(title)];
 const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`);
 
 function storyLines(report: Report): string[] {
-  const { history, backfill, training, replay } = report;
+  const { history, backfill, opening, training, replay } = report;
   const rate = (records: number, ms: number) => `${count((records * 1_000) / Math.max(1, ms))}/s`;
   const sampled =
     training.rows < training.sampledFrom
@@ -136,10 +146,16 @@ function storyLines(report: Report): string[] {
           `${count(backfill.events)} events folded for ${count(backfill.entities)} entities`,
         ],
         [
-          'training',
+          'version 1',
+          `${training.features} features`,
+          duration(opening.trainingMs),
+          `${count(opening.rows)} rows of one day, a regression; the first prediction ${duration(opening.answeredMs)} after the servers were up`,
+        ],
+        [
+          'version 2',
           `${training.features} features`,
           duration(training.ms),
-          `${count(training.rows)} rows${sampled}; ${training.epochs} epochs on ${training.backend}`,
+          `${count(training.rows)} rows${sampled}; ${training.epochs} epochs on ${training.backend}; meanwhile version 1 answered, at ${count((opening.events * 1_000) / Math.max(1, opening.ms))} events/s`,
         ],
         [
           'replay',

@@ -71,7 +71,8 @@ function tries({ project, model, watchUrl, warehouseUrl }: Demo, embedded: boole
         '    ./millrace features get origin=ORD',
         `    ${sql}`,
         '    ./millrace predictions tail --from-start --limit 10',
-        '    ./millrace models show 2',
+        '    ./millrace models',
+        '    ./millrace models show 3',
         '    ./millrace monitor quality',
         '    ./millrace alerts ls',
       ];

@@ -1,13 +1,24 @@
 import { createLogger } from '../../infrastructure/telemetry/logger.ts';
 import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
+import type { Platform } from '../../platform/platform.ts';
+import type { Project } from '../../schemas/project.ts';
+import type { CommandContext } from '../command.ts';
 import { consoleDirectoryOf } from '../console-files.ts';
 import { Children } from '../dev/children.ts';
 import { projectDirectory } from '../project.ts';
-import type { Closing, Stage } from './stage.ts';
+
+/** What is watched. */
+interface Watched {
+  readonly context: CommandContext;
+  readonly project: Project;
+  readonly platform: Platform;
+}
+
+type Closing = () => Promise<unknown>;
 
 /** Serves the HTTP API and the console from now on, at a free port, and says where: the story is told while it is watched. */
 export async function serveConsole(
-  stage: Stage,
+  stage: Watched,
   embedded: boolean,
   closing: Closing[],
 ): Promise<string | null> {
@@ -20,7 +31,7 @@ export async function serveConsole(
 }
 
 /** In a process of its own, as the streams. */
-async function serveBeside({ context, project }: Stage, closing: Closing[]): Promise<string | null> {
+async function serveBeside({ context, project }: Watched, closing: Closing[]): Promise<string | null> {
   const { environment, output, signal } = context;
   const children = new Children(
     environment,
@@ -33,7 +44,7 @@ async function serveBeside({ context, project }: Stage, closing: Closing[]): Pro
 }
 
 /** In this process, where the servers' twins are. */
-async function serveHere({ context, project, platform }: Stage, closing: Closing[]): Promise<string> {
+async function serveHere({ context, project, platform }: Watched, closing: Closing[]): Promise<string> {
   const { API_DEFAULTS, openApi } = await import('../serve-api.ts');
   const logger = createLogger({ process: 'api', level: 'warn', file: undefined });
   const telemetry = createTelemetry({ process: 'api', logger });

@@ -36,27 +36,30 @@ export async function* demoItems(
   }
 }
 
-/** Cuts one stream of items in two at an event time; the second begins where the first was left. */
-export function splitItems(items: AsyncIterable<readonly ReplayItem[]>, at: number) {
+/** Items that a replay takes at once: where a part ends is asked between two of them. */
+const PIECE = 100;
+
+/**
+ * One stream of items, taken in parts. A part ends before the first item for which `ends` is true, or at the end of all; the next
+ * part goes on there.
+ */
+export function inParts(items: AsyncIterable<readonly ReplayItem[]>) {
   const iterator = items[Symbol.asyncIterator]();
   let rest: readonly ReplayItem[] = [];
-  async function* before(): AsyncGenerator<readonly ReplayItem[]> {
+  return async function* part(ends: (item: ReplayItem) => boolean): AsyncGenerator<readonly ReplayItem[]> {
     for (;;) {
-      const next = await iterator.next();
-      if (next.done === true) return;
-      const cut = next.value.findIndex(({ time }) => time >= at);
-      if (cut < 0) {
-        yield next.value;
+      if (rest.length === 0) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        rest = next.value;
         continue;
       }
-      rest = next.value.slice(cut);
-      if (cut > 0) yield next.value.slice(0, cut);
-      return;
+      const piece = rest.slice(0, PIECE);
+      const cut = piece.findIndex(ends);
+      const taken = cut < 0 ? piece : piece.slice(0, cut);
+      rest = rest.slice(taken.length);
+      if (taken.length > 0) yield taken;
+      if (cut >= 0) return;
     }
-  }
-  async function* after(): AsyncGenerator<readonly ReplayItem[]> {
-    if (rest.length > 0) yield rest;
-    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
-  }
-  return { before: before(), after: after() };
+  };
 }

@@ -2,15 +2,17 @@ import { createLoopLimit } from '../../streams/replay/loop-limit.ts';
 import { type ReplayResult, replay } from '../../streams/replay/replay.ts';
 import { count, day, instant } from '../format.ts';
 import { startFeatureProbe } from '../probe.ts';
-import { demoItems, splitItems } from './items.ts';
+import { demoItems, inParts } from './items.ts';
 import type { Measures } from './measure.ts';
-import { HISTORY_TO, LABELS_TO, PACE, PACED_FROM, REPLAY_TO } from './plan.ts';
+import { HISTORY_TO, LABELS_TO, OPENING_PACE, OPENING_TO, PACE, PACED_FROM, REPLAY_TO } from './plan.ts';
 import { aborted } from './processes.ts';
 import type { Stage } from './stage.ts';
 
 export interface Played {
   readonly sent: number;
   readonly planted: number;
+  /** While the model learnt from the whole history. */
+  readonly opening: ReplayResult;
   readonly unlimited: ReplayResult;
   /** Of the unlimited part: waits for monitoring and what it started, ms. */
   readonly watchedMs: number;
@@ -18,33 +20,57 @@ export interface Played {
   readonly featureMs: Float64Array;
 }
 
-/** The replay: as fast as it is answered, then the last day at a pace, with its latencies measured. */
-export async function play(stage: Stage): Promise<Played> {
-  const { context, project, platform, source, model, file } = stage;
-  const { output, signal } = context;
-  const { kafka, store, clock } = platform;
-  const codecs = await platform.codecs();
-  const deps = { project, kafka, store, codecs, clock };
+/** The replay of all days, in three parts that go one after another. */
+export async function openPlay({ context, project, platform, source, model, file }: Stage) {
+  const { kafka, store, clock, warehouse } = platform;
+  const deps = { project, kafka, store, codecs: await platform.codecs(), clock };
   let planted = 0;
-  const items = splitItems(
+  const part = inParts(
     demoItems(file, source, model, (records) => {
       planted += records;
     }),
-    PACED_FROM,
   );
-  // At each tick of event time the replay waits until monitoring, and what it started, are through.
-  const loop = createLoopLimit({ warehouse: platform.warehouse, project });
-  const options = { source: source.name, signal, waitLimitMs: 120_000, loop };
+  const options = {
+    source: source.name,
+    signal: context.signal,
+    waitLimitMs: 120_000,
+    // At each tick of event time the replay waits until monitoring, and what it started, are through.
+    loop: createLoopLimit({ warehouse, project }),
+  };
+  return { context, deps, source, part, options, file, planted: () => planted };
+}
 
+type Play = Awaited<ReturnType<typeof openPlay>>;
+
+/** The first day, slowly, until `grown` is true. */
+export function playOpening({ deps, part, options }: Play, grown: () => boolean): Promise<ReplayResult> {
+  return replay(deps, {
+    ...options,
+    name: `${deps.project.prefix}-opening`,
+    items: part(({ time }) => time >= OPENING_TO || grown()),
+    speed: OPENING_PACE,
+  });
+}
+
+/** As fast as it is answered, then the last day at a pace, with its latencies measured. */
+export async function playOn(play: Play, opening: ReplayResult): Promise<Played> {
+  const { unlimited, watchedMs } = await playUnlimited(play, opening);
+  const { paced, featureMs } = await playPaced(play);
+  const sent = opening.sent + unlimited.sent + paced.sent;
+  return { sent, planted: play.planted(), opening, unlimited, watchedMs, paced, featureMs };
+}
+
+async function playUnlimited({ context, deps, part, options, file }: Play, opening: ReplayResult) {
+  const { output, signal } = context;
   const watching = stopwatch();
   const racing = output.progress('replay, unlimited', {
-    total: file.count({ from: HISTORY_TO, to: PACED_FROM }),
+    total: file.count({ from: opening.lastTime ?? HISTORY_TO, to: PACED_FROM }),
     unit: 'events',
   });
   const unlimited = await replay(deps, {
     ...options,
-    name: `${project.prefix}-unlimited`,
-    items: items.before,
+    name: `${deps.project.prefix}-unlimited`,
+    items: part(({ time }) => time >= PACED_FROM),
     speed: Number.POSITIVE_INFINITY,
     onProgress: ({ sent, eventTime, tick }) => {
       watching.at(tick);
@@ -57,7 +83,11 @@ export async function play(stage: Stage): Promise<Played> {
   racing.done(
     `${count(unlimited.sent)} events to ${day(PACED_FROM - 1)}, ${count(rate)}/s through the whole path while nothing was waited for`,
   );
+  return { unlimited, watchedMs };
+}
 
+async function playPaced({ context, deps, source, part, options, file }: Play) {
+  const { output, signal } = context;
   const pacing = output.progress(`replay, ${count(PACE)}x`, {
     total: file.count({ from: PACED_FROM, to: REPLAY_TO }),
     unit: 'events',
@@ -65,8 +95,8 @@ export async function play(stage: Stage): Promise<Played> {
   const probe = await startFeatureProbe({ ...deps, source });
   const paced = await replay(deps, {
     ...options,
-    name: `${project.prefix}-paced`,
-    items: items.after,
+    name: `${deps.project.prefix}-paced`,
+    items: part(() => false),
     speed: PACE,
     onProgress: ({ sent, eventTime, tick }) =>
       pacing.update(sent, tick === null ? instant(eventTime) : `watching ${day(tick - 1)}`),
@@ -74,7 +104,7 @@ export async function play(stage: Stage): Promise<Played> {
   const featureMs = await probe.stop();
   signal.throwIfAborted();
   pacing.done(`${count(paced.sent)} events to ${instant(paced.lastTime ?? LABELS_TO)}`);
-  return { sent: unlimited.sent + paced.sent, planted, unlimited, watchedMs, paced, featureMs };
+  return { paced, featureMs };
 }
 
 /** Wall time for which the replay stood at a tick, ms. */

@@ -17,6 +17,7 @@ import { count } from '../format.ts';
 import { historyOf } from '../histories.ts';
 import { artefactDirectory, openPlatform, openProject, projectDirectory } from '../project.ts';
 import { stackDirectory, startLocalStack } from '../stack.ts';
+import { serveConsole } from './console.ts';
 import { SAMPLE_ROWS } from './plan.ts';
 import { aborted } from './processes.ts';
 
@@ -32,12 +33,19 @@ export interface Stage {
 
 export type Closing = () => Promise<unknown>;
 
-/** Servers, a fresh prefix, topics, schemas, tables, and the file of flights. What is opened is added to `closing`. */
+export interface Prepared extends Stage {
+  /** Of the console, or of the API where no console was built; null where neither answers. */
+  readonly watchUrl: string | null;
+  /** When the servers were up, ms of this process's monotonic clock. */
+  readonly upAt: number;
+}
+
+/** Servers, a fresh prefix, topics, schemas, tables, the console, and the file of flights. What is opened is added to `closing`. */
 export async function prepare(
   context: CommandContext,
   embedded: boolean,
   closing: Closing[],
-): Promise<Stage> {
+): Promise<Prepared> {
   const { output, environment } = context;
   const directory = projectDirectory(context);
   const before = readCurrent(environment.dataDirectory, directory);
@@ -68,6 +76,7 @@ export async function prepare(
   const artefacts = artefactDirectory(context);
   const platform = embedded ? await openTwins(project, { artefacts }) : openPlatform(context, project);
   closing.push(() => platform.close());
+  const upAt = performance.now();
 
   if (!embedded && before !== undefined) {
     const removing = output.progress('demo before');
@@ -83,6 +92,7 @@ export async function prepare(
   }
   const applying = output.progress('topics, schemas, tables');
   applying.done(`${countChanges(await applyProject(applyDeps(project, platform)))} under ${prefix}`);
+  const watchUrl = await serveConsole({ context, project, platform }, embedded, closing);
   const waiting = output.progress('flights');
   const file = await Promise.race([reading, aborted(context.signal)]);
   waiting.done(`${count(file.rows)} rows, ${count(file.duplicates)} exact duplicates left out`);
@@ -90,7 +100,7 @@ export async function prepare(
   const maxRows = Math.min(declared.sample.maxRows, SAMPLE_ROWS);
   const model: Model = { ...declared, sample: { ...declared.sample, maxRows } };
   const own = project.sources.find(({ name }) => name === source.name) ?? source;
-  return { context, project, source: own, model, platform, file };
+  return { context, project, source: own, model, platform, file, watchUrl, upAt };
 }
 
 export class DemoRuns extends MillraceError {

@@ -7,14 +7,13 @@ import type { CommandContext } from '../command.ts';
 import { count } from '../format.ts';
 import { quantileOf } from '../probe.ts';
 import type { Report } from '../report.ts';
-import { serveConsole } from './console.ts';
 import { tellLoop } from './loop.ts';
 import { createMeasures, type Measures } from './measure.ts';
+import { type Begun, begin, firstAnswer, type Grown, growUp } from './opening.ts';
 import { HISTORY_TO, LABELS_TO, PACED_FROM, PLANTED_EACH, REPLAY_TO, SEED } from './plan.ts';
-import { type Played, play, settle } from './play.ts';
+import { openPlay, type Played, playOn, playOpening, settle } from './play.ts';
 import { type AlertReceiver, startReceiver } from './receiver.ts';
-import { type Closing, prepare, type Stage } from './stage.ts';
-import { build, learn, load, startStreams } from './steps.ts';
+import { type Closing, type Prepared, prepare, type Stage } from './stage.ts';
 
 export interface Demo {
   readonly report: Report;
@@ -41,19 +40,18 @@ export async function runDemo(given: CommandContext, options: { readonly embedde
     const context = deliveredTo(given, receiver);
     const stage = await prepare(context, options.embedded, closing);
     const { project, source, model, platform } = stage;
-    const watchUrl = await serveConsole(stage, options.embedded, closing);
-    const imported = await load(stage, HISTORY_TO);
-    const backfilled = await build(stage, HISTORY_TO);
-    const trained = await learn(stage, { to: HISTORY_TO, by: 'millrace demo' });
-    const streams = await startStreams(stage, options.embedded);
-    closing.push(streams.stop);
+    const begun = await begin(stage, options.embedded, closing);
+    const { streams } = begun;
     const measures = createMeasures(project, source, model, platform.warehouse);
-    const replayed = await Promise.race([play(stage), streams.failed]);
+    const { grown, replayed, answeredMs } = await Promise.race([
+      playAll(stage, options.embedded),
+      streams.failed,
+    ]);
     const counts = await Promise.race([settle(stage, measures, replayed.sent), streams.failed]);
     const report = await tell(stage, measures, {
-      imported,
-      backfilled,
-      trained,
+      begun,
+      grown,
+      answeredMs,
       replayed,
       counts,
       embedded: options.embedded,
@@ -63,7 +61,7 @@ export async function runDemo(given: CommandContext, options: { readonly embedde
       report: { ...report, elapsed: performance.now() - began },
       project,
       model,
-      watchUrl,
+      watchUrl: stage.watchUrl,
       warehouseUrl: warehouseUrl(platform, project),
       close,
     };
@@ -73,10 +71,26 @@ export async function runDemo(given: CommandContext, options: { readonly embedde
   }
 }
 
+/** The first day while the model learns from the whole history, then all other days. */
+async function playAll(stage: Prepared, embedded: boolean) {
+  const play = await openPlay(stage);
+  let learnt = false;
+  const opening = playOpening(play, () => learnt);
+  opening.catch(() => {});
+  const answeredMs = await Promise.race([firstAnswer(stage), failureOf(opening)]);
+  const grown = await growUp(stage, embedded).finally(() => {
+    learnt = true;
+  });
+  return { grown, answeredMs, replayed: await playOn(play, await opening) };
+}
+
+/** Rejects where the work fails, and never resolves. */
+const failureOf = (work: Promise<unknown>): Promise<never> => work.then(() => new Promise<never>(() => {}));
+
 interface Told {
-  readonly imported: Awaited<ReturnType<typeof load>>;
-  readonly backfilled: Awaited<ReturnType<typeof build>>;
-  readonly trained: Awaited<ReturnType<typeof learn>>;
+  readonly begun: Begun;
+  readonly grown: Grown;
+  readonly answeredMs: number;
   readonly replayed: Played;
   readonly counts: Awaited<ReturnType<Measures['counts']>>;
   readonly embedded: boolean;
@@ -96,10 +110,12 @@ function deliveredTo(context: CommandContext, receiver: AlertReceiver): CommandC
 
 async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<Report, 'elapsed'>> {
   const { context, project, model, platform, file, source } = stage;
-  const { imported, backfilled, trained, replayed, counts, embedded, receiver } = told;
+  const { begun, grown, replayed, counts, embedded, receiver } = told;
+  const { first } = begun;
+  const { second } = grown;
   const progress = context.output.progress('report');
   const quality = await measures.quality(HISTORY_TO, { from: HISTORY_TO, to: REPLAY_TO, asOf: LABELS_TO });
-  const { paced, unlimited, featureMs } = replayed;
+  const { paced, opening, unlimited, featureMs } = replayed;
   const report: Omit<Report, 'elapsed'> = {
     project: project.name,
     prefix: project.prefix,
@@ -107,24 +123,31 @@ async function tell(stage: Stage, measures: Measures, told: Told): Promise<Omit<
     history: {
       rows: file.rows,
       duplicates: file.duplicates,
-      events: imported.accepted,
-      from: imported.from,
-      to: imported.to,
-      ms: imported.ms,
+      events: begun.imported.accepted + grown.imported.accepted,
+      from: grown.imported.from,
+      to: begun.imported.to,
+      ms: begun.imported.ms + grown.imported.ms,
     },
-    backfill: backfilled,
+    backfill: begun.backfilled,
+    opening: {
+      answeredMs: told.answeredMs,
+      rows: first.rows,
+      trainingMs: first.ms,
+      events: opening.sent,
+      ms: opening.finishedAt - opening.startedAt,
+    },
     training: {
-      rows: trained.dataSet.rows,
+      rows: second.rows,
       sampledFrom: await measures.matured(HISTORY_TO),
       features: model.features.length,
-      epochs: trained.fitted.trained.rounds,
-      backend: trained.fitted.backend.name,
-      ms: trained.finishedAt - trained.startedAt,
+      epochs: second.epochs,
+      backend: second.backend,
+      ms: second.ms,
     },
     replay: {
       from: HISTORY_TO,
       to: paced.lastTime ?? LABELS_TO,
-      ms: paced.finishedAt - unlimited.startedAt,
+      ms: paced.finishedAt - opening.startedAt,
       unlimited: {
         events: unlimited.sent,
         ms: unlimited.finishedAt - unlimited.startedAt - replayed.watchedMs,
