@@ -43,14 +43,15 @@ export const timeQuery = z
     return z.NEVER;
   });
 
-export const limitQuery = (most: number, usual: number) =>
+export const wholeQuery = (most: number) =>
   z
     .string()
     .regex(/^[1-9]\d{0,5}$/, 'is no whole number from 1 on')
     .transform(Number)
-    .refine((value) => value <= most, `is more than ${most}`)
-    .default(usual)
-    .describe(`At most so many, up to ${most}; default ${usual}.`);
+    .refine((value) => value <= most, `is more than ${most}`);
+
+export const limitQuery = (most: number, usual: number) =>
+  wholeQuery(most).default(usual).describe(`At most so many, up to ${most}; default ${usual}.`);
 
 export const nameSchema = z.string().min(1).max(200);
 

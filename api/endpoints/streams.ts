@@ -9,7 +9,8 @@ import { createFeed, type Feed, type ToEvent } from '../feed.ts';
 import { modelOf } from '../find.ts';
 import { LOOK } from '../roles.ts';
 import { type Call, type Route, route } from '../route.ts';
-import { nameSchema } from '../schemas.ts';
+import { nameSchema, wholeQuery } from '../schemas.ts';
+import { thinned } from '../thinned.ts';
 import { createTopology } from '../topology.ts';
 import { plainAlert } from './alerts.ts';
 import { plainRun } from './pipelines.ts';
@@ -64,11 +65,20 @@ export function streamRoutes(deps: ApiDeps): StreamRoutes {
         name: 'followPredictions',
         summary: 'Predictions of a model as they come, those that were asked over HTTP among them',
         params: z.strictObject({ model: nameSchema }),
+        query: z.strictObject({
+          most: wholeQuery(1_000)
+            .optional()
+            .describe(
+              'At most so many a second; how many were left out is told as `skipped`. Default: every one.',
+            ),
+        }),
         handle: async (call) => {
           const { name } = modelOf(project, call.params.model);
-          return new EventStream(
-            async (sink) => (await predictions.get(name)?.subscribe(sink, from(call))) ?? (() => {}),
-          );
+          const { most } = call.query;
+          return new EventStream(async (sink) => {
+            const taking = most === undefined ? sink : thinned(sink, most, clock);
+            return (await predictions.get(name)?.subscribe(taking, from(call))) ?? (() => {});
+          });
         },
       }),
       route({

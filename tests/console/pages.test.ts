@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Role } from '../../api/roles.ts';
 import { openChromium } from '../../console/chromium.ts';
 import { topics } from '../../schemas/names.ts';
+import { tripStart } from '../streams/plane.ts';
 import { type ConsoleWorld, openConsoleWorld } from './world.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -158,6 +159,60 @@ describe('the console in a real Chromium', () => {
       .getByText(/producer/)
       .waitFor();
     expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+
+  const ask = async (id: string) => {
+    const { statusCode } = await opened.world.app.inject({
+      method: 'POST',
+      url: '/v1/events/trips',
+      headers: { host: 'localhost', authorization: 'Bearer mr-test-producer' },
+      payload: tripStart(id, Date.now(), 'north'),
+    });
+    expect(statusCode).toBe(202);
+  };
+
+  it('shows answers as they come, and asks for nothing meanwhile', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    await page.goto(`${base}/console/predictions`);
+    await page.getByText('live', { exact: true }).first().waitFor();
+    const looks = () => asked.filter((path) => path.endsWith('/cost/predictions')).length;
+    // One look more, for what came between the first and the beginning of the stream.
+    await expect.poll(looks).toBeGreaterThan(1);
+    const before = looks();
+    await ask('as it comes');
+    await page.getByText('as it comes').waitFor();
+    // A page that asks would have done so three times.
+    await page.waitForTimeout(5_000);
+    expect(looks() - before, asked.join(' ')).toBeLessThan(2);
+    await page.getByLabel('answer').selectOption('refused');
+    await ask('not of this kind');
+    await page.waitForTimeout(1_500);
+    expect(await page.getByText('not of this kind').count()).toBe(0);
+    await page.close();
+  });
+
+  it.each([
+    ['breaks off', 'reconnecting …'],
+    ['is refused', 'asks every few seconds'],
+  ])('a stream that %s: says "%s", and shows what is new all the same', async (how, said) => {
+    const page = await open('viewer', 'dark', 420);
+    await page.route('**/v1/streams/**', (route) =>
+      how === 'breaks off' ? route.abort('connectionreset') : route.fulfill({ status: 503, json: {} }),
+    );
+    await page.goto(`${base}/console/predictions`);
+    await page.getByText(said).waitFor();
+    await ask(`told though it ${how}`);
+    await page.getByText(`told though it ${how}`).waitFor();
+    expect(await violations(page)).toEqual([]);
+    for (const path of ['/', '/alerts', '/pipelines']) {
+      await page.goto(`${base}/console${path}`);
+      await page.getByText(said).waitFor();
+    }
+    await page.unroute('**/v1/streams/**');
+    if (how === 'breaks off') await page.locator('.live-state.live').waitFor();
     await page.close();
   });
 

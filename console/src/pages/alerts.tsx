@@ -1,24 +1,34 @@
 import { useState } from 'react';
 import { post } from '../lib/api.ts';
+import { useEvents, whileApart } from '../lib/events.ts';
 import { number, plural } from '../lib/format.ts';
 import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
 import type { Alert, Silence } from '../lib/types.ts';
 import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
+import { LiveState } from '../parts/live.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
 import { Table } from '../parts/table.tsx';
 
 const TONES: Readonly<Record<Alert['state'], Tone>> = { firing: 'bad', pending: 'warn', resolved: 'plain' };
 
+/** The list is read from the archive, which has a change so long after it was told, ms. */
+const ARCHIVED_MS = 1_000;
+
 /** What fired, and who looks after it? */
 export function Alerts() {
-  const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts', 5_000);
+  const following = useEvents('/v1/streams/alerts', 'alert', () =>
+    window.setTimeout(() => alerts.reload(), ARCHIVED_MS),
+  );
+  const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts', whileApart(following, 5_000));
   const silences = useResource<{ silences: Silence[] }>('/v1/silences', 10_000);
   const may = useMayChange();
   const [asked, setAsked] = useState<Alert | null>(null);
   return (
     <>
-      <PageHead title="Alerts" question="What fired, and who looks after it?" />
+      <PageHead title="Alerts" question="What fired, and who looks after it?">
+        <LiveState following={following} />
+      </PageHead>
       <Panel title="Alerts" note="As they stand; those that fire first.">
         <Loaded of={alerts}>
           {({ alerts: all }) =>

@@ -1,16 +1,21 @@
 import { useMemo } from 'react';
 import { Link } from 'wouter';
+import { useFollowed } from '../lib/events.ts';
 import { number, rate } from '../lib/format.ts';
 import { useResource } from '../lib/resource.ts';
 import { headline, streamId, type Trouble, troublesOf } from '../lib/troubles.ts';
 import type { Alert, Health, LetterCount, StreamFigures, TopicFigures, Topology } from '../lib/types.ts';
 import { Badge, Failure, Loaded, PageHead, Panel } from '../parts/basics.tsx';
 import { FlowPicture } from '../parts/flow-picture.tsx';
+import { LiveState } from '../parts/live.tsx';
 import { type Column, Table } from '../parts/table.tsx';
+
+/** Figures come every two seconds. */
+const FOLLOW = { every: 2_000, silenceMs: 10_000 };
 
 /** Is it running, and is it right? */
 export function Flow() {
-  const topology = useResource<Topology>('/v1/topology', 2_000);
+  const topology = useFollowed<Topology>('/v1/topology', '/v1/streams/topology', 'topology', FOLLOW);
   const health = useResource<Health>('/health', 5_000);
   const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts?state=firing', 10_000);
   const letters = useResource<{ reasons: LetterCount[] }>('/v1/dead-letters', 10_000);
@@ -29,7 +34,9 @@ export function Flow() {
 
   return (
     <>
-      <PageHead title="Flow" question="Is it running, and is it right?" />
+      <PageHead title="Flow" question="Is it running, and is it right?">
+        <LiveState following={topology.following} />
+      </PageHead>
       <p className={`headline ${worst(troubles)}`} role="status">
         {headline(topology.data, troubles)}
       </p>

@@ -1,11 +1,16 @@
 import { useState } from 'react';
 import { address, post } from '../lib/api.ts';
+import { useEvents, whileApart } from '../lib/events.ts';
 import { span } from '../lib/format.ts';
 import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
 import type { Pipeline, PipelineRun, Step, StepState } from '../lib/types.ts';
 import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
+import { LiveState } from '../parts/live.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
+
+/** Runs on the page. */
+const SHOWN = 30;
 
 interface Asked {
   readonly title: string;
@@ -17,12 +22,26 @@ interface Asked {
 /** What is it doing about it? */
 export function Pipelines() {
   const pipelines = useResource<{ pipelines: Pipeline[] }>('/v1/pipelines');
-  const runs = useResource<{ runs: PipelineRun[] }>(address('/v1/pipeline-runs', { limit: 30 }), 2_000);
+  const [changed, setChanged] = useState<readonly PipelineRun[]>([]);
+  const following = useEvents<PipelineRun>('/v1/streams/pipelines', 'run', (events) =>
+    setChanged((before) =>
+      newestOf(
+        before,
+        events.map(({ data }) => data),
+      ),
+    ),
+  );
+  const runs = useResource<{ runs: PipelineRun[] }>(
+    address('/v1/pipeline-runs', { limit: SHOWN }),
+    whileApart(following, 2_000),
+  );
   const may = useMayChange();
   const [asked, setAsked] = useState<Asked | null>(null);
   return (
     <>
-      <PageHead title="Pipelines" question="What is it doing about it?" />
+      <PageHead title="Pipelines" question="What is it doing about it?">
+        <LiveState following={following} />
+      </PageHead>
       <Panel title="Declared">
         <Loaded of={pipelines}>
           {({ pipelines: all }) =>
@@ -63,10 +82,12 @@ export function Pipelines() {
       </Panel>
       <Loaded of={runs}>
         {({ runs: all }) =>
-          all.length === 0 ? (
+          all.length + changed.length === 0 ? (
             <Empty>None ran so far.</Empty>
           ) : (
-            [...all].reverse().map((run) => <Run key={run.id} run={run} ask={may ? setAsked : null} />)
+            [...newestOf(all, changed)]
+              .reverse()
+              .map((run) => <Run key={run.id} run={run} ask={may ? setAsked : null} />)
           )
         }
       </Loaded>
@@ -79,6 +100,15 @@ export function Pipelines() {
       )}
     </>
   );
+}
+
+/** Each run as it changed last, in the order of the API. */
+function newestOf(before: readonly PipelineRun[], changed: readonly PipelineRun[]): readonly PipelineRun[] {
+  const runs = new Map(before.map((run) => [run.id, run]));
+  for (const run of changed) if (run.at >= (runs.get(run.id)?.at ?? 0)) runs.set(run.id, run);
+  return [...runs.values()]
+    .sort((a, b) => a.eventTime - b.eventTime || a.createdAt - b.createdAt)
+    .slice(-SHOWN);
 }
 
 function startOf({ start: { everyMs, cron, alerts } }: Pipeline): string {

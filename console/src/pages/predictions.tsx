@@ -1,15 +1,21 @@
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
 import { address } from '../lib/api.ts';
+import { useEvents, whileApart } from '../lib/events.ts';
 import { plural } from '../lib/format.ts';
 import { useProject } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
 import type { Prediction } from '../lib/types.ts';
 import { Empty, Loaded, PageHead, Panel } from '../parts/basics.tsx';
+import { LiveState } from '../parts/live.tsx';
 import { LongTable } from '../parts/long-table.tsx';
 import { PREDICTION_COLUMNS } from '../parts/prediction-columns.tsx';
 
 const SHOWN = 500;
+/** Nobody reads more, and a browser that takes thousands a second does nothing else. */
+const MOST_A_SECOND = 50;
+/** The archive has an answer so long after it was given, ms. */
+const ARCHIVED_MS = 1_500;
 
 /** Why did it say so? Here: what it said, the newest first. */
 export function Predictions({ model: named }: { readonly model?: string | undefined }) {
@@ -23,7 +29,18 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
     model === undefined
       ? null
       : address(`/v1/models/${encodeURIComponent(model)}/predictions`, { status, entity, limit: SHOWN });
-  const found = useResource<{ predictions: Prediction[] }>(path, live ? 1_500 : null);
+  const tail = useTail(live ? (model ?? null) : null, status, entity);
+  const found = useResource<{ predictions: Prediction[] }>(
+    path,
+    live ? whileApart(tail.following, 1_500) : null,
+  );
+  // What came between the first look and the beginning of the stream, once the archive has it.
+  const { reload } = found;
+  useEffect(() => {
+    if (tail.following !== 'live') return;
+    const looking = window.setTimeout(reload, ARCHIVED_MS);
+    return () => window.clearTimeout(looking);
+  }, [tail.following, reload]);
   const filter = (change: Record<string, string>) =>
     setSearch(
       Object.fromEntries(Object.entries({ status, entity, ...change }).filter(([, value]) => value !== '')),
@@ -34,6 +51,7 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
   return (
     <>
       <PageHead title="Predictions" question="What did it say, and why?">
+        {live && <LiveState following={tail.following} />}
         <label className="switch">
           <input type="checkbox" checked={live} onChange={(event) => setLive(event.target.checked)} /> live
         </label>
@@ -71,31 +89,86 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
           </label>
         </form>
         <Loaded of={found}>
-          {({ predictions }) => (
-            <>
-              <Scores predictions={predictions} />
-              {predictions.length === 0 ? (
-                <Empty>
-                  Nothing of the kind in the archive. It is there some hundred ms after an answer.
-                </Empty>
-              ) : (
-                <LongTable
-                  label={`Predictions of ${model}`}
-                  columns={PREDICTION_COLUMNS}
-                  widths="minmax(8rem, 2fr) 11rem 8rem minmax(7rem, 1fr) 5rem"
-                  rows={predictions}
-                  id={({ id }) => id}
-                  onOpen={({ id }) =>
-                    go(`/predictions/${encodeURIComponent(model)}/${encodeURIComponent(id)}`)
-                  }
-                />
-              )}
-            </>
-          )}
+          {({ predictions: archived }) => {
+            const predictions = newestFirst(archived, tail.predictions);
+            return (
+              <>
+                {tail.skipped && (
+                  <p className="muted" role="status">
+                    More come than can be read: {MOST_A_SECOND} a second are shown as they come.
+                  </p>
+                )}
+                <Scores predictions={predictions} />
+                {predictions.length === 0 ? (
+                  <Empty>
+                    Nothing of the kind in the archive. It is there some hundred ms after an answer.
+                  </Empty>
+                ) : (
+                  <LongTable
+                    label={`Predictions of ${model}`}
+                    columns={PREDICTION_COLUMNS}
+                    widths="minmax(8rem, 2fr) 11rem 8rem minmax(7rem, 1fr) 5rem"
+                    rows={predictions}
+                    id={({ id }) => id}
+                    onOpen={({ id }) =>
+                      go(`/predictions/${encodeURIComponent(model)}/${encodeURIComponent(id)}`)
+                    }
+                  />
+                )}
+              </>
+            );
+          }}
         </Loaded>
       </Panel>
     </>
   );
+}
+
+interface Told {
+  readonly requestId: string;
+  readonly sourcePartition: number;
+  readonly sourceOffset: number;
+  readonly reads: ReadonlyArray<{ readonly entity: string }>;
+}
+type Followed = Omit<Prediction, 'partition' | 'offset'> & Told;
+
+/** Answers as they come, of the kind that is wanted. */
+function useTail(model: string | null, status: string, entity: string) {
+  const [told, setTold] = useState<{ readonly of: string; readonly predictions: readonly Prediction[] }>({
+    of: '',
+    predictions: [],
+  });
+  const [skipped, setSkipped] = useState(false);
+  const of = JSON.stringify([model, status, entity]);
+  const path =
+    model === null
+      ? null
+      : address(`/v1/streams/predictions/${encodeURIComponent(model)}`, { most: MOST_A_SECOND });
+  const following = useEvents<Followed>(path, 'prediction skipped', (events) => {
+    const wanted = events
+      .flatMap(({ event, data }) => (event === 'prediction' ? [data] : []))
+      .filter((one) => status === '' || one.status === status)
+      .filter((one) => entity === '' || one.reads.some((read) => read.entity === entity))
+      .map(({ sourcePartition, sourceOffset, reads: _, ...one }) => ({
+        ...one,
+        partition: sourcePartition,
+        offset: sourceOffset,
+      }));
+    setSkipped(events.some(({ event }) => event === 'skipped'));
+    setTold((before) => ({
+      of,
+      predictions: [...(before.of === of ? before.predictions : []), ...wanted].slice(-SHOWN),
+    }));
+  });
+  return { following, skipped, predictions: told.of === of ? told.predictions : [] };
+}
+
+/** Each once, the newest request first. */
+function newestFirst(archived: readonly Prediction[], told: readonly Prediction[]): readonly Prediction[] {
+  const all = new Map([...told, ...archived].map((one) => [one.id, one]));
+  return [...all.values()]
+    .sort((a, b) => b.requestTime - a.requestTime || (a.id < b.id ? -1 : 1))
+    .slice(0, SHOWN);
 }
 
 const BINS = 20;
