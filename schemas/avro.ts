@@ -291,19 +291,20 @@ export function parseSchema(schema: Schema | string, references: readonly string
 const schemaOf = (schema: Schema | string): Schema =>
   typeof schema === 'string' && /^\s*[[{"]/.test(schema) ? (JSON.parse(schema) as Schema) : schema;
 
-/** Turns the bytes of one value into it; throws for bytes that are not one, whole, with nothing after it. */
-export type ValueReader = (bytes: Uint8Array) => unknown;
+/** Turns the bytes of one value, from `from` (default 0) on, into it; throws for bytes that are not one, whole, with nothing after it. */
+export type ValueReader = (bytes: Uint8Array, from?: number) => unknown;
 
 /** Reader of values written as `writer`, answered as `reader` (the same where left out). Throws where they do not agree. */
 export function createValueReader(writer: Type, reader: Type = writer): ValueReader {
   const resolver = isSame(writer, reader) ? undefined : reader.createResolver(writer);
   const flat = resolver === undefined ? flatDecoder(reader) : null;
-  return (bytes) => {
+  return (bytes, from = 0) => {
     const buffer = asBuffer(bytes);
-    const value = flat === null ? FAILED : flat(buffer);
+    const value = flat === null ? FAILED : flat(buffer, from);
     if (value !== FAILED) return value;
-    itemsLeft = bytes.length;
-    return reader.fromBuffer(buffer, resolver);
+    const own = buffer.subarray(from);
+    itemsLeft = own.length;
+    return reader.fromBuffer(own, resolver);
   };
 }
 

@@ -44,7 +44,7 @@ export function wireId(bytes: Uint8Array): number | DecodeFailure {
 /** Reads the value after the header. */
 export function readWire(read: ValueReader, bytes: Uint8Array): unknown {
   try {
-    return read(bytes.subarray(WIRE_HEADER));
+    return read(bytes, WIRE_HEADER);
   } catch (error) {
     return new DecodeFailure('bad_avro', `the bytes are no value of their schema: ${sentence(error)}`);
   }

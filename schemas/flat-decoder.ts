@@ -2,8 +2,8 @@ import { Buffer } from 'node:buffer';
 import type { Type, types } from 'avsc';
 import { NotFlat } from './flat-encoder.ts';
 
-/** The value that bytes are; FAILED where they are none, or hold what is left to avsc (a long beyond 2^51, say). */
-export type FlatDecode = (bytes: Buffer) => unknown;
+/** The value that bytes are from `from` on; FAILED where they are none, or hold what is left to avsc (a long beyond 2^51, say). */
+export type FlatDecode = (bytes: Buffer, from: number) => unknown;
 
 /** No value: avsc is to read the bytes, and to say what is wrong with them. */
 export const FAILED = Symbol('failed');
@@ -23,8 +23,8 @@ export function flatDecoder(type: Type): FlatDecode | null {
       'tables',
       `'use strict';
 ${text.memory}
-return function read(bytes) {
-let at = 0, b = 0, value;
+return function read(bytes, from) {
+let at = from, b = 0, value;
 const end = bytes.length;
 ${text.doubles ? 'input.open(bytes);\nconst { view, base } = input;' : ''}
 ${lines}

@@ -28,7 +28,7 @@ describe('the flat decoder', () => {
             expect(read(bytes)).toEqual(value);
             // A piece of a larger buffer, as records of a fetch are.
             const larger = Buffer.concat([Buffer.alloc(3, 1), bytes, Buffer.alloc(9, 1)]);
-            expect(read(larger.subarray(3, 3 + bytes.length))).toEqual(value);
+            expect(read(larger.subarray(1, 3 + bytes.length), 2)).toEqual(value);
           }
         }),
         { numRuns: 60 },
@@ -53,7 +53,7 @@ describe('the flat decoder', () => {
           if (how > 0) bytes[at] = byte;
           const damaged =
             how === 1 ? bytes.subarray(0, at) : how === 2 ? Buffer.concat([bytes, bytes]) : bytes;
-          const found = read?.(damaged);
+          const found = read?.(damaged, 0);
           if (found === FAILED) failed += 1;
           else {
             whole += 1;
@@ -70,7 +70,7 @@ describe('the flat decoder', () => {
   it('a list that claims more than the bytes hold is nothing, at once; one of items without bytes is left to avsc', () => {
     const type = parseSchema({ type: 'array', items: 'int' });
     for (const claim of ['feffffff0f', 'feffffffffff3f', '01', 'ff', '']) {
-      expect(flatDecoder(type)?.(Buffer.from(claim, 'hex'))).toBe(FAILED);
+      expect(flatDecoder(type)?.(Buffer.from(claim, 'hex'), 0)).toBe(FAILED);
       expect(() => createValueReader(type)(Buffer.from(claim, 'hex'))).toThrow();
     }
     expect(flatDecoder(parseSchema({ type: 'array', items: 'null' }))).toBeNull();
