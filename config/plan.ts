@@ -100,6 +100,36 @@ function checkKeys(
   }
 }
 
+/** A local view is folded where its source is ingested, so both must lie in the same partitions, record by record. */
+function checkLocal(
+  { name, entity, partitions }: Pick<View, 'name' | 'entity' | 'partitions'>,
+  place: Place,
+  sources: readonly Source[],
+  reporter: Reporter,
+): void {
+  const at = inside(place, 'local');
+  const [source, ...others] = sources;
+  if (source === undefined) return;
+  if (others.length > 0)
+    reporter.report(
+      at,
+      `The view '${name}' is local and reads ${sources.length} sources.`,
+      "Name one source, or leave out 'local'.",
+    );
+  else if (entity.length !== 1 || entity[0] !== source.key)
+    reporter.report(
+      at,
+      `The view '${name}' is local, but its entity is not the key of '${source.name}' (${source.key}): a partition has not all events of an entity.`,
+      `Write 'entity: [${source.key}]', or leave out 'local'.`,
+    );
+  else if (partitions !== source.partitions)
+    reporter.report(
+      at,
+      `The view '${name}' is local and has ${partitions} partitions; its source '${source.name}' has ${source.partitions}.`,
+      `Leave out 'partitions', or leave out 'local'.`,
+    );
+}
+
 const DEFAULT_SLACK = 15 * MINUTE;
 const DEFAULT_HOLD = DAY;
 const DEFAULT_HOLD_MEGABYTES = 64;
@@ -240,9 +270,17 @@ export function planView(
     at: view.at === undefined ? null : { field: view.at.field, maxDelay: times.maxDelay },
     partitions: view.partitions ?? partitions ?? Math.max(...sources.map((source) => source.partitions)),
   };
-  const version = hashOf({ ...definition, inputs: inputs.parts, sets, features: finished }).slice(0, 8);
+  if (view.local) checkLocal(definition, place, sources, reporter);
+  if (reporter.problems.length > before) return null;
+  // A view that is not local keeps the version that it had before there were local ones.
+  const local = view.local ? { local: true } : {};
+  const version = hashOf({ ...definition, ...local, inputs: inputs.parts, sets, features: finished }).slice(
+    0,
+    8,
+  );
   return {
     ...definition,
+    local: view.local,
     version,
     id: `${view.view}@${version}`,
     outOfOrderness: largestDisorder(sources),

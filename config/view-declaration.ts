@@ -97,6 +97,12 @@ export const viewSchema = z
       .max(1000)
       .optional()
       .describe("Partitions of the view's topic. Default: as many as the raw topic has."),
+    local: z
+      .boolean()
+      .default(false)
+      .describe(
+        "The entity is the key of the view's one source: who ingests a partition keeps its features in memory and answers its requests at once.",
+      ),
     sketch_resolution: duration(
       'Step of time of `distinct` and `quantile`. Default: 5m, or the resolution where that is larger.',
     ).optional(),

@@ -9,13 +9,15 @@ import { createMonitoring, type OnTick } from '../monitoring/monitoring.ts';
 import { createPipelines } from '../pipelines/pipelines.ts';
 import type { StepExecutor } from '../pipelines/runs/work.ts';
 import type { Clock } from '../schemas/clock.ts';
-import type { Project } from '../schemas/project.ts';
+import type { Model, Project } from '../schemas/project.ts';
 import { createArchive } from '../streams/archive/archive.ts';
 import { createFeatures } from '../streams/features/features.ts';
 import { followModels, type ModelFollower } from '../streams/inference/follow-models.ts';
 import { createInference } from '../streams/inference/inference.ts';
 import { createTakeover, definitionBefore, withViewsOf } from '../streams/inference/takeover.ts';
 import { createIngest } from '../streams/ingest/ingest.ts';
+import { afterTakeover, standby } from '../streams/local/compose.ts';
+import { isLocalModel } from '../streams/local/is-local.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
 import type { Stream } from '../streams/runtime/stream.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
@@ -62,8 +64,13 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
   const followers: ModelFollower[] = [];
   const evaluators: AlertEvaluator[] = [];
   const streams: Stream[] = [];
+  const follow = async (model: Model): Promise<ModelFollower> => {
+    const models = await followModels({ ...deps, prefix: project.prefix, model: model.name });
+    followers.push(models);
+    return models;
+  };
   for (const name of names) {
-    if (name === 'ingest') streams.push(createIngest(both));
+    if (name === 'ingest') streams.push(await ingestOf(deps, both, before, follow));
     if (name === 'features') streams.push(createFeatures(both));
     if (name === 'archive') streams.push(createArchive(deps));
     if (name === 'monitoring') {
@@ -78,9 +85,11 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
     }
     if (name === 'inference')
       for (const model of project.models) {
-        const models = await followModels({ ...deps, prefix: project.prefix, model: model.name });
-        followers.push(models);
-        const own = { ...deps, model, models };
+        if (before === null && isLocalModel(project, model)) {
+          streams.push(standby(`inference ${model.name}`));
+          continue;
+        }
+        const own = { ...deps, model, models: await follow(model) };
         streams.push(before === null ? createInference(own) : createTakeover(own, before));
       }
   }
@@ -90,6 +99,27 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
       await Promise.all([...followers, ...evaluators].map((one) => one.close()));
     },
   };
+}
+
+/** Ingest scores the models that read local views alone, once no earlier definition is in service. */
+async function ingestOf(
+  deps: StreamDeps,
+  both: StreamDeps,
+  before: Project | null,
+  follow: (model: Model) => Promise<ModelFollower>,
+): Promise<Stream> {
+  const { project, clock } = deps;
+  const models = new Map<string, ModelFollower>();
+  for (const model of project.models)
+    if (isLocalModel(project, model)) models.set(model.name, await follow(model));
+  const scoring = createIngest({ ...both, models });
+  if (before === null || models.size === 0) return scoring;
+  return afterTakeover(
+    createIngest(both),
+    scoring,
+    clock,
+    async () => (await definitionBefore(deps)) !== null,
+  );
 }
 
 /** Rules are judged at each tick; those that began to fire may start pipelines. */

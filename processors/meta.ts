@@ -168,15 +168,27 @@ export function applyHeader(view: ViewTopics, meta: ViewMeta, section: Section):
 /** The raw topics a view listens to. */
 export interface ViewTopics {
   readonly topics: readonly string[];
+  /** Of a partition of a local view: the one source partition that feeds it, `topic:partition`. Null or absent: all of them do. */
+  readonly own?: string | null;
+}
+
+/** The source partition that alone feeds a partition of a local view, `topic:partition`; null of other views. */
+export function ownPartition(
+  { local }: Pick<View, 'local'>,
+  [topic]: readonly string[],
+  partition: number,
+): string | null {
+  return local && topic !== undefined ? `${topic}:${partition}` : null;
 }
 
 /**
  * The minimum of the watermarks over all partitions of all sources, idle ones left out. A partition never
  * heard of holds it at minus infinity (null). When all are idle it is the largest running maximum (of one that a
  * clock set, its watermark), or the least of the watermarks where the broker's clock has moved all of them beyond it;
- * partitions that never had an event do not count then.
+ * partitions that never had an event do not count then. Of a local view it is the watermark of the one partition that feeds it.
  */
 export function frontierOf(view: ViewTopics, sources: ViewMeta['sources']): number | null {
+  if (view.own != null) return sources[view.own]?.watermark ?? null;
   let least: number | null = null;
   let allIdle = true;
   let largest: number | null = null;

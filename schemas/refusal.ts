@@ -14,7 +14,7 @@ export const REFUSAL_CODES = {
     'unreadable_batch',
     'too_large',
   ],
-  validate: ['unknown_type', 'missing_field', 'wrong_type', 'rule_failed'],
+  validate: ['unknown_type', 'missing_field', 'wrong_type', 'rule_failed', 'misrouted'],
   deduplicate: ['duplicate'],
   lateness: ['late', 'future_time'],
   features: ['late_for_view', 'too_old'],

@@ -148,6 +148,8 @@ export interface View {
   /** The second time of the event, or null where the view is keyed by event time. */
   readonly at: { readonly field: string; readonly maxDelay: number } | null;
   readonly partitions: number;
+  /** Its entity is the key of its one source, partition by partition: who ingests a partition has all of it in memory. */
+  readonly local: boolean;
   readonly inputs: readonly Input[];
   readonly sets: readonly TileSet[];
   readonly features: readonly StoredFeature[];

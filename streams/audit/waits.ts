@@ -1,4 +1,4 @@
-import { frontierOf } from '../../processors/meta.ts';
+import { frontierOf, ownPartition } from '../../processors/meta.ts';
 import { rawTopicNamed, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { floorTo } from '../../schemas/time.ts';
@@ -136,11 +136,13 @@ function slowestReader(
 /** The frontier is below what the progress of ingest lets it be, though all records of the view's topic are taken. */
 function trailing(
   project: Project,
-  { view, meta }: ViewStanding,
+  { view, meta, partition }: ViewStanding,
   { raw }: Standing,
   known: { readonly where: string; readonly standsAt: string; readonly name: string },
 ): Suspect | null {
-  const own = raw.filter(({ source }) => view.sources.includes(source.name));
+  const own = raw.filter(
+    (one) => view.sources.includes(one.source.name) && (!view.local || one.partition === partition),
+  );
   if (meta === null || own.some(({ progress }) => progress === null)) return null;
   const told = Object.fromEntries(
     own.flatMap(({ topic, partition, source, progress }) => {
@@ -164,7 +166,7 @@ function trailing(
     }),
   );
   const names = view.sources.map((name) => rawTopicNamed(project, name));
-  const due = frontierOf({ topics: names }, told);
+  const due = frontierOf({ topics: names, own: ownPartition(view, names, partition) }, told);
   const { frontier } = meta;
   if (
     due === null ||

@@ -1,6 +1,7 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { Kafka, KafkaRecord, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
+import { StateNeedsBackfill } from '../../processors/apply-block.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { groups, keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -10,7 +11,6 @@ import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
 import { restartOnFailure, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { Waits } from '../runtime/waits.ts';
-import { StateNeedsBackfill } from './apply-block.ts';
 import { type Begun, beginState, isBuilding } from './begin-state.ts';
 import { compactGrown, type Grown } from './compaction.ts';
 import type { FeaturesContext } from './context.ts';

@@ -1,10 +1,10 @@
 import type { KafkaRecord, OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import type { Commit } from '../../infrastructure/redis/port.ts';
+import { applyBlock, type RefusedContribution } from '../../processors/apply-block.ts';
 import { encodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { reachOf } from '../../processors/window.ts';
 import { keys, rawTopic, topics } from '../../schemas/names.ts';
 import { NOT_CUT } from '../runtime/dead-letter-record.ts';
-import { applyBlock, type RefusedContribution } from './apply-block.ts';
 import type { FeaturesContext } from './context.ts';
 import type { OwnedView } from './view-partition.ts';
 

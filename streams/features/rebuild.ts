@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
+import { StateNeedsBackfill } from '../../processors/apply-block.ts';
 import { decodeMeta, REBUILD } from '../../processors/meta.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { keys } from '../../schemas/names.ts';
@@ -11,7 +12,6 @@ import { backfillState } from '../history/backfill.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { isTorn } from '../runtime/state.ts';
 import { Waits } from '../runtime/waits.ts';
-import { StateNeedsBackfill } from './apply-block.ts';
 import { isBuilding, type StateDeps } from './begin-state.ts';
 
 /** An operator's backfill writes its sections first and its states after them: it is left so long to begin, ms. */

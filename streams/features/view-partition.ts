@@ -1,6 +1,6 @@
 import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { Folder } from '../../processors/fold.ts';
-import { freshMeta, type ViewMeta } from '../../processors/meta.ts';
+import { freshMeta, ownPartition, type ViewMeta } from '../../processors/meta.ts';
 import { keys, rawTopicNamed } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
@@ -11,6 +11,8 @@ export interface OwnedView extends TopicPartition {
   readonly view: View;
   /** Raw topics of the view's sources. */
   readonly topics: readonly string[];
+  /** Of a local view: the source partition that feeds it, `topic:partition`; else null. */
+  readonly own: string | null;
   /** Prefix of its keys in the online store. */
   readonly key: string;
   /** The meta as the store has it, byte for byte. */
@@ -32,12 +34,14 @@ export interface OwnedView extends TopicPartition {
 
 /** A view partition of which nothing is known yet: its meta must be read. */
 export function ownView(project: Project, view: View, { topic, partition }: TopicPartition): OwnedView {
+  const rawTopics = view.sources.map((source) => rawTopicNamed(project, source));
   const meta: ViewMeta = { ...freshMeta('', 0, false), status: 'clearing' };
   return {
     view,
     topic,
     partition,
-    topics: view.sources.map((source) => rawTopicNamed(project, source)),
+    topics: rawTopics,
+    own: ownPartition(view, rawTopics, partition),
     key: keys.viewPartition(project.prefix, view.id, partition),
     expected: null,
     meta,

@@ -1,7 +1,7 @@
 import type { OutgoingRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { clockRecord } from '../runtime/clock-record.ts';
 import type { SizedAnswer } from './answer-size.ts';
-import type { Ready, RequestQueue } from './requests.ts';
+import type { Ready, RequestQueue, Turn } from './requests.ts';
 import { NEXT_HEADER, OPEN_HEADER } from './resume.ts';
 
 /**
@@ -11,7 +11,7 @@ import { NEXT_HEADER, OPEN_HEADER } from './resume.ts';
 export function answerRecords(
   topic: string,
   ready: readonly Ready[],
-  encoded: ReadonlyMap<Ready, Pick<SizedAnswer, 'value' | 'headers'>>,
+  encoded: ReadonlyMap<Turn, Pick<SizedAnswer, 'value' | 'headers'>>,
 ): OutgoingRecord[] {
   const records: OutgoingRecord[] = [];
   const lastOf = new Map<RequestQueue, number>();

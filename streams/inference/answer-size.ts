@@ -18,8 +18,10 @@ export interface SizedAnswer {
   readonly letter: OutgoingRecord | null;
 }
 
+type SizeContext = Pick<InferenceContext, 'codecs' | 'limits' | 'model' | 'project'>;
+
 /** Encodes an answer. One that is larger than its topic takes (long entity keys, many reads) becomes the refusal `too_large`. */
-export function sizedAnswer(context: InferenceContext, topic: string, prediction: Prediction): SizedAnswer {
+export function sizedAnswer(context: SizeContext, topic: string, prediction: Prediction): SizedAnswer {
   const { codecs, limits, model, project } = context;
   const value = codecs.predictions.encode(prediction);
   const headers = answerHeaders(project, model, prediction);
@@ -62,7 +64,7 @@ const bytesOf = (headers: Readonly<Record<string, string>>) =>
   Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(value) + 8, 0);
 
 function letterOf(
-  { codecs, limits, model, project }: InferenceContext,
+  { codecs, limits, model, project }: SizeContext,
   prediction: Prediction,
   detail: string,
 ): OutgoingRecord {

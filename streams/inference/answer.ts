@@ -7,7 +7,7 @@ import { answerRecords, positionsAfter } from './answer-records.ts';
 import { type SizedAnswer, sizedAnswer } from './answer-size.ts';
 import type { InferenceContext } from './context.ts';
 import { type Asked, answerOf, draftOf, predictionId, type ScoringModel, shadowId } from './predict.ts';
-import type { Ready, Waiting } from './requests.ts';
+import type { Ready, Turn, Waiting } from './requests.ts';
 import type { Vector } from './vector.ts';
 
 /** The state went back or was lost between the gate and the read; whoever can wait does so until it is there again. */
@@ -17,7 +17,24 @@ export class StateWentBack extends MillraceError {
 }
 
 type Request = NonNullable<Waiting['request']>;
-type Asking = Ready & { readonly request: Request };
+type Asking = Turn & { readonly request: Request };
+
+/** What answering needs of inference, wherever the requests come from. */
+export type AnswerContext = Pick<
+  InferenceContext,
+  | 'clock'
+  | 'clockWent'
+  | 'codecs'
+  | 'guards'
+  | 'limits'
+  | 'mismatched'
+  | 'model'
+  | 'models'
+  | 'name'
+  | 'project'
+  | 'telemetry'
+  | 'vectors'
+>;
 
 /** A request with one version's answer. */
 interface Answer {
@@ -36,39 +53,54 @@ const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [], ab
  * it is acknowledged; meanwhile the next one is read and scored.
  */
 export async function answer(context: InferenceContext, ready: readonly Ready[]): Promise<void> {
+  const { model, project } = context;
+  const { before, encoded, requests } = await scoreTurns(context, ready);
+  const records = answerRecords(topics.predictions(project.prefix, model.name), ready, encoded);
+  await context.sending;
+  context.sending = deliver(context, [before, records], ready, requests);
+  context.sending.catch((error: unknown) => {
+    context.failure = error;
+  });
+}
+
+/** Answers as they go out, by their requests, and what goes out before them: shadow scores and dead letters. */
+export interface Scored {
+  readonly encoded: ReadonlyMap<Turn, SizedAnswer>;
+  readonly before: readonly OutgoingRecord[];
+  readonly requests: number;
+}
+
+/** Reads the vectors of a batch and scores them. */
+export async function scoreTurns(context: AnswerContext, turns: readonly Turn[]): Promise<Scored> {
   const { model, name, project, telemetry } = context;
   const started = performance.now();
-  const requests = ready.filter((item): item is Asking => item.request !== null);
+  const requests = turns.filter((item): item is Asking => item.request !== null);
   const vectorOf = await readVectors(context, requests);
   const readMs = performance.now() - started;
-  await refreshModels(context, ready, requests.length);
+  await refreshModels(context, turns, requests.length);
   const scoring = performance.now();
   const { answered, shadowed } = scoreAll(context, requests, vectorOf);
   const scoreMs = performance.now() - scoring;
   const predictions = topics.predictions(project.prefix, model.name);
   const shadow = topics.shadow(project.prefix, model.name);
-  const encoded = new Map<Ready, SizedAnswer>();
-  const letters: OutgoingRecord[] = [];
+  const encoded = new Map<Turn, SizedAnswer>();
+  const before: OutgoingRecord[] = [];
   for (const { item, prediction } of answered) {
     const sized = sizedAnswer(context, predictions, { ...prediction, readMs, scoreMs });
     tell(context, sized.prediction);
     encoded.set(item, sized);
-    if (sized.letter !== null) letters.push(sized.letter);
+    if (sized.letter !== null) before.push(sized.letter);
   }
-  const records = answerRecords(predictions, ready, encoded);
-  const beside = shadowed.map(({ item, prediction }) => ({
-    topic: shadow,
-    partition: item.queue.partition,
-    key: Buffer.from(prediction.requestId),
-    value: sizedAnswer(context, shadow, { ...prediction, readMs, scoreMs }).value,
-  }));
+  for (const { item, prediction } of shadowed)
+    before.push({
+      topic: shadow,
+      partition: item.queue.partition,
+      key: Buffer.from(prediction.requestId),
+      value: sizedAnswer(context, shadow, { ...prediction, readMs, scoreMs }).value,
+    });
   telemetry.step(name, 'read', readMs, requests.length);
   telemetry.step(name, 'score', scoreMs, requests.length);
-  await context.sending;
-  context.sending = deliver(context, [[...letters, ...beside], records], ready, requests.length);
-  context.sending.catch((error: unknown) => {
-    context.failure = error;
-  });
+  return { encoded, before, requests: requests.length };
 }
 
 async function deliver(
@@ -84,9 +116,9 @@ async function deliver(
 }
 
 async function readVectors(
-  context: InferenceContext,
+  context: AnswerContext,
   requests: readonly Asking[],
-): Promise<ReadonlyMap<Ready, Vector>> {
+): Promise<ReadonlyMap<Turn, Vector>> {
   const { vectors } = context;
   const readable = requests.filter(({ request }) => request.targets !== null);
   if (readable.length === 0) return new Map();
@@ -102,7 +134,7 @@ async function readVectors(
  * Whether a request need not be answered from an older head: in a replay never, and in backlog or with a long patience not where it
  * passed the gate because its features were there. One that passed for want of time is answered from what there is.
  */
-function couldWait({ guards, model }: InferenceContext, { backlog, promised, replayed }: Asking): boolean {
+function couldWait({ guards, model }: AnswerContext, { backlog, promised, replayed }: Asking): boolean {
   return replayed || (promised && ((backlog && guards.backlogWaits) || model.gate.maxWait >= LONG_WAIT_MS));
 }
 
@@ -117,8 +149,8 @@ function mustBeExact(request: string, vector: Vector): void {
 
 /** A replay waits at a clock until the models are there that its past would have had. */
 async function refreshModels(
-  context: InferenceContext,
-  ready: readonly Ready[],
+  context: AnswerContext,
+  ready: readonly Turn[],
   requests: number,
 ): Promise<void> {
   if (context.clockWent && requests > 0) await context.models.refresh();
@@ -128,9 +160,9 @@ async function refreshModels(
 }
 
 function scoreAll(
-  context: InferenceContext,
+  context: AnswerContext,
   requests: readonly Asking[],
-  vectorOf: ReadonlyMap<Ready, Vector>,
+  vectorOf: ReadonlyMap<Turn, Vector>,
 ): { readonly answered: readonly Answer[]; readonly shadowed: readonly Answer[] } {
   const { clock, model, models } = context;
   const rolesAt = models.current();
@@ -155,7 +187,7 @@ function scoreAll(
   return { answered, shadowed };
 }
 
-function askedOf({ model, project }: InferenceContext, item: Asking, vector: Vector, now: number): Asked {
+function askedOf({ model, project }: AnswerContext, item: Asking, vector: Vector, now: number): Asked {
   const { request, blockedAt, queue } = item;
   return {
     event: request.event,
@@ -168,7 +200,7 @@ function askedOf({ model, project }: InferenceContext, item: Asking, vector: Vec
   };
 }
 
-function tell({ model, name, telemetry }: InferenceContext, { reads, reason, score }: Prediction): void {
+function tell({ model, name, telemetry }: AnswerContext, { reads, reason, score }: Prediction): void {
   for (const { view, ageMs } of reads) telemetry.featureAge(view, ageMs);
   if (reason !== null) telemetry.refused(name, reason, 1);
   if (score !== null) telemetry.score(model.name, score);
@@ -176,7 +208,7 @@ function tell({ model, name, telemetry }: InferenceContext, { reads, reason, sco
 
 /** Once a version: its refusals are counted like all others. */
 function tellMismatch(
-  { mismatched, model, name, telemetry }: InferenceContext,
+  { mismatched, model, name, telemetry }: AnswerContext,
   { reason, modelVersion }: Prediction,
   scorer: ScoringModel | null,
 ): void {

@@ -54,7 +54,7 @@ export class RequestQueue {
   /** Largest source offset that a version is in the shadow topic with: what is at or below it is not sent again. */
   readonly shadowed: ReadonlyMap<number, number>;
 
-  constructor({ topic, partition }: TopicPartition, start: Resume) {
+  constructor({ topic, partition }: TopicPartition, start: Omit<Resume, 'through'>) {
     this.topic = topic;
     this.partition = partition;
     this.#next = start.next;
@@ -141,6 +141,9 @@ export class RequestQueue {
 
 /** A record whose turn has come, and where it waited. */
 export type Ready = Waiting & { readonly queue: RequestQueue };
+
+/** All that answering needs to know of where it waited. */
+export type Turn = Waiting & { readonly queue: Pick<RequestQueue, 'partition' | 'shadowed'> };
 
 /** Takes up to `most` records that may go off their queues, the earliest event of all partitions first, in order within each. */
 export function chooseReady(

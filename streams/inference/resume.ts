@@ -9,12 +9,17 @@ export const NEXT_HEADER = 'mr-next';
 /** Present on that record while a replay is open in its partition. */
 export const OPEN_HEADER = 'mr-open';
 
+/** Source offset that comes after this prediction, on the last record of a flush of ingest that scores by itself (streams/local). */
+export const SOURCE_NEXT_HEADER = 'mr-source-next';
+
 /** Where inference goes on in one partition. */
 export interface Resume {
   /** Offset in the validated topic; 0 where nothing was answered. */
   readonly next: number;
   /** Largest source offset answered; -1 = none. */
   readonly answered: number;
+  /** Largest source offset up to which all requests are answered, where ingest answered them and said so; else `answered`. */
+  readonly through: number;
   /** A replay is open. */
   readonly replayed: boolean;
   /** Largest source offset that a version is in the shadow topic with, where that is beyond `answered`. */
@@ -42,7 +47,7 @@ export async function readResumes(
     answers.map(({ answered }) => answered),
   );
   return (partition) => ({
-    ...(answers[partition] ?? { next: 0, answered: -1, replayed: false }),
+    ...(answers[partition] ?? { next: 0, answered: -1, through: -1, replayed: false }),
     shadowed: shadows[partition] ?? new Map(),
   });
 }
@@ -50,6 +55,7 @@ export async function readResumes(
 function lastAnswer(tail: readonly KafkaRecord[], codec: Codec<Prediction>): Omit<Resume, 'shadowed'> {
   let next = 0;
   let answered = -1;
+  let through = -1;
   let replayed = false;
   for (const record of tail) {
     const prediction = record.value === null ? null : codec.read(record.value);
@@ -59,9 +65,12 @@ function lastAnswer(tail: readonly KafkaRecord[], codec: Codec<Prediction>): Omi
       next = Number(after);
       replayed = textOf(record, OPEN_HEADER) !== null;
     }
+    const sourceNext = textOf(record, SOURCE_NEXT_HEADER);
+    if (sourceNext !== null) through = Math.max(through, Number(sourceNext) - 1);
     if (prediction !== null) answered = prediction.sourceOffset;
+    through = Math.max(through, answered);
   }
-  return { next, answered, replayed };
+  return { next, answered, through, replayed };
 }
 
 /** How far each version is ahead of the answers, by partition; reads back as far as it must. */

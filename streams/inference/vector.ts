@@ -58,9 +58,9 @@ export class VectorReader {
   readonly #reads: readonly ModelRead[];
   readonly #assemble: (stored: Float64Array, event: EventRecord) => Float64Array;
   readonly #stored: Float64Array;
-  readonly #snapshots: SnapshotReader;
+  readonly #snapshots: Pick<SnapshotReader, 'read'>;
 
-  constructor(project: Project, model: Model, snapshots: SnapshotReader) {
+  constructor(project: Project, model: Model, snapshots: Pick<SnapshotReader, 'read'>) {
     const { reads, width } = modelReads(project, model);
     this.#reads = reads;
     this.#snapshots = snapshots;

@@ -34,10 +34,13 @@ export async function limitsOf(
   const now = clock.now();
   const waiting = [...owned.values()].filter(({ queue }) => queue.size > 0);
   if (!guards.align) return waiting.map((of) => ({ of, queue: of.queue, limit: Number.POSITIVE_INFINITY }));
-  const backlog = waiting.filter((one) => one.backlogAt(now) !== null).map(({ source }) => source.name);
+  const backlog = waiting
+    .filter((one) => !neighbours.alone(one.source.name) && one.backlogAt(now) !== null)
+    .map(({ source }) => source.name);
   if (backlog.length > 0) await lookBeside(context, new Set(backlog));
   return waiting.map((of) => {
     let slowest = Number.POSITIVE_INFINITY;
+    if (neighbours.alone(of.source.name)) return { of, queue: of.queue, limit: slowest };
     for (const neighbour of neighbours.of(of.source.name)) {
       const own = owned.get(`${neighbour.topic}:${neighbour.partition}`);
       if (own === of) continue;

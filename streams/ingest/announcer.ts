@@ -2,7 +2,7 @@ import type { OutgoingRecord } from '../../infrastructure/kafka/port.ts';
 import type { Progress } from '../../processors/lateness.ts';
 import type { Segment } from '../../processors/segment.ts';
 import { topics } from '../../schemas/names.ts';
-import type { Project, Source } from '../../schemas/project.ts';
+import type { Project } from '../../schemas/project.ts';
 import type { Section } from '../../schemas/records/block.ts';
 import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
@@ -83,7 +83,7 @@ export class Announcer {
     this.#pending = false;
     let due = false;
     for (const state of states)
-      for (const viewPartition of this.#listeners(state.source)) {
+      for (const viewPartition of this.#listeners(state)) {
         const want = this.#wants(state, state.progress, viewPartition, now);
         if (want === 'now') due = true;
         else if (want === 'soon') this.#pending = true;
@@ -93,7 +93,8 @@ export class Announcer {
 
   /** Whether a watermark of `time` would pass an edge that some view partition has not heard of. */
   passesEdge(state: RawPartition, time: number): boolean {
-    return this.#listeners(state.source).some((viewPartition) => {
+    return this.#listeners(state).some((viewPartition) => {
+      if (viewPartition.view.local) return false;
       const floor = this.#heard.get(state)?.get(viewPartition)?.floor ?? Number.NEGATIVE_INFINITY;
       return floorTo(state.toldTo(viewPartition.view, time), viewPartition.view.resolution) > floor;
     });
@@ -104,8 +105,9 @@ export class Announcer {
     const { runningMax } = state.progress;
     const watermark = state.watermark();
     if (runningMax === null || watermark === null) return false;
-    return this.#listeners(state.source).some(
+    return this.#listeners(state).some(
       ({ view }) =>
+        !view.local &&
         floorTo(state.toldTo(view, watermark), view.resolution) <= floorTo(runningMax, view.resolution),
     );
   }
@@ -114,7 +116,7 @@ export class Announcer {
   markers(states: Iterable<RawPartition>): Sections {
     const all = new Map<ViewPartition, Array<{ of: RawPartition; section: Section }>>();
     for (const state of states)
-      for (const viewPartition of this.#listeners(state.source))
+      for (const viewPartition of this.#listeners(state))
         add(all, viewPartition, state, state.progress, undefined, NOTHING);
     return all;
   }
@@ -129,7 +131,7 @@ export class Announcer {
       const segment = segments.get(state);
       const progress = segment?.progress ?? state.progress;
       const shared = segment === undefined ? null : sharesOf(segment);
-      for (const viewPartition of this.#listeners(state.source)) {
+      for (const viewPartition of this.#listeners(state)) {
         const share = shared?.get(viewPartition.view.id)?.[viewPartition.partition] ?? NOTHING;
         const forced = segment !== undefined && segment.clock !== null;
         const silent = share.contributions.length === 0 && !forced;
@@ -186,14 +188,18 @@ export class Announcer {
         announced.set(of, (announced.get(of) ?? 0) + 1);
       }
     for (const [state, count] of announced)
-      if (state.announce && count === this.#listeners(state.source).length) state.announce = false;
+      if (state.announce && count === this.#listeners(state).length) state.announce = false;
   }
 
-  #listeners({ name }: Source): readonly ViewPartition[] {
-    let listeners = this.#listening.get(name);
+  /** Of a local view the partition beside ours alone. */
+  #listeners({ source: { name }, partition: own }: RawPartition): readonly ViewPartition[] {
+    const key = `${name}:${own}`;
+    let listeners = this.#listening.get(key);
     if (listeners === undefined) {
-      listeners = this.#viewPartitions.filter(({ view }) => view.sources.includes(name));
-      this.#listening.set(name, listeners);
+      listeners = this.#viewPartitions.filter(
+        ({ view, partition }) => view.sources.includes(name) && (!view.local || partition === own),
+      );
+      this.#listening.set(key, listeners);
     }
     return listeners;
   }
@@ -208,9 +214,8 @@ export class Announcer {
     const heard = this.#heard.get(state)?.get(viewPartition);
     if (heard === undefined) return 'now';
     if (now - heard.at >= REPEAT_EVERY_MS) return 'now';
-    const watermark = state.watermark(progress);
-    if (watermark === null) return 'no';
-    const told = state.toldTo(viewPartition.view, watermark);
+    const told = state.told(viewPartition.view, progress);
+    if (told === null) return 'no';
     if (floorTo(told, viewPartition.view.resolution) <= heard.floor) return 'no';
     return now - heard.at >= MARKER_EVERY_MS ? 'now' : 'soon';
   }

@@ -1,6 +1,7 @@
 import type { Consumer, Kafka } from '../../infrastructure/kafka/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Project } from '../../schemas/project.ts';
+import type { Local } from '../local/local.ts';
 import type { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import type { Guards } from '../runtime/guards.ts';
@@ -35,6 +36,8 @@ export interface IngestContext {
   readonly announcer: Announcer;
   readonly neighbours: Neighbours;
   readonly waits: Waits;
+  /** Scores where it ingests; null where no model is local. */
+  readonly local: Local | null;
   /** How large a record the topics that ingest writes to take. */
   readonly limits: RecordLimits;
   /** What was refused lately. */

@@ -2,7 +2,7 @@ import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { DecodedRecord } from '../../processors/segment.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
-import type { Project, Source } from '../../schemas/project.ts';
+import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { RecordLimits } from '../runtime/record-limits.ts';
 
 /** An id is part of every answer's own id, several times: a longer one is refused, bytes. */
@@ -62,9 +62,10 @@ function sizeOfValue(value: EventRecord[string]): number {
 }
 
 /** The topics that ingest writes to. */
-export function writtenTopics({ prefix, sources, views }: Project): string[] {
+export function writtenTopics({ prefix, sources, views }: Project, local: readonly Model[] = []): string[] {
   return [
     ...sources.flatMap(({ name }) => [topics.validated(prefix, name), topics.deadLetters(prefix, name)]),
     ...views.map(({ id }) => topics.view(prefix, id)),
+    ...local.flatMap(({ name }) => [topics.predictions(prefix, name), topics.shadow(prefix, name)]),
   ];
 }

@@ -8,6 +8,7 @@ import type { Codecs } from '../runtime/codecs.ts';
 import { deadLetterRecord, letterHeaders } from '../runtime/dead-letter-record.ts';
 import type { Sections } from './announcer.ts';
 import type { IngestContext } from './context.ts';
+import { answerLocally } from './local-answers.ts';
 import type { Neighbour } from './neighbours.ts';
 import { encodeProgress, progressCommit, progressKey } from './progress.ts';
 import type { RawPartition } from './raw-partition.ts';
@@ -40,6 +41,8 @@ export async function flushWork(
         }),
       );
   }
+  const answered = await answerLocally(context, sections, segments);
+  outputs.push(...answered.before);
   const encodeMs = performance.now() - started;
   const next = new Map(
     [...work].map(([partition, { segment, taken }]) => [
@@ -51,7 +54,13 @@ export async function flushWork(
       },
     ]),
   );
-  const { set, sendMs, commitMs } = await commit(context, sections, [outputs, clocks], next);
+  const { set, sendMs, commitMs } = await commit(
+    context,
+    sections,
+    [outputs, answered.predictions, [...clocks, ...answered.clocks]],
+    next,
+  );
+  await answered.settle(set);
   let records = 0;
   for (const partition of set) {
     const { segment, taken } = work.get(partition) as Worked;

@@ -123,13 +123,14 @@ export async function askClock(context: IngestContext, quiet: readonly RawPartit
 }
 
 /**
- * Waits until no partition that shares views with `sources` is idle with records that nobody has worked; wakes our own that
+ * Waits until no partition that shares views with these sources is idle with records that nobody has worked; wakes our own that
  * are. Without a time limit: such a partition has an owner who wakes it, or soon will have. False where an assignment or the stop
  * came first, or where the store has one of ours otherwise than we believe: what was worked does not hold then.
  */
-export async function untilAwake(context: IngestContext, sources: ReadonlySet<string>): Promise<boolean> {
-  const { clock, consumer, guards, signal, telemetry, waits } = context;
-  if (!guards.neighbours) return true;
+export async function untilAwake(context: IngestContext, named: ReadonlySet<string>): Promise<boolean> {
+  const { clock, consumer, guards, neighbours, signal, telemetry, waits } = context;
+  const sources = new Set([...named].filter((source) => !neighbours.alone(source)));
+  if (!guards.neighbours || sources.size === 0) return true;
   for (;;) {
     const others = await unreadOf(context, sources);
     if (others === 'moved') return false;

@@ -3,6 +3,7 @@ import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { groups } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
+import type { Models } from '../inference/predict.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { ALL_GUARDS, type Guards } from '../runtime/guards.ts';
@@ -18,6 +19,7 @@ import { writtenTopics } from './event-size.ts';
 import { flushMarkers, flushWork, restartMoved } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
 import { Neighbours } from './neighbours.ts';
+import { beginLocally, localModels, openLocal } from './open-local.ts';
 import { lookAtPauses, pauseSources, workWithin } from './pausing.ts';
 import { queueBatch } from './queue-batch.ts';
 import { RawLogs } from './raw-logs.ts';
@@ -35,6 +37,8 @@ export interface IngestDeps {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly guards?: Guards;
+  /** Models that are scored where their requests are ingested, by name: those that read local views alone. */
+  readonly models?: ReadonlyMap<string, Models>;
 }
 
 /** Bounds a flush, and with it a block: some 60 kB for a view that gets every event. */
@@ -51,7 +55,7 @@ const COMPARE_EVERY_MS = 1_000;
 /** Raw topics -> validated topics, view topics, dead letters. */
 export function createIngest(deps: IngestDeps): Stream {
   const { clock, telemetry } = deps;
-  const kept = { limits: new RecordLimits(), caps: new RejectCaps() };
+  const kept = { limits: new RecordLimits(), caps: new RejectCaps(), mismatched: new Set<number>() };
   return {
     name: 'ingest',
     run: (signal, healthy) =>
@@ -70,7 +74,7 @@ export function createIngest(deps: IngestDeps): Stream {
 }
 
 /** What a stream of ingest knows beyond its restarts. */
-type Kept = Pick<IngestContext, 'limits' | 'caps'>;
+type Kept = Pick<IngestContext, 'limits' | 'caps'> & { readonly mismatched: Set<number> };
 
 async function runLoop(
   deps: IngestDeps,
@@ -78,7 +82,7 @@ async function runLoop(
   signal: AbortSignal,
   healthy: () => void,
 ): Promise<void> {
-  await kept.limits.read(deps.kafka, writtenTopics(deps.project));
+  await kept.limits.read(deps.kafka, writtenTopics(deps.project, localModels(deps)));
   const context = await openContext(deps, kept, signal);
   const spreadOf = spreads(context.project);
   let lastWork = 0;
@@ -108,10 +112,10 @@ async function runLoop(
 
 async function openContext(
   deps: IngestDeps,
-  { limits, caps }: Kept,
+  { limits, caps, mismatched }: Kept,
   signal: AbortSignal,
 ): Promise<IngestContext> {
-  const { kafka, store, codecs, clock, telemetry } = deps;
+  const { kafka, store, codecs, clock, telemetry, guards = ALL_GUARDS } = deps;
   const project = await withPartitions(deps.project, kafka);
   const plans = plansOf(project);
   const { present, missing } = await presentTopics(deps, [...plans.keys()]);
@@ -120,6 +124,7 @@ async function openContext(
     topics: present,
     onAssigned: async (assigned) => {
       context.owned = await takeOver(deps, plans, rawLogs, assigned);
+      await beginLocally(context, [...context.owned.values()]);
       context.lookedBesideAt = Number.NEGATIVE_INFINITY;
       await lookAtPauses(context);
       await watchTopics(context);
@@ -134,7 +139,6 @@ async function openContext(
     missing: 'wait',
   });
   const rawLogs = new RawLogs(consumer);
-  const guards = deps.guards ?? ALL_GUARDS;
   const context: IngestContext = {
     project,
     declared: deps.project,
@@ -159,7 +163,9 @@ async function openContext(
     brokerTime: Number.NEGATIVE_INFINITY,
     brokerTimeAt: Number.NEGATIVE_INFINITY,
     lookedBesideAt: Number.NEGATIVE_INFINITY,
-    restart: (partitions) => restartPartitions(deps, rawLogs, partitions),
+    local: openLocal({ ...deps, project, guards, limits, mismatched }),
+    restart: (partitions) =>
+      restartPartitions(deps, rawLogs, partitions).then(() => beginLocally(context, partitions)),
   };
   return context;
 }
@@ -232,4 +238,5 @@ async function compare(context: IngestContext): Promise<void> {
   await restartMoved(context, await neighbours.look(sources));
   await lookAtPauses(context);
   await watchTopics(context);
+  await context.local?.compare();
 }

@@ -4,6 +4,7 @@ import type { Progress } from '../../processors/lateness.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
+import { isLocalModel } from '../local/is-local.ts';
 import { decodeProgress, isLost } from './progress.ts';
 import type { RawLogs } from './raw-logs.ts';
 
@@ -47,11 +48,24 @@ export function tiedSources(project: Project): ReadonlyMap<string, ReadonlySet<s
   return sets;
 }
 
+/** Whether no view or model looks at two partitions of a source together: then each goes its own way. */
+function isAlone(project: Project, source: string): boolean {
+  const views = project.views.filter(({ sources }) => sources.includes(source));
+  return (
+    views.length > 0 &&
+    views.every(({ local }) => local) &&
+    project.models
+      .filter(({ reads }) => reads.some(({ view }) => views.some(({ name }) => name === view)))
+      .every((model) => isLocalModel(project, model))
+  );
+}
+
 /** What the processes of ingest know of one another: their progress in the online store. */
 export class Neighbours {
   readonly #store: Pick<OnlineStore, 'read'>;
   readonly #clock: Pick<Clock, 'now'>;
   readonly #rawLogs: Pick<RawLogs, 'isSame' | 'learn'>;
+  readonly #alone: ReadonlySet<string>;
   readonly #ofSource: ReadonlyMap<string, readonly Neighbour[]>;
 
   constructor(
@@ -89,6 +103,7 @@ export class Neighbours {
       ]),
     );
     const tied = tiedSources(project);
+    this.#alone = new Set(project.sources.map(({ name }) => name).filter((name) => isAlone(project, name)));
     this.#ofSource = new Map(
       project.sources.map(({ name }) => [
         name,
@@ -100,6 +115,11 @@ export class Neighbours {
   /** All partitions that are tied to a source, its own among them. */
   of(source: string): readonly Neighbour[] {
     return this.#ofSource.get(source) ?? [];
+  }
+
+  /** Whether the partitions of a source go each their own way: none waits for another. */
+  alone(source: string): boolean {
+    return this.#alone.has(source);
   }
 
   /** Reads the progress of all that are tied to these sources, in one round trip. */

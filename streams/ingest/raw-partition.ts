@@ -76,6 +76,17 @@ export class RawPartition {
   }
 
   /**
+   * The watermark that a view is told after `progress`. Of a local view it depends on the partition's log alone: neither idleness nor the
+   * broker's clock moves it, so whoever folds the log comes to the same.
+   */
+  told(view: Pick<View, 'local' | 'outOfOrderness'>, progress: Progress): number | null {
+    const watermark = view.local
+      ? watermarkOf(progress.runningMax, this.source.outOfOrderness)
+      : this.watermark(progress);
+    return watermark === null ? null : this.toldTo(view, watermark);
+  }
+
+  /**
    * Silence after which it may fall idle, ms. When all partitions of a view are idle, its frontier is the newest event: by then no
    * source of the view may still bring older ones.
    */

@@ -52,11 +52,10 @@ export async function recoverProgress(
     const validated = tails[partition]?.findLast(({ value }) => value === null || codec.read(value) !== null);
     const told = project.views
       .filter((view) => view.sources.includes(source.name))
-      .flatMap(({ id }) =>
-        (blocks.get(topics.view(project.prefix, id)) ?? []).map((tail) => ({
-          id,
-          sections: sectionsOf(tail, codecs, topic, partition),
-        })),
+      .flatMap(({ id, local }) =>
+        (blocks.get(topics.view(project.prefix, id)) ?? [])
+          .filter((_, of) => !local || of === partition)
+          .map((tail) => ({ id, sections: sectionsOf(tail, codecs, topic, partition) })),
       );
     const known = told.map(({ sections }) => sections);
     const reached = Math.min(

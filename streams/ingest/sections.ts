@@ -59,7 +59,7 @@ export function* sectionsOf(
   progress: Progress,
   segment: Pick<Segment<unknown>, 'from' | 'to'> | undefined,
   share: Share,
-  view: Pick<View, 'id' | 'outOfOrderness'>,
+  view: Pick<View, 'id' | 'local' | 'outOfOrderness'>,
 ): Generator<Section> {
   const { contributions, after } = share;
   const from = progress.fed[view.id] ?? segment?.from ?? progress.next;
@@ -84,17 +84,16 @@ export function* sectionsOf(
 function headerOf(
   state: RawPartition,
   progress: Progress,
-  view: Pick<View, 'outOfOrderness'>,
+  view: Pick<View, 'local' | 'outOfOrderness'>,
 ): Omit<Section, 'from' | 'to' | 'contributions'> {
-  const watermark = state.watermark(progress);
   return {
     topic: state.topic,
     partition: state.partition,
     partitions: state.partitions,
     runningMax: progress.runningMax,
-    watermark: watermark === null ? null : state.toldTo(view, watermark),
+    watermark: state.told(view, progress),
     byClock: progress.byClock,
-    idle: progress.idle && state.toldIdle,
+    idle: !view.local && progress.idle && state.toldIdle,
     turn: progress.turn,
     appendTime: progress.appendTime,
     clockOpen: progress.clockOpen,

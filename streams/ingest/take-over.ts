@@ -1,10 +1,12 @@
 import type { TopicPartition } from '../../infrastructure/kafka/port.ts';
+import { entityKey } from '../../processors/entity-key.ts';
 import { feeding } from '../../processors/lateness.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import type { SegmentPlan } from '../../processors/segment.ts';
 import { createValidator } from '../../processors/validate.ts';
 import { rawTopic } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
+import { MillraceError } from '../../schemas/refusal.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { type ProgressDeps, takeProgress } from './progress.ts';
 import type { RawLogs } from './raw-logs.ts';
@@ -15,8 +17,22 @@ export interface TakeOverDeps extends ProgressDeps {
   readonly telemetry: Pick<Telemetry, 'note'>;
 }
 
-/** How the records of each raw topic are worked. */
+/** A raw topic has another number of partitions than a local view beside it. */
+export class LocalPartitions extends MillraceError {
+  readonly code = 'local_partitions';
+  readonly retriable = false;
+  override readonly final = true;
+}
+
+/** How the records of each raw topic are worked. Throws LocalPartitions. */
 export function plansOf(project: Project): ReadonlyMap<string, SegmentPlan> {
+  for (const { id, local, partitions, sources } of project.views) {
+    const source = project.sources.find(({ name }) => name === sources[0]);
+    if (local && source !== undefined && source.partitions !== partitions)
+      throw new LocalPartitions(
+        `View ${id} is local and has ${partitions} partitions, and the topics of ${source.name} have ${source.partitions}: declare 'partitions: ${source.partitions}' for the source, which makes another version of the view.`,
+      );
+  }
   return new Map(
     project.sources.map((source) => [
       rawTopic(project.prefix, source),
@@ -28,6 +44,29 @@ export function plansOf(project: Project): ReadonlyMap<string, SegmentPlan> {
       },
     ]),
   );
+}
+
+/** The plan of one partition: where a view is local, an event of a key that belongs elsewhere would be counted where nobody asks. */
+function planOf(plan: SegmentPlan, partition: number): SegmentPlan {
+  const { source, views } = plan;
+  if (!views.some(({ local }) => local)) return plan;
+  const { key, partitions } = source;
+  return {
+    ...plan,
+    validate(event) {
+      const rejected = plan.validate(event);
+      const entity = rejected === null ? entityKey(event, [key]) : null;
+      if (entity === null) return rejected;
+      const right = partitionOf(entity, partitions);
+      return right === partition
+        ? null
+        : {
+            stage: 'validate',
+            code: 'misrouted',
+            detail: `The record came to partition ${partition}, and its ${key} belongs to partition ${right} of ${partitions}: produce with ${key} as the record's key and the partitioner murmur2.`,
+          };
+    },
+  };
 }
 
 const viewsOf = ({ views }: SegmentPlan): string[] => views.map(({ id }) => id);
@@ -49,7 +88,10 @@ export async function takeOver(
     const { progress, bytes } = known[i] as (typeof known)[number];
     rawLogs.learn(place, progress);
     const fed = { progress: feeding(progress, viewsOf(plan)), bytes };
-    owned.set(`${topic}:${partition}`, new RawPartition(plan, place, fed, deps.clock.now()));
+    owned.set(
+      `${topic}:${partition}`,
+      new RawPartition(planOf(plan, partition), place, fed, deps.clock.now()),
+    );
     deps.telemetry.note('ingest', 'assigned', { topic, partition, next: progress.next });
   }
   // Of a partition that is not read yet the validated topic has nothing.

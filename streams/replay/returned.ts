@@ -123,13 +123,13 @@ export class ReturnedClocks {
       if (!(error instanceof MillraceError) || !error.retriable) throw error;
       return [];
     });
-    for (const [i, { ends }] of this.#views.entries()) {
+    for (const [i, { view, partition, ends }] of this.#views.entries()) {
       const bytes = found[i]?.[0] ?? null;
       if (isLost(bytes)) continue;
       const { sources } = decodeMeta(bytes);
       for (const { raw, partitions, end } of ends) {
         let least = Number.POSITIVE_INFINITY;
-        for (let p = 0; p < partitions; p += 1)
+        for (let p = view.local ? partition : 0; p < (view.local ? partition + 1 : partitions); p += 1)
           least = Math.min(least, sources[`${raw}:${p}`]?.runningMax ?? Number.NEGATIVE_INFINITY);
         end.latest = Math.max(end.latest, least);
       }

@@ -194,6 +194,7 @@ export function buildView(spec: ViewSpec): View {
     hold: { time: DAY, bytes: 1_000_000 },
     at: maxDelay === null ? null : { field: 'at', maxDelay },
     partitions: 1,
+    local: false,
     inputs: spec.inputs.map((input) => ({
       name: input.name,
       kind: input.kind ?? 'integer',

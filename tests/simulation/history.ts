@@ -31,6 +31,8 @@ export interface HistoryOptions {
   /** Mean virtual time between two faults, ms. */
   readonly faultEveryMs: number;
   readonly partitions?: number;
+  /** Of the project; default the simulated one. */
+  readonly directory?: string;
   /** Event time per wall time; default as fast as the clocks come back. */
   readonly speed?: number;
   /** One process for all, or several that share the partitions. */
@@ -54,6 +56,7 @@ export async function history(
   const world = await World.create({
     partitions: options.partitions ?? 3,
     hearingMs: () => Math.floor(random() * 200),
+    ...(options.directory === undefined ? {} : { directory: options.directory }),
     ...(options.edit === undefined ? {} : { edit: options.edit }),
     ...(options.versions === undefined ? {} : { artefacts: options.versions.artefacts }),
     step: async (operation, clock) => {

@@ -1,9 +1,9 @@
+import { applyBlock, type RefusedContribution } from '../../processors/apply-block.ts';
 import { Folder } from '../../processors/fold.ts';
 import { freshMeta, type ViewMeta } from '../../processors/meta.ts';
 import { cappedTime } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
 import { floorTo, headOf } from '../../schemas/time.ts';
-import { applyBlock, type RefusedContribution } from '../../streams/features/apply-block.ts';
 import { readTails } from '../../streams/runtime/tail.ts';
 import { type Accepted, Truth } from './truth.ts';
 import type { World } from './world.ts';

@@ -18,6 +18,7 @@ import { followModels } from '../../streams/inference/follow-models.ts';
 import { createInference, type InferenceDeps } from '../../streams/inference/inference.ts';
 import type { ScoringModel } from '../../streams/inference/predict.ts';
 import { createIngest } from '../../streams/ingest/ingest.ts';
+import { isLocalModel } from '../../streams/local/is-local.ts';
 import { type ReplayItem, type ReplayResult, replay } from '../../streams/replay/replay.ts';
 import type { LoopLimit } from '../../streams/replay/ticks.ts';
 import { readClock } from '../../streams/runtime/clock-record.ts';
@@ -52,6 +53,9 @@ export const FIXED: ScoringModel = {
   threshold: 0.5,
   score: (vector) => vector.reduce((sum, value, i) => sum + (Number.isNaN(value) ? 0.1 : value) / (i + 1), 0),
 };
+
+/** What is left of inference where a model is scored by ingest. */
+const NOTHING: Stream = { name: 'inference', run: async () => {} };
 
 export interface WorldOptions {
   /** The project's directory; default the simulated one. */
@@ -132,10 +136,14 @@ export class World {
     return new World(options, project, store, broker, codecs, clock);
   }
 
-  /** `definition`: another one of the same sources, as after an edit. */
+  /**
+   * `definition`: another one of the same sources, as after an edit. `apart`: what ingest could score by itself is left to inference, as
+   * while a definition before is in service.
+   */
   start(
     streams: readonly StreamName[],
     definition: { readonly project: Project; readonly model: Model } = this,
+    { apart = false }: { readonly apart?: boolean } = {},
   ): Process {
     const inner = this.broker.kafka();
     const pause = new Pause();
@@ -168,9 +176,10 @@ export class World {
     const { project, model } = definition;
     const deps = { project, kafka, store, codecs, clock, telemetry, guards: this.#guards };
     const running = streams.map((name) => {
-      if (name === 'ingest') return createIngest(deps);
+      const local = !apart && isLocalModel(project, model);
+      if (name === 'ingest') return local ? this.#scoringIngest(deps, model) : createIngest(deps);
       if (name === 'features') return createFeatures(deps);
-      return this.#inference(deps, model);
+      return local ? NOTHING : this.#inference(deps, model);
     });
     const done = Promise.all(running.map((stream) => stream.run(controller.signal))).then(
       () => {},
@@ -195,6 +204,12 @@ export class World {
         await done;
       },
     };
+  }
+
+  #scoringIngest(deps: Omit<InferenceDeps, 'model' | 'models'>, model: Model): Stream {
+    const roles = { champion: { ...FIXED, layoutHash: model.layoutHash }, shadows: [] };
+    const models = new Map([[model.name, { current: () => () => roles, refresh: async () => {} }]]);
+    return createIngest({ ...deps, models });
   }
 
   #inference(deps: Omit<InferenceDeps, 'model' | 'models'>, model: Model): Stream {

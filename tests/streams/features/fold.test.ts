@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { KafkaRecord } from '../../../infrastructure/kafka/port.ts';
+import { applyBlock, type RefusedContribution } from '../../../processors/apply-block.ts';
 import { decodeMeta, freshMeta } from '../../../processors/meta.ts';
 import { keys } from '../../../schemas/names.ts';
 import type { Section } from '../../../schemas/records/block.ts';
 import { HOUR, MINUTE } from '../../../schemas/time.ts';
-import { applyBlock, type RefusedContribution } from '../../../streams/features/apply-block.ts';
 import { beginState } from '../../../streams/features/begin-state.ts';
 import type { FeaturesContext } from '../../../streams/features/context.ts';
 import { deadLetterOf, foldRecords } from '../../../streams/features/fold.ts';

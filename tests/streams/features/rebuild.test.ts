@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createWarehouse } from '../../../infrastructure/clickhouse/warehouse.ts';
+import { StateNeedsBackfill } from '../../../processors/apply-block.ts';
 import { encodeMeta, freshMeta, REBUILD } from '../../../processors/meta.ts';
 import { keys } from '../../../schemas/names.ts';
 import type { View } from '../../../schemas/view.ts';
-import { StateNeedsBackfill } from '../../../streams/features/apply-block.ts';
 import type { FeaturesContext } from '../../../streams/features/context.ts';
 import { isAbandoned, Rebuilder } from '../../../streams/features/rebuild.ts';
 import { SILENT } from '../../../streams/runtime/telemetry.ts';

@@ -21,7 +21,7 @@ const requests: RequestCodec = {
 };
 const T = Date.UTC(2026, 0, 1);
 const DISORDER = 30_000;
-const FRESH: Resume = { next: 0, answered: -1, replayed: false, shadowed: new Map() };
+const FRESH: Resume = { next: 0, answered: -1, through: -1, replayed: false, shadowed: new Map() };
 
 const queueOf = (resume: Partial<Resume> = {}, partition = 0) =>
   new RequestQueue({ topic: 'validated', partition }, { ...FRESH, ...resume });

@@ -124,6 +124,7 @@ export async function ingestProcess(
       now: () => clock.now(),
     }),
     limits,
+    local: null,
     caps: new RejectCaps(),
     paused: new Map(),
     announcer: new Announcer(project, codecs),

@@ -1,9 +1,9 @@
-import { isTooOld } from '../../processors/contribute.ts';
-import type { Folder } from '../../processors/fold.ts';
-import { applyHeader, type ViewMeta, type ViewTopics } from '../../processors/meta.ts';
-import type { Contribution, Section } from '../../schemas/records/block.ts';
-import { MillraceError, type RefusalCode } from '../../schemas/refusal.ts';
-import type { View } from '../../schemas/view.ts';
+import type { Contribution, Section } from '../schemas/records/block.ts';
+import { MillraceError, type RefusalCode } from '../schemas/refusal.ts';
+import type { View } from '../schemas/view.ts';
+import { isTooOld } from './contribute.ts';
+import type { Folder } from './fold.ts';
+import { applyHeader, type ViewMeta, type ViewTopics } from './meta.ts';
 
 /** The log of a view partition says that a backfill wrote part of its state, and the state does not know of it. */
 export class StateNeedsBackfill extends MillraceError {
