@@ -28,12 +28,36 @@ export function compactLog(
   log: Uint8Array,
   oldestExactHead: number,
 ): Uint8Array | null {
+  return compactorOf(view, set).compact(log, oldestExactHead);
+}
+
+/** The decoded tiles of a log. */
+export interface DecodedTiles {
+  readonly count: number;
+  /** Epoch ms. */
+  startOf(tile: number): number;
+  levelOf(tile: number): number;
+  /** Writes the row of one tile alone to `rows` from `base`. */
+  copyRow(tile: number, rows: Float64Array, base: number): void;
+}
+
+/** The log that `compactLog` would make of a log with these tiles. */
+export function compactTiles(
+  view: View,
+  set: TileSet,
+  tiles: DecodedTiles,
+  oldestExactHead: number,
+): Uint8Array | null {
+  return compactorOf(view, set).compactTiles(tiles, oldestExactHead);
+}
+
+function compactorOf(view: View, set: TileSet): Compactor {
   let compactor = compactors.get(set);
   if (compactor === undefined) {
     compactor = new Compactor(view, set);
     compactors.set(set, compactor);
   }
-  return compactor.compact(log, oldestExactHead);
+  return compactor;
 }
 
 const compactors = new WeakMap<TileSet, Compactor>();
@@ -66,8 +90,27 @@ class Compactor {
 
   compact(log: Uint8Array, asked: number): Uint8Array | null {
     const oldest = Math.max(asked, logInfo(log).oldestExactHead);
+    this.#read(log, edgesOf(this.#view, this.#set, oldest, this.#levels));
+    return this.#written(oldest);
+  }
+
+  compactTiles(tiles: DecodedTiles, oldest: number): Uint8Array | null {
+    const { width } = this.#layout;
     const edges = edgesOf(this.#view, this.#set, oldest, this.#levels);
-    this.#read(log, edges);
+    this.#tiles = 0;
+    for (let k = 0; k < tiles.count; k += 1) {
+      const start = tiles.startOf(k);
+      const level = tiles.levelOf(k);
+      if (start + (this.#levels[level] as number) <= edges.drop) continue;
+      const tile = this.#room();
+      tiles.copyRow(k, this.#rows, tile * width);
+      this.#place(tile, start, level, edges);
+      this.#tiles += 1;
+    }
+    return this.#written(oldest);
+  }
+
+  #written(oldest: number): Uint8Array | null {
     if (this.#tiles === 0) return null;
     this.#sort();
     this.#runs.length = 0;

@@ -6,7 +6,7 @@ import { levelsOf } from './window.ts';
 
 /** A log whose tiles are kept decoded. */
 export interface HeldLog {
-  readonly tiles: Tiles;
+  readonly tiles: Pick<Tiles, 'fill'>;
   readonly oldestExactHead: number;
 }
 

@@ -1,37 +1,39 @@
 import type { Contribution } from '../schemas/records/block.ts';
 import type { View } from '../schemas/view.ts';
-import { Folder } from './fold.ts';
-import { HeldLogs, type Log } from './held-logs.ts';
-import { compactLog, wantsCompaction } from './log.ts';
+import { type GrowingLog, GrowingLogs } from './growing-log.ts';
+import type { Log } from './held-logs.ts';
 import { type AsOf, createReader, type Reader, type ReadRequest, type ReadStatus } from './read.ts';
 
-/** A log that grows in place. */
-interface GrowingLog {
-  bytes: Uint8Array;
-  length: number;
-  compactedBytes: number;
+export interface ViewStateOptions {
+  /** What the decoded tiles of a view may take together; what comes beyond it is held as the store holds it. */
+  readonly maxTileBytes?: number;
+  /** Tiles that a log may have beyond twice those of its last compaction. */
+  readonly room?: number;
 }
 
+const MAX_TILE_BYTES = 256 * 1024 * 1024;
+const ROOM = 64;
+
 /**
- * The state of a view in memory, for backfill: the very logs that the online store would hold, grown in place
- * and compacted as they are there. So what it reads and what it writes to the store are the same bits by
- * construction, and its memory is that of the store and of the tiles that it keeps decoded (see held-logs.ts).
+ * The state of a view in memory, for backfill: the tiles of every entity, grown in place and compacted as those of the online
+ * store are (see growing-log.ts). It reads and writes what the store would: tiles hold exact integers, and a law holds its reads
+ * against those of the logs.
  */
 export class ViewState {
   readonly #view: View;
-  readonly #folder: Folder;
+  readonly #byTime: boolean;
   readonly #reader: Reader;
   readonly #entities = new Map<string, Array<GrowingLog | null>>();
-  readonly #held = new HeldLogs();
+  readonly #sets: readonly GrowingLogs[];
   readonly #logs: Array<Log | null>;
-  /** Logs of the entity that a contribution is being applied to. */
-  #into: Array<GrowingLog | null> = [];
   #oldest = Number.NEGATIVE_INFINITY;
 
-  constructor(view: View) {
+  constructor(view: View, { maxTileBytes = MAX_TILE_BYTES, room = ROOM }: ViewStateOptions = {}) {
     this.#view = view;
-    this.#folder = new Folder(view);
+    this.#byTime = view.at === null;
     this.#reader = createReader(view);
+    const options = { maxBytes: maxTileBytes / view.sets.length, room };
+    this.#sets = view.sets.map((set) => new GrowingLogs(view, set, options));
     this.#logs = view.sets.map(() => null);
   }
 
@@ -39,42 +41,22 @@ export class ViewState {
     return this.#entities.size;
   }
 
-  apply(contribution: Contribution): void {
-    let logs = this.#entities.get(contribution.entity);
+  apply({ entity, time, at, values }: Contribution): void {
+    let logs = this.#entities.get(entity);
     if (logs === undefined) {
       logs = this.#view.sets.map(() => null);
-      this.#entities.set(contribution.entity, logs);
+      this.#entities.set(entity, logs);
     }
-    this.#into = logs;
-    this.#folder.one(contribution, this.#append);
-  }
-
-  readonly #append = (set: number, bytes: Uint8Array, more: number): void => {
-    let log = this.#into[set] ?? null;
-    if (log === null) {
-      log = { bytes: new Uint8Array(64), length: 0, compactedBytes: 0 };
-      this.#into[set] = log;
-    }
-    const length = log.length + more;
-    if (length > log.bytes.length) {
-      const grown = new Uint8Array(Math.max(length, log.bytes.length * 2));
-      grown.set(log.bytes.subarray(0, log.length));
-      log.bytes = grown;
-    }
-    for (let k = 0, to = log.length; k < more; k += 1, to += 1) log.bytes[to] = bytes[k] as number;
-    log.length = length;
-    if (wantsCompaction(length, log.compactedBytes)) this.#compact(this.#into, set, log);
-  };
-
-  #compact(logs: Array<GrowingLog | null>, set: number, log: GrowingLog): void {
-    const tileSet = this.#view.sets[set];
-    if (tileSet === undefined) return;
-    const compacted = compactLog(this.#view, tileSet, log.bytes.subarray(0, log.length), this.#oldest);
-    if (compacted === null) logs[set] = null;
-    else {
-      log.bytes = compacted;
-      log.length = compacted.length;
-      log.compactedBytes = compacted.length;
+    const key = this.#byTime ? time : at;
+    if (key === null) return;
+    for (let k = 0; k < this.#sets.length; k += 1) {
+      const set = this.#sets[k] as GrowingLogs;
+      let log = logs[k] ?? null;
+      if (log === null) {
+        log = set.create();
+        logs[k] = log;
+      }
+      set.add(log, key, values, this.#oldest);
     }
   }
 
@@ -83,11 +65,7 @@ export class ViewState {
     const logs = this.#entities.get(entity);
     for (let k = 0; k < this.#logs.length; k += 1) {
       const log = logs?.[k] ?? null;
-      const set = this.#view.sets[k];
-      this.#logs[k] =
-        log === null || set === undefined
-          ? null
-          : this.#held.see(`${k} ${entity}`, set, log.bytes.subarray(0, log.length));
+      this.#logs[k] = log === null ? null : (this.#sets[k] as GrowingLogs).read(log);
     }
     const limits = { oldestExactHead: this.#oldest, base: Number.NEGATIVE_INFINITY };
     return this.#reader.read(this.#logs, request, asOf, limits, out, offset);
@@ -105,9 +83,7 @@ export class ViewState {
     const oldest = Math.max(this.#oldest, oldestExactHead);
     for (const [entity, logs] of this.#entities)
       for (const [set, log] of logs.entries()) {
-        const tileSet = this.#view.sets[set];
-        if (log === null || tileSet === undefined) continue;
-        const bytes = compactLog(this.#view, tileSet, log.bytes.subarray(0, log.length), oldest);
+        const bytes = log === null ? null : (this.#sets[set] as GrowingLogs).encode(log, oldest);
         if (bytes !== null) yield { entity, set, bytes };
       }
   }
@@ -115,7 +91,9 @@ export class ViewState {
   /** Bytes of all logs, for a report. */
   get bytes(): number {
     let total = 0;
-    for (const logs of this.#entities.values()) for (const log of logs) total += log?.length ?? 0;
+    for (const logs of this.#entities.values())
+      for (const [k, log] of logs.entries())
+        total += log === null ? 0 : (this.#sets[k] as GrowingLogs).sizeOf(log);
     return total;
   }
 }
