@@ -119,6 +119,12 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/evaluate.ts')).registerEvaluate,
   },
   {
+    name: 'score',
+    parameters: '[table]',
+    summary: 'score a table or a query of requests, from the features as they were at the time of each',
+    load: async () => (await import('./commands/score.ts')).registerScore,
+  },
+  {
     name: 'models',
     summary: 'versions of the models: what each is, since when, why; and changing it by hand',
     load: async () => (await import('./commands/models.ts')).registerModels,

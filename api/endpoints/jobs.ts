@@ -2,40 +2,18 @@ import { z } from 'zod';
 import { audit } from '../../streams/audit/audit.ts';
 import type { ApiDeps } from '../deps.ts';
 import { modelOf, sourceOf, viewOf } from '../find.ts';
-import { createJobs, JOB_STATES, type JobStatus, type Jobs } from '../jobs/jobs.ts';
+import { createJobs, type Jobs } from '../jobs/jobs.ts';
 import { planHistory, readRequests, runHistory, runScoring } from '../jobs/join.ts';
 import { readTable, TABLE_TYPES } from '../jobs/table.ts';
 import { Problem } from '../problem.ts';
 import { CHANGE, LOOK } from '../roles.ts';
 import { Reply, type Route, route } from '../route.ts';
-import { epochMs, nameSchema } from '../schemas.ts';
+import { nameSchema } from '../schemas.ts';
+import { accepted, begun, busy, jobSchema } from './job-answers.ts';
 import { authorOf } from './models.ts';
+import { queryScoringRoute } from './score-query.ts';
 
 const MAX_TABLE_BYTES = 16 * 1024 * 1024;
-
-const jobSchema = z.object({
-  id: z.string(),
-  kind: z.string(),
-  by: z.string(),
-  state: z.enum(JOB_STATES),
-  createdAt: epochMs,
-  startedAt: epochMs.nullable(),
-  finishedAt: epochMs.nullable(),
-  doing: z.string().describe('For a person.'),
-  done: z.number(),
-  total: z.number().nullable().describe('Null: not known.'),
-  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
-  result: z
-    .object({ type: z.string(), bytes: z.number() })
-    .nullable()
-    .describe('GET /v1/jobs/{job}/result gives it.'),
-});
-
-export const begun = [
-  { status: 202, description: 'The job; look after it at GET /v1/jobs/{job}.', schema: jobSchema },
-];
-export const busy = 'As many jobs wait as may.';
-export const accepted = (status: JobStatus) => new Reply(202, status, { location: `/v1/jobs/${status.id}` });
 
 export function jobRoutes(
   deps: ApiDeps,
@@ -47,6 +25,7 @@ export function jobRoutes(
       ...more(jobs),
       historyRoute(deps, jobs),
       scoringRoute(deps, jobs),
+      queryScoringRoute(deps, jobs),
       ...auditRoutes(deps, jobs),
       ...lookRoutes(jobs),
     ],

@@ -9,7 +9,7 @@ import { Problem } from '../problem.ts';
 import { CHANGE, LOOK } from '../roles.ts';
 import { type Route, route } from '../route.ts';
 import { nameSchema } from '../schemas.ts';
-import { accepted, begun, busy } from './jobs.ts';
+import { accepted, begun, busy } from './job-answers.ts';
 import { authorOf } from './models.ts';
 
 const MOST_READS = 20_000;

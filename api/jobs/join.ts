@@ -126,6 +126,8 @@ export interface ScoringRequest {
   readonly version: number | null;
 }
 
+type ScoringDeps = Pick<ApiDeps, 'project' | 'warehouse' | 'clock' | 'kafka' | 'codecs' | 'artefacts'>;
+
 /** Throws Problem for the first row that is no request of the model. */
 export function readRequests({ table, model, source }: ScoringRequest, now: number): EventRecord[] {
   const types = new Map(source.fields.map(({ name, type }) => [name, type]));
@@ -166,7 +168,7 @@ const SCORE_COLUMNS: readonly AddedColumn[] = [
 ];
 
 /** Scores a table of requests from the features as they were at the time of each. */
-export async function runScoring(deps: ApiDeps, request: ScoringRequest, work: Work): Promise<void> {
+export async function runScoring(deps: ScoringDeps, request: ScoringRequest, work: Work): Promise<void> {
   const { project, warehouse, clock } = deps;
   const { table, model } = request;
   const events = readRequests(request, clock.now());
@@ -201,7 +203,10 @@ export async function runScoring(deps: ApiDeps, request: ScoringRequest, work: W
   await writeTable(table, SCORE_COLUMNS, valuesOf, work.write);
 }
 
-async function scorerOf({ project, kafka, codecs, artefacts }: ApiDeps, { model, version }: ScoringRequest) {
+async function scorerOf(
+  { project, kafka, codecs, artefacts }: ScoringDeps,
+  { model, version }: ScoringRequest,
+) {
   const registry = createModelRegistry({ kafka, codec: codecs.models, prefix: project.prefix });
   const history = await registry.history(model.name);
   const found = version === null ? history.champion : history.versions.find((one) => one.version === version);

@@ -21,7 +21,7 @@ export const TABLE_TYPES = {
   [PARQUET]: 'Columns of texts, numbers, truth values and times; a time without a zone counts as UTC.',
 } as const;
 
-const MAX_ROWS = 200_000;
+export const MAX_ROWS = 200_000;
 
 /** Throws Problem with the row that cannot be read. */
 export async function readTable(type: string, bytes: Buffer): Promise<Table> {

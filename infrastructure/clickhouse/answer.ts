@@ -22,9 +22,16 @@ export function answeredError(status: number, text: string): Error {
   return 'code' in error ? error : new HttpAnswer(status, text);
 }
 
-export async function textOf(stream: Readable): Promise<string> {
+/** Throws past `most` bytes. */
+export async function textOf(stream: Readable, most = Number.POSITIVE_INFINITY): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  let bytes = 0;
+  for await (const chunk of stream) {
+    bytes += (chunk as Buffer).byteLength;
+    if (bytes > most)
+      throw new Error(`its answer has more than ${most / 1e6} MB: ask for fewer rows or columns`);
+    chunks.push(chunk as Buffer);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 

@@ -4,6 +4,8 @@ import type { AskedRows, AskLimits } from './port.ts';
 
 /** Memory of one statement, bytes. */
 const MOST_MEMORY = 2_000_000_000;
+/** Of an answer, which is held in memory here. */
+export const MOST_ANSWER_BYTES = 100_000_000;
 
 /**
  * `readonly=1` refuses whatever writes, and any change of settings, so that a statement cannot lift its own limits. One row more

@@ -6,7 +6,7 @@ import {
   createClient,
 } from '@clickhouse/client';
 import { answeredError, jsonRows, textOf } from './answer.ts';
-import { askedRows, askSettings } from './ask.ts';
+import { askedRows, askSettings, MOST_ANSWER_BYTES } from './ask.ts';
 import { UNKNOWN_DATABASE, WarehouseError, warehouseErrorOf } from './errors.ts';
 import type { Warehouse } from './port.ts';
 import { bindParameters, shortToken, sizeSettings } from './statement.ts';
@@ -138,7 +138,7 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
     ask: (sql, limits) =>
       attempt('the statement', async () => {
         const text = `${sql.replace(/[\s;]+$/, '')}\nFORMAT JSONCompact`;
-        return askedRows(await textOf(await send(text, askSettings(limits))), limits.rows);
+        return askedRows(await textOf(await send(text, askSettings(limits)), MOST_ANSWER_BYTES), limits.rows);
       }),
 
     stream: (sql, parameters = {}) =>

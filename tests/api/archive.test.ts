@@ -3,6 +3,7 @@ import { parquetReadObjects } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureTables } from '../../infrastructure/clickhouse/ensure-tables.ts';
+import { createMemoryArtefacts } from '../../infrastructure/memory/artefacts.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { writeReference } from '../../monitoring/drift/references.ts';
@@ -12,6 +13,7 @@ import { MINUTE, SECOND } from '../../schemas/time.ts';
 import { createArchive } from '../../streams/archive/archive.ts';
 import { pauseSource } from '../../streams/ingest/pause.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
+import { artefactFor } from '../simulation/versions.ts';
 import { tripStart } from '../streams/plane.ts';
 import { declarationsIn } from './declarations.ts';
 import { type ApiWorld, createApiWorld } from './world.ts';
@@ -30,6 +32,7 @@ const until = async <T>(what: string, look: () => Promise<T | undefined>): Promi
 describe('what the archive tells over HTTP', () => {
   let warehouse: MemoryWarehouse;
   let world: ApiWorld;
+  const artefacts = createMemoryArtefacts();
   const stop = new AbortController();
   let archiving: Promise<void>;
   // A whole number of minutes, so that heads are easy to name.
@@ -42,7 +45,7 @@ describe('what the archive tells over HTTP', () => {
   beforeAll(async () => {
     warehouse = await createMemoryWarehouse();
     const directory = fileURLToPath(new URL('../simulation/project', import.meta.url));
-    world = await createApiWorld({ warehouse, declarations: declarationsIn(directory) });
+    world = await createApiWorld({ warehouse, artefacts, declarations: declarationsIn(directory) });
     const { project, deps } = world;
     await ensureTables(warehouse, project);
     world.run();
@@ -428,6 +431,86 @@ describe('what the archive tells over HTTP', () => {
     expect((await ask("SELECT 'file(' AS text")).rows).toEqual([['file(']]);
     // The limits of one statement are no other's.
     expect(await warehouse.query(`SELECT count() > 50 AS many FROM ${table}`)).toEqual([{ many: 1 }]);
+  });
+
+  it('a query of the warehouse is scored as its rows would be, whose types the statement says', async () => {
+    const { project, deps } = world;
+    const [model] = project.models;
+    if (model === undefined) throw new Error('the project has a model');
+    const scored = { ...model, name: 'cost' };
+    const made = artefactFor(scored, 7);
+    await artefacts.put(made.bytes);
+    const registry = createModelRegistry({
+      kafka: deps.kafka,
+      codec: deps.codecs.models,
+      prefix: project.prefix,
+    });
+    const version = { model: 'cost', artefact: made.address, location: '', layout: made.layout };
+    const { version: registered } = await registerVersion(
+      registry,
+      { ...version, as: 'candidate' },
+      { by: 'test', reason: 'tried', effectiveFrom: null },
+    );
+    const ended = async (begun: { json(): { id: string } }) => {
+      const job = await until('the job', async () => {
+        const status = await get(`/v1/jobs/${begun.json().id}`);
+        return status.finishedAt === null ? undefined : status;
+      });
+      return {
+        job,
+        text: (await world.app.inject({ url: `/v1/jobs/${job.id}/result`, headers })).body,
+      };
+    };
+    const table = tables.events(project.prefix, 'trips');
+    // A time is read in UTC, whatever zone its column is shown in.
+    const columns = "id, toTimeZone(time, 'Asia/Tokyo') AS time, car, zone, `to`, 1 AS mine";
+    const where = `FROM ${table} FINAL WHERE type = 'trip.started' ORDER BY id LIMIT 20`;
+    const query = await post('/v1/models/cost/score/query', {
+      sql: `SELECT ${columns} ${where}`,
+      version: registered.version,
+    });
+    expect(query.statusCode).toBe(202);
+    const one = await ended(query);
+    expect(one.job).toMatchObject({ error: null, state: 'done', kind: 'score', done: 20, total: 20 });
+    // The same rows, sent as a table by hand.
+    const rows = await warehouse.query<Record<string, string>>(
+      `SELECT id, toUnixTimestamp64Milli(time) AS time, car, zone, \`to\`, 1 AS mine ${where}`,
+    );
+    const csv = rows.map((row) => [row.id, row.time, row.car, row.zone, row.to, row.mine].join(','));
+    const sent = await ended(
+      await post(
+        `/v1/models/cost/score?version=${registered.version}`,
+        `id,time,car,zone,to,mine\n${csv.join('\n')}\n`,
+        'text/csv',
+      ),
+    );
+    const scoresOf = (text: string) => text.split('\n').map((line) => line.split(',').slice(-4).join(','));
+    expect(one.text.split('\n')[0]).toBe('id,time,car,zone,to,mine,score,decision,model_version,reason');
+    expect(scoresOf(one.text)).toEqual(scoresOf(sent.text));
+    expect(new Set(scoresOf(one.text)).size).toBeGreaterThan(3);
+
+    for (const [sql, code, status] of [
+      [`DROP TABLE ${table}`, 'not_taken', 422],
+      ["SELECT * FROM url('http://x')", 'not_taken', 422],
+    ] as const) {
+      const refused = await post('/v1/models/cost/score/query', { sql });
+      expect([refused.statusCode, refused.json().code]).toEqual([status, code]);
+    }
+    for (const [sql, code, detail] of [
+      [`SELECT ${columns} FROM nothing_here`, 'bad_sql', 'nothing_here'],
+      [`SELECT ${columns} ${where} INTO OUTFILE '/tmp/x'`, 'bad_sql', 'OUTFILE'],
+      ['SELECT number FROM numbers(200001)', 'too_many_rows', '200000'],
+      [`SELECT repeat('x', 1000000) FROM numbers(200)`, 'bad_sql', 'more than 100 MB'],
+      [`SELECT ${columns} FROM ${table} WHERE 1 = 0`, 'no_rows', 'no rows'],
+      [`SELECT id, id FROM ${table}`, 'bad_header', "'id'"],
+      [`SELECT id, time, car, 5 AS zone FROM ${table}`, 'wrong_type', 'Row 1'],
+    ] as const) {
+      const { job } = await ended(
+        await post('/v1/models/cost/score/query', { sql, version: registered.version }),
+      );
+      expect([sql, job.state, job.error?.code]).toEqual([sql, 'failed', code]);
+      expect(job.error.detail).toContain(detail);
+    }
   });
 
   it('a view is tried on history beside the one it would replace', async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -240,6 +240,30 @@ describe('the HTTP API on real servers', () => {
       request: { zone: 'z1', car: 'c', time: at },
     });
     expect(second).toBe(`z1,c,${at},${live1.body.score},${live1.body.decision},1,`);
+    // The same as a query, by the command.
+    const out = join(directory, 'scores.ndjson');
+    const query = `SELECT 'z1' AS zone, 'c' AS car, '${at}' AS time`;
+    const told = JSON.parse(millrace('score', '--query', query, '--form', 'ndjson', '--out', out));
+    expect(told).toMatchObject({ model: 'cost', rows: 1, file: out });
+    expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual({
+      zone: 'z1',
+      car: 'c',
+      time: String(at),
+      score: live1.body.score,
+      decision: live1.body.decision,
+      model_version: 1,
+      reason: null,
+    });
+    const refusalOf = (...more: readonly string[]): string => {
+      try {
+        return millrace('score', ...more);
+      } catch (error) {
+        return String((error as { stdout?: unknown }).stdout);
+      }
+    };
+    expect(refusalOf('--query', query, '--out', out)).toContain('is there already');
+    expect(refusalOf('--query', 'SELECT 1 AS zone', '--out', `${out}.2`)).toContain('Row 1');
+    expect(existsSync(`${out}.2`)).toBe(false);
   });
 
   it('changes are kept with who made them and why', async () => {
