@@ -196,8 +196,10 @@ function print(output: Output, overlay: Overlay, tried: Project, values: Values,
   );
   const newest = values.times.at(-1);
   if (newest !== undefined) output.line(dim(`the last request: ${values.ids.at(-1)} at ${instant(newest)}`));
-  for (const [code, rows] of Object.entries(values.refused))
-    output.line(`${yellow('refused:')} ${count(rows)} events, ${code}`);
+  for (const { source, code, rows, example } of values.refused)
+    output.line(
+      `${yellow('refused:')} ${count(rows)} of ${source}, ${code}: ${example.detail} ${dim(`(${example.where}${example.id === null ? '' : `, ${example.id}`})`)}`,
+    );
   output.line();
   const { cost } = values;
   output.line(

@@ -13,14 +13,23 @@ import type { EventRecord } from '../../schemas/event.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import { rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
+import { readClock } from '../../streams/runtime/clock-record.ts';
+import { envelopeOf } from '../../streams/runtime/codecs.ts';
 import { readTopic } from '../../streams/runtime/topic.ts';
 import { UsageError } from '../errors.ts';
 import { sourceOf } from '../histories.ts';
+import { Refusals, type RefusedRows } from './refused.ts';
 
 export interface TriedHistory {
   readonly source: Source;
   readonly file: HistoryFile;
+  /** Records that are no events at all. A file with such a row is refused whole. */
+  readonly unread: readonly RefusedRows[];
+  /** Where the n-th row of the file stands, for a person. */
+  readonly whereOf: (row: number) => string;
 }
+
+const inFile = { unread: [], whereOf: (row: number) => `row ${row + 1}` };
 
 /**
  * The histories that `--on` names (`FILE`, `TOPIC`, or `SOURCE=…` of either), and beside them those that the project
@@ -42,12 +51,11 @@ export async function openHistories(project: Project, given: readonly string[]):
     );
   const opened: TriedHistory[] = [];
   for (const [source, place] of named)
-    opened.push({
-      source,
-      file: existsSync(place)
-        ? await openHistory({ reader: 'events' }, source, place)
+    opened.push(
+      existsSync(place)
+        ? { source, file: await openHistory({ reader: 'events' }, source, place), ...inFile }
         : await openTopic(project, source, place),
-    });
+    );
   return opened;
 }
 
@@ -73,7 +81,7 @@ function placeOf(
 }
 
 /** Reads a topic's records once, as they stand; nothing is written anywhere. */
-async function openTopic(project: Project, source: Source, topic: string): Promise<HistoryFile> {
+async function openTopic(project: Project, source: Source, topic: string): Promise<TriedHistory> {
   const kafka = createKafka(project.connections, { clientId: 'millrace-try' });
   const registry = createRegistry(project.connections.registry);
   try {
@@ -88,7 +96,7 @@ export async function readEventsOf(
   kafka: Kafka,
   registry: Pick<SchemaRegistry, 'schemasById'>,
   { prefix, source, topic }: { readonly prefix: string; readonly source: Source; readonly topic: string },
-): Promise<HistoryFile> {
+): Promise<TriedHistory> {
   const records: KafkaRecord[] = [];
   await readTopic(kafka, topic, await boundsOf(kafka, topic), (record) => void records.push(record));
   const decoder = createEventDecoder(source, prefix);
@@ -97,18 +105,35 @@ export async function readEventsOf(
     if (schema !== null) decoder.learn(id, schema);
   const hash = createHash('sha256').update(topic);
   const events: EventRecord[] = [];
+  const places: string[] = [];
+  const refusals = new Refusals(source.name);
   let ordered = true;
-  for (const { partition, offset, value } of records) {
-    const event = decoder.decode(value);
-    // What ingest would refuse as well: bytes that are no event, and the clock records of a replay.
-    if (event instanceof DecodeFailure) continue;
+  for (const record of records) {
+    // A clock of a replay is no event, and nobody refuses it.
+    if (readClock(record) !== null) continue;
+    const { partition, offset } = record;
+    const where = `partition ${partition} offset ${offset}`;
+    const event = decoder.decode(record.value, envelopeOf(record));
+    if (event instanceof DecodeFailure) {
+      refusals.add(event.code, { where, id: null, detail: event.detail });
+      continue;
+    }
+    places.push(where);
     hash.update(`${partition}:${offset} `);
     if (events.length > 0 && event.time < (events.at(-1)?.time ?? 0)) ordered = false;
     events.push(event);
   }
-  if (events.length === 0)
+  const unread = refusals.all();
+  if (events.length === 0) {
+    const why = unread.map(({ rows, example }) => `${rows} like ${example.where}: ${example.detail}`);
     throw new UsageError(
-      `Topic ${topic} holds no event of ${source.name} (${records.length} records were read).`,
+      `Topic ${topic} holds no event of ${source.name}: ${records.length} records were read.${why.length === 0 ? '' : ` Refused: ${why.join('; ')}`}`,
     );
-  return inMemory(topic, hash.digest('hex'), events, ordered);
+  }
+  return {
+    source,
+    file: inMemory(topic, hash.digest('hex'), events, ordered),
+    unread,
+    whereOf: (row) => places[row] ?? `row ${row + 1}`,
+  };
 }

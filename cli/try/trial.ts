@@ -7,6 +7,7 @@ import { backfillRange } from '../../pipelines/training/vectors.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { importHistory } from '../../streams/history/import.ts';
 import type { TriedHistory } from './history.ts';
+import { type RefusedRows, refusedOf } from './refused.ts';
 
 export interface Values {
   readonly requests: number;
@@ -21,7 +22,7 @@ export interface Values {
     /** Wall time of the pass, ms. */
     readonly ms: number;
   };
-  readonly refused: Readonly<Record<string, number>>;
+  readonly refused: readonly RefusedRows[];
 }
 
 export interface TrialDeps {
@@ -56,19 +57,9 @@ export async function valuesOf(
 ): Promise<Values> {
   const { warehouse, histories, now, signal } = deps;
   await ensureTables(warehouse, project);
-  const refused: Record<string, number> = {};
-  for (const history of histories) {
-    const report = await importHistory({
-      project,
-      warehouse,
-      ...history,
-      from: null,
-      to: null,
-      now: now(),
-      signal,
-    });
-    for (const [code, rows] of Object.entries(report.rejected)) refused[code] = (refused[code] ?? 0) + rows;
-  }
+  for (const { source, file } of histories)
+    await importHistory({ project, warehouse, source, file, from: null, to: null, now: now(), signal });
+  const refused = await refusedOf(warehouse, project, histories);
   const times = await requestTimes(histories, model);
   const [first] = times;
   const end = times.at(-1);

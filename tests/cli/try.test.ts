@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readEventsOf } from '../../cli/try/history.ts';
 import { overlayOf } from '../../cli/try/overlay.ts';
+import type { RefusedRows } from '../../cli/try/refused.ts';
 import { eventsOf } from '../../client/project.ts';
 import { loadProject } from '../../config/load.ts';
 import { createMemoryBroker } from '../../infrastructure/memory/broker.ts';
@@ -36,6 +37,7 @@ interface Tried {
       readonly nulls: number;
       readonly last: ReadonlyArray<number | null>;
     }>;
+    readonly refused: readonly RefusedRows[];
     readonly cost: { readonly entities: number; readonly bytes: number; readonly events: number };
   };
   readonly gain: {
@@ -130,6 +132,28 @@ it('names what is wrong with a definition, and with a history', async () => {
   expect((await millrace(['try', neither], { cwd: shop })).err).toContain('neither a view nor a model');
 });
 
+it('tells how many rows a source refused, why, and the first of each', async () => {
+  const lines = readFileSync(join(shop, 'history/page_views.jsonl'), 'utf8').trim().split('\n');
+  const spoilt = lines.map((line, i) => {
+    const record = JSON.parse(line) as Record<string, unknown>;
+    return JSON.stringify(i === 6 || i === 9 ? { ...record, page: null } : record);
+  });
+  const file = join(dirname(shop), 'spoilt.jsonl');
+  writeFileSync(file, `${spoilt.join('\n')}\n`);
+  const command = ['try', 'views/user.yaml', '--no-gain', '--on', `page_views=${file}`];
+  const json = await millrace([...command, '--json'], { cwd: shop, env: NOWHERE });
+  const { values } = JSON.parse(json.out) as Pick<Tried, 'values'>;
+  expect(values.refused).toMatchObject([
+    { source: 'page_views', code: 'missing_field', rows: 2, example: { where: 'row 7' } },
+  ]);
+  const [{ example } = expect.fail('nothing was refused')] = values.refused;
+  expect(JSON.parse(lines[6] ?? '')).toMatchObject({ view_id: example.id });
+  expect(example.detail).toContain('page');
+  const { out } = await millrace(command, { cwd: shop, env: NOWHERE });
+  expect(out).toContain(`refused: 2 of page_views, missing_field: ${example.detail} (row 7, ${example.id})`);
+  rmSync(file);
+});
+
 describe('the parts', () => {
   it('a summary of one column', () => {
     const rows = Float64Array.from([1, 9, Number.NaN, 9, 3, 9]);
@@ -194,7 +218,18 @@ describe('the parts', () => {
     await send(0, view('b', 2_000));
     await send(0, 'no json');
     await send(1, view('a', 1_000));
-    const file = await readEventsOf(kafka, createMemoryRegistry(), { prefix: 'p', source, topic });
+    await send(1, { ...view('c', 3_000), at: 'yesterday' });
+    await send(1, { ...view('d', 3_000), at: 'tomorrow' });
+    const { file, unread, whereOf } = await readEventsOf(kafka, createMemoryRegistry(), {
+      prefix: 'p',
+      source,
+      topic,
+    });
+    expect(unread).toMatchObject([
+      { source: 'page_views', rows: 3, example: { where: 'partition 0 offset 1', id: null } },
+    ]);
+    expect(unread[0]?.example.detail).not.toBe('');
+    expect(whereOf(1)).toMatch(/^partition [01] offset 0$/);
     const ids: string[] = [];
     for await (const batch of file.read({ from: null, to: null }))
       ids.push(...batch.events.map(({ id }) => id));
