@@ -1,6 +1,13 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module';
+// Nothing is imported before the version is known: an old Node would end with a SyntaxError that says nothing.
+const { faultOfNode } = await import('./node-version.ts');
+const fault = faultOfNode(process.versions.node);
+if (fault !== null) {
+  process.stderr.write(`error: ${fault}\n`);
+  process.exit(2);
+}
 
+const { enableCompileCache } = await import('node:module');
 // What was compiled once is kept (in the temporary directory), which halves the start of a command.
 enableCompileCache();
 const { main } = await import('./program.ts');

@@ -213,7 +213,8 @@ function partsOf({ entity }: View, given: z.output<typeof entitySchema>): string
 
 const WHY = {
   behind: 'is older than what the online store keeps: ask POST /v1/history',
-  no_frontier: 'cannot be told yet: are ingest and features running, and did events arrive?',
+  no_frontier:
+    'cannot be told yet (some seconds after the first events it can; if not, look whether ingest and features run)',
   torn: 'cannot be told until the state is rebuilt, which features does by itself',
 } as const;
 

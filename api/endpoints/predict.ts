@@ -196,7 +196,8 @@ function fallBack(
 
 const SENTENCES: Readonly<Record<string, string>> = {
   behind: 'the time of the request is older than what the online store keeps',
-  no_frontier: 'its views have no state yet; are ingest and features running, and did events arrive?',
+  no_frontier:
+    'its views have no state yet (some seconds after the first events they have; if not, look whether ingest and features run)',
   torn: 'the state of a view is being rebuilt',
   no_model: 'no version has been promoted yet (millrace train)',
   layout_mismatch: 'the champion was trained on another feature layout than the project declares now',

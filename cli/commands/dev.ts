@@ -10,6 +10,7 @@ import { Children, type Service, servicesOf } from '../dev/children.ts';
 import { watchProject } from '../dev/watch.ts';
 import { describeFailure } from '../errors.ts';
 import { wholeOption } from '../options.ts';
+import { endWithShell } from '../parent.ts';
 import { openPlatform, openProject, projectDirectory } from '../project.ts';
 import { startLocalStack } from '../stack.ts';
 import { applyDeps, countChanges } from './apply.ts';
@@ -42,7 +43,8 @@ export const registerDev: Register = (program, run) => {
     .action(run(dev));
 };
 
-async function dev(context: CommandContext, options: Options): Promise<void> {
+async function dev(given: CommandContext, options: Options): Promise<void> {
+  const context = { ...given, signal: endWithShell(given.signal, given.environment.variables) };
   const { environment, output, signal } = context;
   const directory = projectDirectory(context);
   // What is wrong is told before anything is started.
