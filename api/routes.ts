@@ -15,6 +15,7 @@ import { predictionRoutes } from './endpoints/predictions.ts';
 import { projectRoutes } from './endpoints/project.ts';
 import { sourceRoutes } from './endpoints/sources.ts';
 import { sqlRoutes } from './endpoints/sql.ts';
+import { stepLogRoutes } from './endpoints/step-log.ts';
 import { streamRoutes } from './endpoints/streams.ts';
 import { type SystemDeps, systemRoutes } from './endpoints/system.ts';
 import { trialRoutes } from './endpoints/trials.ts';
@@ -43,6 +44,7 @@ export function apiRoutes(
     ...monitoringRoutes(deps),
     ...alertRoutes(deps),
     ...pipelineRoutes(deps),
+    ...stepLogRoutes(deps),
     ...projectRoutes(deps),
     ...sqlRoutes(deps),
     ...deadLetterRoutes(deps),

@@ -98,6 +98,8 @@ export const tables = {
   runMetrics: (prefix: string) => table(prefix, 'run_metrics'),
   pipelineRuns: (prefix: string) => table(prefix, 'pipeline_runs'),
   pipelineSteps: (prefix: string) => table(prefix, 'pipeline_steps'),
+  /** What steps said on the way. */
+  pipelineNotes: (prefix: string) => table(prefix, 'pipeline_notes'),
 } as const;
 
 /** `import_id` of events that came as dead letters and were too late for live. */

@@ -147,6 +147,14 @@ const PIPELINE_STEPS: readonly ColumnSpec[] = [
   column('at', TIME, 'wall time: the newest counts'),
 ];
 
+const PIPELINE_NOTES: readonly ColumnSpec[] = [
+  column('run', 'String', ''),
+  column('step', WORD, ''),
+  column('attempt', 'Int32', ''),
+  column('at', TIME, 'wall time'),
+  column('note', 'String', 'how far the step was, or what it came to'),
+];
+
 /** Rows of equal keys are one, the one written last. */
 const newest = (name: string, columns: readonly ColumnSpec[], sortingKey: readonly string[]): TableSpec => ({
   name,
@@ -185,5 +193,6 @@ export function loopTableSpecs({ prefix, models }: Project): readonly TableSpec[
     same(tables.runMetrics(prefix), RUN_METRICS, ['run', 'metric', 'slice', 'step']),
     newest(tables.pipelineRuns(prefix), PIPELINE_RUNS, ['id']),
     newest(tables.pipelineSteps(prefix), PIPELINE_STEPS, ['run', 'step', 'attempt']),
+    same(tables.pipelineNotes(prefix), PIPELINE_NOTES, ['run', 'step', 'attempt', 'at', 'note']),
   ];
 }

@@ -67,6 +67,8 @@ export function begin(
     startedAt: now,
     finishedAt: null,
     notBefore: null,
+    // What the try before said stays in sight until this one says something.
+    notedAt: null,
     error: '',
   };
   if (record.state === 'waiting') return ready(run).includes(record) ? withStep(run, name, held, now) : null;
@@ -102,7 +104,7 @@ export function settle(
   const record = held(run, name, token);
   if (record === null) return null;
   const { result, note } = outcome;
-  const told: Changes = { token: null, failures: 0, result, note, error: '', finishedAt: now };
+  const told: Changes = { token: null, failures: 0, result, note, notedAt: now, error: '', finishedAt: now };
   if (outcome.kind === 'watch')
     return withStep(run, name, { ...told, state: 'waiting', delivery: record.delivery + 1, looked }, now);
   const refused = outcome.kind === 'refused';
@@ -160,7 +162,7 @@ export function remark(
   note: string,
   now: number,
 ): PipelineRun | null {
-  return held(run, name, token) === null ? null : withStep(run, name, { note }, now);
+  return held(run, name, token) === null ? null : withStep(run, name, { note, notedAt: now }, now);
 }
 
 /** Tells the run of a tick: its looks look again. Null where that is nothing new to it. */

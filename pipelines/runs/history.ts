@@ -27,6 +27,10 @@ export async function writeRun(
     at,
   }));
   await warehouse.insert(tables.pipelineSteps(prefix), steps, { token });
+  const notes = run.steps.flatMap(({ step, attempt, note, notedAt = null }) =>
+    notedAt === null || note === '' ? [] : [{ run: id, step: step.name, attempt, at: iso(notedAt), note }],
+  );
+  if (notes.length > 0) await warehouse.insert(tables.pipelineNotes(prefix), notes, { token });
   const detail = JSON.stringify({
     effectiveFrom: iso(run.effectiveFrom),
     tick: isoOrNull(run.tick),

@@ -35,6 +35,8 @@ export interface StepRecord {
   readonly result: Json;
   /** For a person: how far it is, or what it came to. */
   readonly note: string;
+  /** When that was said, wall time, epoch ms; null before anything was. A run of an earlier version does not know. */
+  readonly notedAt?: number | null;
   readonly error: string;
 }
 
@@ -102,6 +104,7 @@ export function newRun(start: Start, now: number): PipelineRun {
       refused: false,
       result: null,
       note: '',
+      notedAt: null,
       error: '',
     })),
     revision: 1,

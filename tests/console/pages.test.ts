@@ -243,6 +243,24 @@ describe('the console in a real Chromium', () => {
     await page.close();
   });
 
+  it('shows all that a step of a run said', async () => {
+    const page = await open('viewer', 'light', 420);
+    await page.goto(`${base}/console/pipelines`);
+    await page.getByRole('button', { name: 'Log of train' }).click();
+    const log = page.getByRole('region', { name: 'What train said' });
+    await log.getByText('The disk is full.').waitFor();
+    const lines = (await log.getByRole('listitem').allTextContents()).map((line) => line.slice(20));
+    expect(lines).toEqual([
+      'try 1 begun by worker 7',
+      'epoch 1 of 5',
+      'The disk is full.',
+      'try 2 begun by worker 8',
+      'trees, 300 rounds',
+    ]);
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+
   it('an operator promotes a version and rolls back, each with a reason that stays', async () => {
     const page = await open('operator', 'light', 1_400);
     await page.goto(`${base}/console/models`);

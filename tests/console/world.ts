@@ -9,8 +9,12 @@ import { createScorer } from '../../models/scorer.ts';
 import { writeReference } from '../../monitoring/drift/references.ts';
 import { measure, writeMeasures } from '../../monitoring/measures.ts';
 import { writeTick } from '../../monitoring/progress.ts';
+import { openRunLog } from '../../pipelines/pipelines.ts';
 import { registerVersion } from '../../pipelines/rollout/moves.ts';
+import { begin, fail, remark, settle } from '../../pipelines/runs/changes.ts';
+import type { PipelineRun } from '../../pipelines/runs/run.ts';
 import { recordRun } from '../../pipelines/training/runs.ts';
+import type { Pipeline } from '../../schemas/pipeline.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { HOUR, MINUTE, SECOND } from '../../schemas/time.ts';
 import { createArchive } from '../../streams/archive/archive.ts';
@@ -59,6 +63,7 @@ export async function openConsoleWorld(consoleDirectory: string): Promise<Consol
   await send(world);
   await versions(world, model, address);
   await figures(warehouse, project, model);
+  await pipelineRun(world, model.name);
   return {
     world,
     warehouse,
@@ -100,6 +105,34 @@ async function versions({ project, deps }: ApiWorld, model: Model, artefact: str
   const by = (reason: string) => ({ by: 'test', reason, effectiveFrom: null });
   await registerVersion(registry, { ...made, as: 'champion' }, by('the first'));
   await registerVersion(registry, { ...made, as: 'challenger' }, by('trained again'));
+}
+
+/** A run whose first step said something on the way, failed, was tried again, and came to something. */
+async function pipelineRun({ project, deps }: ApiWorld, model: string): Promise<void> {
+  const { log } = openRunLog(deps, deps.onFailure);
+  const step = {
+    name: 'train',
+    kind: 'train',
+    needs: [],
+    retries: 1,
+    timeout: HOUR,
+    resources: 'cpu',
+    with: {},
+    trainer: null,
+  } as const;
+  const pipeline = { name: 'retrain', model, eventLatency: 0, steps: [step] } as unknown as Pipeline;
+  const eventTime = Math.floor(Date.now() / HOUR) * HOUR;
+  const { id } = (await log.start({ id: 'retrain@1', pipeline, eventTime, cause: 'by hand', tick: null }))
+    .run;
+  const change = async (to: (run: PipelineRun, now: number) => PipelineRun | null) => {
+    if ((await log.update(id, to)) === null) throw new Error(`run ${id} of ${project.name} did not change`);
+  };
+  await change((run, now) => begin(run, 'train', { delivery: 1, token: 'a', worker: 'worker 7' }, now));
+  await change((run, now) => remark(run, 'train', 'a', 'epoch 1 of 5', now));
+  await change((run, now) => fail(run, 'train', 'a', { message: 'The disk is full.', retriable: true }, now));
+  await change((run, now) => begin(run, 'train', { delivery: 2, token: 'b', worker: 'worker 8' }, now));
+  const done = { kind: 'done', result: null, note: 'trees, 300 rounds' } as const;
+  await change((run, now) => settle(run, 'train', 'b', done, now, now));
 }
 
 const BINS = [0.1, 0.3, 0.6, 0.9].map((meanScore) => ({

@@ -15,6 +15,7 @@ import { parseArtefact } from '../../models/artefact.ts';
 import { createPipelines, openRunLog } from '../../pipelines/pipelines.ts';
 import { resume } from '../../pipelines/runs/changes.ts';
 import { type PipelineRun, parseRun, stepOf } from '../../pipelines/runs/run.ts';
+import { readStepLog } from '../../pipelines/runs/step-log.ts';
 import type { StepExecutor } from '../../pipelines/runs/work.ts';
 import { createStepExecutor } from '../../pipelines/steps/execute.ts';
 import type { StepTools } from '../../pipelines/steps/tools.ts';
@@ -279,6 +280,21 @@ describe('pipelines', () => {
         return found?.state === 'done' ? found : null;
       });
       expect(calls).toEqual(['dataset', 'train', 'train', 'evaluate']);
+      const told = async (step: string) =>
+        (await readStepLog(archive.warehouse, project.prefix, { run: id, step, limit: 50 })).map(
+          ({ attempt, kind, text }) => `${attempt} ${kind} ${text}`,
+        );
+      const worker = stepOf(done, 'train')?.worker;
+      const train = await told('train');
+      expect(train.slice(0, 3)).toEqual([`1 begun ${worker}`, '1 error a bug', `2 begun ${worker}`]);
+      expect(train.at(-1)).toBe(`2 note ${stepOf(done, 'train')?.note}`);
+      // The table is written just after the document.
+      await until(async () => (await told('evaluate')).length > 1);
+      expect(await told('evaluate')).toEqual([
+        `1 begun ${worker}`,
+        `1 note ${stepOf(done, 'evaluate')?.note}`,
+      ]);
+      expect(await told('register')).toEqual([]);
       expect(stepOf(done, 'dataset')?.attempt).toBe(1);
     });
   });

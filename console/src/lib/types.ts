@@ -30,6 +30,7 @@ export type Pipeline = Pipelines['pipelines'][number];
 export type PipelineRuns = Answers['listPipelineRuns'];
 export type PipelineRun = PipelineRuns['runs'][number];
 export type Step = PipelineRun['steps'][number];
+export type StepLog = Answers['getStepLog'];
 export type StepState = Step['state'];
 export type LetterCounts = Answers['countDeadLetters'];
 export type LetterCount = LetterCounts['reasons'][number];

@@ -4,10 +4,11 @@ import { useEvents, whileApart } from '../lib/events.ts';
 import { span } from '../lib/format.ts';
 import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
-import type { Pipeline, PipelineRun, Step, StepState } from '../lib/types.ts';
+import type { Pipeline, PipelineRun } from '../lib/types.ts';
 import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
 import { LiveState } from '../parts/live.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
+import { StepLine } from './pipelines/step-line.tsx';
 
 /** Runs on the page. */
 const SHOWN = 30;
@@ -179,36 +180,9 @@ function Run({ run, ask }: { readonly run: PipelineRun; readonly ask: ((asked: A
     >
       <ol className="tree">
         {run.steps.map((step) => (
-          <StepLine key={step.step} step={step} />
+          <StepLine key={step.step} run={run.id} step={step} />
         ))}
       </ol>
     </Panel>
-  );
-}
-
-const SIGNS: Readonly<Record<StepState, string>> = {
-  waiting: '○',
-  running: '◐',
-  done: '✓',
-  skipped: '–',
-  failed: '✗',
-  cancelled: '–',
-};
-
-function StepLine({ step }: { readonly step: Step }) {
-  const { state, refused, startedAt, finishedAt, note, error, attempt } = step;
-  const took = startedAt === null ? null : (finishedAt ?? Date.now()) - startedAt;
-  return (
-    <li className={`step ${refused ? 'refused' : state}`}>
-      <span aria-hidden="true" className="sign">
-        {refused ? '✗' : SIGNS[state]}
-      </span>
-      <span className="step-name">{step.step}</span>
-      <span className="muted digits">{took === null ? '' : span(took)}</span>
-      <span>
-        <span className="unseen">{refused ? 'said no' : state}. </span>
-        {attempt > 1 && <Badge tone="warn">try {attempt}</Badge>} {error || note}
-      </span>
-    </li>
   );
 }
