@@ -84,6 +84,10 @@ const explanationSchema = z.object({
       }),
     )
     .describe('What other versions scored in the shadow, from the same vector.'),
+  outcome: z
+    .object({ label: z.boolean(), at: epochMs.describe('Event time at which it was known.') })
+    .nullable()
+    .describe('The label of the request; null where it has not come.'),
   sql: z.string().describe('Shows the record with each feature in a column of its name.'),
 });
 
@@ -121,6 +125,7 @@ export function predictionRoutes({ project, warehouse, artefacts }: ApiDeps): Ro
           .describe('Only those that read this entity, of any view.'),
         request: z.string().min(1).max(500).optional().describe('Only of this request.'),
         status: z.enum(['scored', 'refused']).optional(),
+        decision: z.enum(['yes', 'no']).optional().describe('Only those that said so.'),
         from: timeQuery.optional().describe('Requests from this event time on.'),
         to: timeQuery.optional().describe('Requests before this event time.'),
         limit: limitQuery(1_000, 100),
@@ -130,7 +135,7 @@ export function predictionRoutes({ project, warehouse, artefacts }: ApiDeps): Ro
       ],
       handle: async ({ params, query }) => {
         const model = modelOf(project, params.model);
-        const { entity = '', request = '', status = '', limit } = query;
+        const { entity = '', request = '', status = '', decision = '', limit } = query;
         const rows = await warehouse.query<Row>(
           `SELECT id, request_id AS requestId, toUnixTimestamp64Milli(request_time) AS requestTime, status, reason,
              model_version AS modelVersion, score, decision, source_topic = {asked:String} AS asked,
@@ -138,6 +143,7 @@ export function predictionRoutes({ project, warehouse, artefacts }: ApiDeps): Ro
            FROM ${answersOf(project.prefix, model.name)}
            WHERE request_time >= fromUnixTimestamp64Milli({from:Int64}) AND request_time < fromUnixTimestamp64Milli({to:Int64})
              AND ({status:String} = '' OR status = {status:String})
+             AND ({decision:String} = '' OR decision = ({decision:String} = 'yes'))
              AND ({request:String} = '' OR request_id = {request:String})
              AND ({entity:String} = '' OR arrayExists(r -> r.entity = {entity:String}, reads))
            ORDER BY request_time DESC, id LIMIT {limit:UInt32}`,
@@ -148,6 +154,7 @@ export function predictionRoutes({ project, warehouse, artefacts }: ApiDeps): Ro
             entity,
             request,
             status,
+            decision,
             limit,
           },
         );

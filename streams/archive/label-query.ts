@@ -25,6 +25,8 @@ export interface Selection {
   readonly asOf: number;
   /** Most rows, chosen by a seeded hash of the request's id; null = all. */
   readonly sample: { readonly maxRows: number; readonly seed: number } | null;
+  /** Only requests with the keys of the one of this id, which lies in the selection: a look at one label reads no others. */
+  readonly keysOf?: string;
 }
 
 /** SQL for where a request stands in a seeded order of all of them: a sample takes the first. */
@@ -78,6 +80,14 @@ export function overtakenQuery(project: Project, model: Model, selection: Select
   ].join(' ');
 }
 
+/** The keys of one request. */
+function keysOfOne(project: Project, { request, label }: Model, { from, to }: Selection, id: string): string {
+  return [
+    `SELECT ${label.join.map((pair) => quoteName(pair.request)).join(', ')} FROM ${quoteName(tables.events(project.prefix, request.source))} FINAL`,
+    `WHERE type = ${quoteText(request.eventType)} AND id = ${quoteText(id)} AND time >= ${instant(from)} AND time < ${instant(to)}`,
+  ].join(' ');
+}
+
 /** Requests (kind 0) and label events (kind 1) of the stretch that decides: a request after the selection takes labels from those in it. */
 function askedAndTold(
   project: Project,
@@ -90,15 +100,18 @@ function askedAndTold(
   const known = asOf - label.maturity;
   const until = label.within === null ? known : Math.min(known, to + label.within);
   const zone = zoneField(model);
+  const named = (side: 'request' | 'label') => label.join.map((pair) => quoteName(pair[side]));
+  const one = selection.keysOf === undefined ? null : keysOfOne(project, model, selection, selection.keysOf);
   const part = (side: 'request' | 'label', kind: 0 | 1, columns: readonly string[]) => {
     const { source, eventType } = side === 'request' ? request : label;
-    const joined = label.join.map((pair) => quoteName(pair[side]));
+    const joined = named(side);
     return [
       `SELECT toUInt8(${kind}) AS _kind, time AS _at, id AS _id, ${columns.join(', ')}`,
       `${joined.map((name, i) => `, assumeNotNull(${name}) AS _k${i}`).join('')}`,
       `FROM ${quoteName(tables.events(project.prefix, source))} FINAL`,
       `WHERE type = ${quoteText(eventType)} AND time >= ${instant(from)} AND time <= ${instant(until)}`,
       ...joined.map((name) => `AND ${name} IS NOT NULL`),
+      ...(one === null ? [] : [`AND (${joined.join(', ')}) IN (${one})`]),
     ].join(' ');
   };
   const zoneSql = zone === null ? "''" : `ifNull(${quoteName(zone)}, '')`;

@@ -4,6 +4,7 @@ import { parseArtefact } from '../../models/artefact.ts';
 import { type Contributions, contributionsOf } from '../../models/contributions.ts';
 import { createScorer } from '../../models/scorer.ts';
 import type { Model, Project } from '../../schemas/project.ts';
+import { type Outcome, outcomeOf } from './outcome.ts';
 import { doubleOf, type PredictionRow, readBeside, readPrediction } from './prediction-row.ts';
 
 /** One prediction as it was published, and its score computed once more from its own vector. Times are epoch ms. */
@@ -57,6 +58,8 @@ export interface Explanation {
     readonly score: number | null;
     readonly reason: string | null;
   }>;
+  /** What came of the request; null where its label has not come. */
+  readonly outcome: Outcome | null;
   /** The SQL that shows the record with each feature in a column of its name. */
   readonly sql: string;
 }
@@ -72,6 +75,7 @@ export interface ExplainDeps {
 export async function explain(deps: ExplainDeps, id: string): Promise<Explanation> {
   const { project, model, warehouse } = deps;
   const { row, sql } = await readPrediction(warehouse, project.prefix, model.name, id);
+  const outcome = await outcomeOf(deps, { id: row.request_id, time: row.request_time });
   const beside = await readBeside(warehouse, project.prefix, model.name, row);
   const vector = Float64Array.from(row.vector, doubleOf);
   const { names, threshold, recomputed, contributions } = await recompute(deps, row, vector);
@@ -111,6 +115,7 @@ export async function explain(deps: ExplainDeps, id: string): Promise<Explanatio
     source: { topic: row.source_topic, partition: row.source_partition, offset: row.source_offset },
     ms: { gate: row.wait_ms, read: row.read_ms, score: row.score_ms, total: row.total_ms },
     beside,
+    outcome,
     sql,
   };
 }

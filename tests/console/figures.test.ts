@@ -75,6 +75,17 @@ describe('what is wrong', () => {
       'auc fell',
       'trips: 2 records refused as late, the last one 1 min ago.',
     ]);
+    const reasons = ['late', 'bad_avro', 'null_value'].map((code, i) => ({
+      ...letter,
+      code,
+      records: 2 + i,
+    }));
+    const [many, ...more] = troublesOf({ ...seen(null), letters: [...reasons, old] });
+    expect(more).toEqual([]);
+    expect(many?.what).toBe(
+      'trips: 9 records refused for 3 reasons, most often null_value (4), the last one 1 min ago.',
+    );
+    expect(many?.link).toBe('/dead-letters/trips');
   });
 });
 

@@ -121,7 +121,7 @@ describe('the console in a real Chromium', () => {
     await page.waitForURL(/predictions\/cost\//);
     await page.goBack();
     await page.getByLabel('answer').selectOption('refused');
-    await page.waitForURL(/status=refused/);
+    await page.waitForURL(/answer=refused/);
     await page.close();
   });
 
@@ -226,6 +226,7 @@ describe('the console in a real Chromium', () => {
     expect(sizes.length).toBeGreaterThan(3);
     expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
     await page.getByText('the same to the last bit').waitFor();
+    await page.getByText('not known yet').waitFor();
     await page.close();
   });
 

@@ -42,7 +42,7 @@ export function troublesOf(seen: {
     ),
     ...(seen.topology === null ? [] : behind(seen.topology)),
     ...seen.alerts.filter(({ state }) => state === 'firing').map(firing),
-    ...seen.letters.filter(({ last }) => seen.now - last < NEWS_MS).map((one) => refused(one, seen.now)),
+    ...refusals(seen.letters, seen.now),
   ];
   return [...found.filter(({ level }) => level === 'bad'), ...found.filter(({ level }) => level === 'warn')];
 }
@@ -93,6 +93,30 @@ const refused = ({ source, code, records, last }: LetterCount, now: number): Tro
   link: `/dead-letters/${encodeURIComponent(source)}?code=${encodeURIComponent(code)}`,
   at: null,
 });
+
+/** Reasons of a source that are told one by one; of more the most frequent is named. */
+const MOST_REASONS = 2;
+
+function refusals(letters: readonly LetterCount[], now: number): Trouble[] {
+  const news = letters.filter(({ last }) => now - last < NEWS_MS);
+  const sources = [...new Set(news.map(({ source }) => source))];
+  return sources.flatMap((source) => {
+    const of = news.filter((one) => one.source === source).sort((a, b) => b.records - a.records);
+    const [most] = of;
+    if (most === undefined || of.length <= MOST_REASONS) return of.map((one) => refused(one, now));
+    const last = Math.max(...of.map((one) => one.last));
+    const records = sum(of.map((one) => one.records));
+    return [
+      {
+        level: 'warn',
+        what: `${source}: ${plural(records, 'record')} refused for ${of.length} reasons, most often ${most.code} (${number(most.records)}), the last one ${ago(last, now)}.`,
+        mend: 'See the reasons, and look at one of them.',
+        link: `/dead-letters/${encodeURIComponent(source)}`,
+        at: null,
+      },
+    ];
+  });
+}
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 

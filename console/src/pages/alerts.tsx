@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { Link } from 'wouter';
 import { post } from '../lib/api.ts';
 import { useEvents, whileApart } from '../lib/events.ts';
 import { number, plural } from '../lib/format.ts';
@@ -46,9 +47,12 @@ export function Alerts() {
                     { name: 'state', show: ({ state }) => <Badge tone={TONES[state]}>{state}</Badge> },
                     {
                       name: 'what',
-                      show: ({ summary, rule }) => (
+                      show: ({ summary, rule, model }) => (
                         <>
-                          <strong>{summary}</strong> <span className="muted">{rule}</span>
+                          <strong>{summary}</strong> <span className="muted">{rule}</span>{' '}
+                          {model !== '' && (
+                            <Link href={`/models/${encodeURIComponent(model)}`}>see {model}</Link>
+                          )}
                         </>
                       ),
                     },

@@ -34,6 +34,12 @@ function Explained({ one }: { readonly one: Explanation }) {
             note={one.threshold === null ? undefined : `yes from ${number(one.threshold)} on`}
           />
           <Figure name="score" value={one.score === null ? '–' : one.score.toFixed(4)} />
+          <Figure
+            name="what came"
+            value={one.outcome === null ? 'not known yet' : one.outcome.label ? 'yes' : 'no'}
+            tone={wrong(one) ? 'bad' : 'plain'}
+            note={one.outcome === null ? undefined : <Came one={one} at={one.outcome.at} />}
+          />
           <Figure name="event time" value={<Time at={one.requestTime} />} />
           <Figure name="version" value={one.modelVersion === 0 ? '–' : one.modelVersion} />
           <Figure
@@ -91,6 +97,18 @@ function Explained({ one }: { readonly one: Explanation }) {
           <Sql sql={one.sql} />
         </div>
       </div>
+    </>
+  );
+}
+
+const wrong = ({ decision, outcome }: Explanation): boolean =>
+  decision !== null && outcome !== null && decision !== outcome.label;
+
+function Came({ one, at }: { readonly one: Explanation; readonly at: number }) {
+  const said = one.decision === null ? '' : wrong(one) ? 'the answer was wrong; ' : 'the answer was right; ';
+  return (
+    <>
+      {said}known {span(at - one.requestTime)} after it was asked
     </>
   );
 }

@@ -24,12 +24,19 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
   const [search, setSearch] = useSearchParams();
   const [live, setLive] = useState(true);
   const model = named ?? project.models[0]?.model;
-  const [status, entity] = [search.get('status') ?? '', search.get('entity') ?? ''];
+  const [answer, entity] = [
+    answerOf(search.get('answer') ?? search.get('status')),
+    search.get('entity') ?? '',
+  ];
   const path =
     model === undefined
       ? null
-      : address(`/v1/models/${encodeURIComponent(model)}/predictions`, { status, entity, limit: SHOWN });
-  const tail = useTail(live ? (model ?? null) : null, status, entity);
+      : address(`/v1/models/${encodeURIComponent(model)}/predictions`, {
+          ...ANSWERS[answer],
+          entity,
+          limit: SHOWN,
+        });
+  const tail = useTail(live ? (model ?? null) : null, answer, entity);
   const found = useResource<{ predictions: Prediction[] }>(
     path,
     live ? whileApart(tail.following, 1_500) : null,
@@ -43,7 +50,7 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
   }, [tail.following, reload]);
   const filter = (change: Record<string, string>) =>
     setSearch(
-      Object.fromEntries(Object.entries({ status, entity, ...change }).filter(([, value]) => value !== '')),
+      Object.fromEntries(Object.entries({ answer, entity, ...change }).filter(([, value]) => value !== '')),
       { replace: true },
     );
 
@@ -53,7 +60,7 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
       <PageHead title="Predictions" question="What did it say, and why?">
         {live && <LiveState following={tail.following} />}
         <label className="switch">
-          <input type="checkbox" checked={live} onChange={(event) => setLive(event.target.checked)} /> live
+          <input type="checkbox" checked={live} onChange={(event) => setLive(event.target.checked)} /> follow
         </label>
       </PageHead>
       <Panel title={model} note="The newest requests first, by event time. Open one to see why.">
@@ -73,9 +80,10 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
           )}
           <label>
             answer
-            <select value={status} onChange={(event) => filter({ status: event.target.value })}>
+            <select value={answer} onChange={(event) => filter({ answer: event.target.value })}>
               <option value="">all</option>
-              <option value="scored">scored</option>
+              <option value="yes">yes</option>
+              <option value="no">no</option>
               <option value="refused">refused</option>
             </select>
           </label>
@@ -124,6 +132,23 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
   );
 }
 
+/** What may be asked for, as the API takes it. */
+const ANSWERS = {
+  '': {},
+  yes: { decision: 'yes' },
+  no: { decision: 'no' },
+  refused: { status: 'refused' },
+} as const;
+type Answer = keyof typeof ANSWERS;
+
+const answerOf = (text: string | null): Answer =>
+  text !== null && Object.hasOwn(ANSWERS, text) ? (text as Answer) : '';
+
+function isOf(answer: Answer, { status, decision }: Pick<Prediction, 'status' | 'decision'>): boolean {
+  if (answer === '') return true;
+  return answer === 'refused' ? status === 'refused' : decision === (answer === 'yes');
+}
+
 interface Told {
   readonly requestId: string;
   readonly sourcePartition: number;
@@ -133,13 +158,13 @@ interface Told {
 type Followed = Omit<Prediction, 'partition' | 'offset'> & Told;
 
 /** Answers as they come, of the kind that is wanted. */
-function useTail(model: string | null, status: string, entity: string) {
+function useTail(model: string | null, answer: Answer, entity: string) {
   const [told, setTold] = useState<{ readonly of: string; readonly predictions: readonly Prediction[] }>({
     of: '',
     predictions: [],
   });
   const [skipped, setSkipped] = useState(false);
-  const of = JSON.stringify([model, status, entity]);
+  const of = JSON.stringify([model, answer, entity]);
   const path =
     model === null
       ? null
@@ -147,7 +172,7 @@ function useTail(model: string | null, status: string, entity: string) {
   const following = useEvents<Followed>(path, 'prediction skipped', (events) => {
     const wanted = events
       .flatMap(({ event, data }) => (event === 'prediction' ? [data] : []))
-      .filter((one) => status === '' || one.status === status)
+      .filter((one) => isOf(answer, one))
       .filter((one) => entity === '' || one.reads.some((read) => read.entity === entity))
       .map(({ sourcePartition, sourceOffset, reads: _, ...one }) => ({
         ...one,

@@ -1,8 +1,27 @@
+import { useState } from 'react';
 import { Link } from 'wouter';
+import type { Answers } from '../lib/answers.ts';
 import { span } from '../lib/format.ts';
 import { useProject } from '../lib/project.tsx';
-import { PageHead, Panel } from '../parts/basics.tsx';
+import { useResource } from '../lib/resource.ts';
+import { Loaded, PageHead, Panel } from '../parts/basics.tsx';
 import { Table } from '../parts/table.tsx';
+
+/** A view as its file says it, once that is asked for. */
+function Written({ view }: { readonly view: string }) {
+  const [open, setOpen] = useState(false);
+  const path = `/v1/views/${encodeURIComponent(view)}/declaration`;
+  const text = useResource<Answers['getDeclaration']>(open ? path : null);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{view} as it is written</summary>
+      {open && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
+        <Loaded of={text}>{({ text: yaml }) => <pre tabIndex={0}>{yaml}</pre>}</Loaded>
+      )}
+    </details>
+  );
+}
 
 /** What is declared? */
 export function Declared() {
@@ -55,6 +74,7 @@ export function Declared() {
             rows={view.features}
             id={({ name }) => name}
           />
+          <Written view={view.view} />
         </Panel>
       ))}
       {project.models.map((model) => (

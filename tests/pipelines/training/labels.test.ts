@@ -14,6 +14,8 @@ import { overtakenSentence, trainModel } from '../../../pipelines/training/train
 import type { EventRecord } from '../../../schemas/event.ts';
 import { HOUR, MINUTE } from '../../../schemas/time.ts';
 import { applyProject } from '../../../streams/apply/apply.ts';
+import { selectLabelled } from '../../../streams/archive/labels.ts';
+import { outcomeOf } from '../../../streams/explain/outcome.ts';
 import { importHistory } from '../../../streams/history/import.ts';
 import { openCodecs } from '../../../streams/runtime/codecs.ts';
 import { load } from '../../config/project.ts';
@@ -98,7 +100,7 @@ async function trained(join_: string) {
     codeVersion: 'test',
     now: Date.now,
   });
-  return { model, report };
+  return { project, model, report };
 }
 
 it('learns the same from keys that repeat as from keys that are unique', async () => {
@@ -112,4 +114,20 @@ it('learns the same from keys that repeat as from keys that are unique', async (
   expect(overtakenSentence(repeated.model, repeated.report.overtaken)).toBe(
     '2 paid stay without a label: the same card was asked again before a settled came (for example twice of 2025-12-31T23:55:00.000Z, asked again by again of 2025-12-31T23:56:00.000Z).',
   );
+
+  // One request is told what it would learn from in a data set.
+  for (const { project, model } of [unique, repeated]) {
+    const deps = { project, model, warehouse };
+    const all = events();
+    const range = { from: START - HOUR, to: (all.at(-1)?.time ?? 0) + 1, asOf: START * 2, sample: null };
+    const { ids, labels, labelTimes, times } = await selectLabelled(deps, range);
+    for (const i of [0, 1, 700, ids.length - 1])
+      expect(await outcomeOf(deps, { id: ids[i] ?? '', time: times[i] ?? 0 })).toEqual({
+        label: labels[i] === 1,
+        at: labelTimes[i],
+      });
+    const time = START - 5 * MINUTE;
+    expect(await outcomeOf(deps, { id: 'twice', time })).toBe(null);
+    expect(await outcomeOf(deps, { id: "it's nobody's", time })).toBe(null);
+  }
 });
