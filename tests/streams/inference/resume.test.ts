@@ -57,7 +57,13 @@ describe('where inference goes on', () => {
   const resume = async () => (await readResumes(plane.kafka, plane.codecs.predictions, names))(0);
 
   it('with no answers is the start', async () => {
-    expect(await resume()).toEqual({ next: 0, answered: -1, replayed: false, shadowed: new Map() });
+    expect(await resume()).toEqual({
+      next: 0,
+      answered: -1,
+      through: -1,
+      replayed: false,
+      shadowed: new Map(),
+    });
   });
 
   it('is behind the last whole send, and knows the largest request answered and whether a replay is open', async () => {
