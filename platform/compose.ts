@@ -3,19 +3,13 @@ import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
 import type { JobQueue } from '../infrastructure/queue/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
-import { type AlertEvaluator, createAlertEvaluator } from '../monitoring/alerts/evaluate.ts';
-import { createDelivery } from '../monitoring/delivery/delivery.ts';
-import { createMonitoring, type OnTick } from '../monitoring/monitoring.ts';
-import { createPipelines } from '../pipelines/pipelines.ts';
+import type { AlertEvaluator } from '../monitoring/alerts/evaluate.ts';
+import type { OnTick } from '../monitoring/monitoring.ts';
 import type { StepExecutor } from '../pipelines/runs/work.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Model, Project } from '../schemas/project.ts';
-import { createArchive } from '../streams/archive/archive.ts';
-import { createFeatures } from '../streams/features/features.ts';
-import { followModels, type ModelFollower } from '../streams/inference/follow-models.ts';
-import { createInference } from '../streams/inference/inference.ts';
-import { createTakeover, definitionBefore, withViewsOf } from '../streams/inference/takeover.ts';
-import { createIngest } from '../streams/ingest/ingest.ts';
+import type { ModelFollower } from '../streams/inference/follow-models.ts';
+import { definitionBefore, withViewsOf } from '../streams/inference/takeover.ts';
 import { afterTakeover, standby } from '../streams/local/compose.ts';
 import { isLocalModel } from '../streams/local/is-local.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
@@ -56,62 +50,45 @@ export interface Composed {
   close(): Promise<void>;
 }
 
-/** Makes the streams of a project, one inference stream for each model. */
+/** Makes the streams of a project, one inference stream for each model. The code of a stream is loaded where it is to run. */
 export async function composeStreams(deps: StreamDeps, names: readonly StreamName[]): Promise<Composed> {
-  const { project } = deps;
   const before = await definitionBefore(deps);
-  const both = { ...deps, project: withViewsOf(project, before) };
-  const followers: ModelFollower[] = [];
-  const evaluators: AlertEvaluator[] = [];
-  const streams: Stream[] = [];
-  const follow = async (model: Model): Promise<ModelFollower> => {
-    const models = await followModels({ ...deps, prefix: project.prefix, model: model.name });
-    followers.push(models);
-    return models;
+  const both = { ...deps, project: withViewsOf(deps.project, before) };
+  const shared: Shared[] = [];
+  const makers: Readonly<Record<StreamName, () => Promise<readonly Stream[]>>> = {
+    ingest: async () => [await ingestOf(deps, both, before, shared)],
+    features: async () => [(await import('../streams/features/features.ts')).createFeatures(both)],
+    inference: () => inferenceStreams(deps, before, shared),
+    archive: async () => [(await import('../streams/archive/archive.ts')).createArchive(deps)],
+    monitoring: () => monitoringStreams(deps, shared),
+    delivery: async () => [(await import('../monitoring/delivery/delivery.ts')).createDelivery(deps)],
+    pipelines: () => pipelineStreams(deps),
   };
-  for (const name of names) {
-    if (name === 'ingest') streams.push(await ingestOf(deps, both, before, follow));
-    if (name === 'features') streams.push(createFeatures(both));
-    if (name === 'archive') streams.push(createArchive(deps));
-    if (name === 'monitoring') {
-      const alerts = createAlertEvaluator(deps);
-      evaluators.push(alerts);
-      streams.push(createMonitoring({ ...deps, onTick: firedBy(alerts) }));
-    }
-    if (name === 'delivery') streams.push(createDelivery(deps));
-    if (name === 'pipelines') {
-      if (deps.pipelines === undefined) throw new Error('the stream pipelines needs a queue and an executor');
-      streams.push(createPipelines({ ...deps, ...deps.pipelines }));
-    }
-    if (name === 'inference')
-      for (const model of project.models) {
-        if (before === null && isLocalModel(project, model)) {
-          streams.push(standby(`inference ${model.name}`));
-          continue;
-        }
-        const own = { ...deps, model, models: await follow(model) };
-        streams.push(before === null ? createInference(own) : createTakeover(own, before));
-      }
-  }
+  const streams: Stream[] = [];
+  for (const name of names) streams.push(...(await makers[name]()));
   return {
     streams,
     async close() {
-      await Promise.all([...followers, ...evaluators].map((one) => one.close()));
+      await Promise.all(shared.map((one) => one.close()));
     },
   };
 }
+
+/** What several streams, or several tasks of one, use together; closed after all of them. */
+type Shared = ModelFollower | AlertEvaluator;
 
 /** Ingest scores the models that read local views alone, once no earlier definition is in service. */
 async function ingestOf(
   deps: StreamDeps,
   both: StreamDeps,
   before: Project | null,
-  follow: (model: Model) => Promise<ModelFollower>,
+  shared: Shared[],
 ): Promise<Stream> {
   const { project, clock } = deps;
+  const { createIngest } = await import('../streams/ingest/ingest.ts');
   const models = new Map<string, ModelFollower>();
   for (const model of project.models)
-    if (isLocalModel(project, model)) models.set(model.name, await follow(model));
+    if (isLocalModel(project, model)) models.set(model.name, await follow(deps, model, shared));
   const scoring = createIngest({ ...both, models });
   if (before === null || models.size === 0) return scoring;
   return afterTakeover(
@@ -120,6 +97,50 @@ async function ingestOf(
     clock,
     async () => (await definitionBefore(deps)) !== null,
   );
+}
+
+async function follow(deps: StreamDeps, { name }: Model, shared: Shared[]): Promise<ModelFollower> {
+  const { followModels } = await import('../streams/inference/follow-models.ts');
+  const models = await followModels({ ...deps, prefix: deps.project.prefix, model: name });
+  shared.push(models);
+  return models;
+}
+
+async function inferenceStreams(
+  deps: StreamDeps,
+  before: Awaited<ReturnType<typeof definitionBefore>>,
+  shared: Shared[],
+): Promise<readonly Stream[]> {
+  const [{ createInference }, { createTakeover }] = await Promise.all([
+    import('../streams/inference/inference.ts'),
+    import('../streams/inference/takeover.ts'),
+  ]);
+  const streams: Stream[] = [];
+  for (const model of deps.project.models) {
+    if (before === null && isLocalModel(deps.project, model)) {
+      streams.push(standby(`inference ${model.name}`));
+      continue;
+    }
+    const own = { ...deps, model, models: await follow(deps, model, shared) };
+    streams.push(before === null ? createInference(own) : createTakeover(own, before));
+  }
+  return streams;
+}
+
+async function monitoringStreams(deps: StreamDeps, shared: Shared[]): Promise<readonly Stream[]> {
+  const [{ createAlertEvaluator }, { createMonitoring }] = await Promise.all([
+    import('../monitoring/alerts/evaluate.ts'),
+    import('../monitoring/monitoring.ts'),
+  ]);
+  const alerts = createAlertEvaluator(deps);
+  shared.push(alerts);
+  return [createMonitoring({ ...deps, onTick: firedBy(alerts) })];
+}
+
+async function pipelineStreams(deps: StreamDeps): Promise<readonly Stream[]> {
+  if (deps.pipelines === undefined) throw new Error('the stream pipelines needs a queue and an executor');
+  const { createPipelines } = await import('../pipelines/pipelines.ts');
+  return [createPipelines({ ...deps, ...deps.pipelines })];
 }
 
 /** Rules are judged at each tick; those that began to fire may start pipelines. */

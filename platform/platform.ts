@@ -2,24 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { createArtefactDirectory } from '../infrastructure/artefacts/directory.ts';
 import type { ArtefactStore } from '../infrastructure/artefacts/port.ts';
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
-import { createWarehouse } from '../infrastructure/clickhouse/warehouse.ts';
-import { createKafka } from '../infrastructure/kafka/driver.ts';
 import type { Kafka } from '../infrastructure/kafka/port.ts';
-import { createMemoryBroker } from '../infrastructure/memory/broker.ts';
-import { createMemoryQueue } from '../infrastructure/memory/queue.ts';
-import { createMemoryRegistry } from '../infrastructure/memory/registry.ts';
-import { createMemoryStore } from '../infrastructure/memory/store.ts';
-import { createMemoryWarehouse } from '../infrastructure/memory/warehouse.ts';
-import { createBullQueue } from '../infrastructure/queue/bullmq.ts';
 import type { JobQueue } from '../infrastructure/queue/port.ts';
 import type { OnlineStore } from '../infrastructure/redis/port.ts';
-import { createRedisStore } from '../infrastructure/redis/store.ts';
-import { createRegistry } from '../infrastructure/registry/client.ts';
 import type { SchemaRegistry } from '../infrastructure/registry/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { keys } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
-import { type Codecs, type OnForeign, openCodecs } from '../streams/runtime/codecs.ts';
+import type { Codecs, OnForeign } from '../streams/runtime/codecs.ts';
+import { lateKafka, lateQueue, lateRegistry, lateStore, lateWarehouse } from './late.ts';
 
 /**
  * Everything a project's streams and tools talk to. A part is opened when it is first asked for, so a tool
@@ -83,22 +74,41 @@ function createParts() {
   };
 }
 
-/** The servers that a project's connections name. */
+const codecsModule = () => import('../streams/runtime/codecs.ts');
+
+/** The servers that a project's connections name. What talks to one is loaded when it is first called. */
 export function openServers(project: Project, options: PlatformOptions): Platform {
   const { connections } = project;
   const { logger } = options;
   const parts = createParts();
   const kafka = parts.part(() =>
-    createKafka(connections, {
-      clientId: `millrace-${randomUUID().slice(0, 8)}`,
-      ...(logger === undefined ? {} : { logger }),
+    lateKafka(async () => {
+      const { createKafka } = await import('../infrastructure/kafka/driver.ts');
+      const clientId = `millrace-${randomUUID().slice(0, 8)}`;
+      return createKafka(connections, { clientId, ...(logger === undefined ? {} : { logger }) });
     }),
   );
-  const store = parts.part(() => createRedisStore({ ...connections.redis, onWait: options.onStoreWait }));
-  const warehouse = parts.part(() => createWarehouse(connections.clickhouse));
-  const registry = parts.part(() => createRegistry(connections.registry));
+  const store = parts.part(() =>
+    lateStore(async () => {
+      const { createRedisStore } = await import('../infrastructure/redis/store.ts');
+      return createRedisStore({ ...connections.redis, onWait: options.onStoreWait });
+    }),
+  );
+  const warehouse = parts.part(() =>
+    lateWarehouse(async () =>
+      (await import('../infrastructure/clickhouse/warehouse.ts')).createWarehouse(connections.clickhouse),
+    ),
+  );
+  const registry = parts.part(() =>
+    lateRegistry(async () =>
+      (await import('../infrastructure/registry/client.ts')).createRegistry(connections.registry),
+    ),
+  );
   const queue = parts.part(() =>
-    createBullQueue({ server: connections.queue, prefix: keys.pipelines(project.prefix) }),
+    lateQueue(async () => {
+      const { createBullQueue } = await import('../infrastructure/queue/bullmq.ts');
+      return createBullQueue({ server: connections.queue, prefix: keys.pipelines(project.prefix) });
+    }),
   );
   return {
     get kafka() {
@@ -118,18 +128,25 @@ export function openServers(project: Project, options: PlatformOptions): Platfor
     },
     artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
-    codecs: once(() => openCodecs(project, registry(), options.onForeign)),
+    codecs: once(async () => (await codecsModule()).openCodecs(project, registry(), options.onForeign)),
     close: parts.close,
   };
 }
 
 /** The same in this process, on the twins, with ClickHouse's own engine. */
 export async function openTwins(project: Project, options: PlatformOptions): Promise<Platform> {
-  const registry = createMemoryRegistry();
-  const store = createMemoryStore();
-  const kafka = createMemoryBroker(wallClock).kafka();
-  const warehouse = await createMemoryWarehouse();
-  const queue = createMemoryQueue();
+  const [broker, queues, registries, stores, warehouses] = await Promise.all([
+    import('../infrastructure/memory/broker.ts'),
+    import('../infrastructure/memory/queue.ts'),
+    import('../infrastructure/memory/registry.ts'),
+    import('../infrastructure/memory/store.ts'),
+    import('../infrastructure/memory/warehouse.ts'),
+  ]);
+  const registry = registries.createMemoryRegistry();
+  const store = stores.createMemoryStore();
+  const kafka = broker.createMemoryBroker(wallClock).kafka();
+  const warehouse = await warehouses.createMemoryWarehouse();
+  const queue = queues.createMemoryQueue();
   return {
     kafka,
     store,
@@ -138,7 +155,7 @@ export async function openTwins(project: Project, options: PlatformOptions): Pro
     artefacts: createArtefactDirectory(options.artefacts),
     clock: wallClock,
     queue,
-    codecs: once(() => openCodecs(project, registry, options.onForeign)),
+    codecs: once(async () => (await codecsModule()).openCodecs(project, registry, options.onForeign)),
     async close() {
       await queue.close();
       await kafka.close();

@@ -6,18 +6,16 @@ import { createTelemetry } from '../../infrastructure/telemetry/telemetry.ts';
 import { sampleResources } from '../../monitoring/resources.ts';
 import { composeStreams, STREAM_NAMES, type StreamDeps, type StreamName } from '../../platform/compose.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { openExecutor, stepTools } from '../../platform/step-tools.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { OnForeign } from '../../streams/runtime/codecs.ts';
+import type { Stream } from '../../streams/runtime/stream.ts';
 import { runStreams, type StreamState, untilReady } from '../../streams/runtime/supervise.ts';
 import type { Telemetry } from '../../streams/runtime/telemetry.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { wholeOption } from '../options.ts';
 import { endWithParent } from '../parent.ts';
 import { openPlatform, openProject } from '../project.ts';
-import { API_DEFAULTS, apiStream } from '../serve-api.ts';
 import { codeVersion } from '../version.ts';
-import { ownCommand } from '../work-here.ts';
 
 interface Options {
   readonly metricsPort?: number;
@@ -108,7 +106,7 @@ async function runCommand(
           clock: platform.clock,
           telemetry,
           ...(chosen.includes('pipelines')
-            ? { pipelines: pipelineParts(context, project, platform, telemetry) }
+            ? { pipelines: await pipelineParts(context, project, platform, telemetry) }
             : {}),
         },
         chosen,
@@ -135,10 +133,9 @@ async function runCommand(
       AbortSignal.any([signal, ended.signal]),
     );
     try {
-      const { apiHost: host, apiPort: port } = options;
       const parts = { project, platform, logger, telemetry };
       const streams = names.includes('api')
-        ? [...composed.streams, apiStream(context, parts, { ...API_DEFAULTS, host, port })]
+        ? [...composed.streams, await openApi(context, parts, options)]
         : composed.streams;
       await runStreams(streams, signal, {
         clock: platform.clock,
@@ -164,6 +161,16 @@ async function runCommand(
   }
 }
 
+/** The HTTP API beside the streams; loaded where it is asked for, since it is as large as all of them. */
+async function openApi(
+  context: CommandContext,
+  parts: Parameters<typeof import('../serve-api.ts').apiStream>[1],
+  { apiHost: host, apiPort: port }: Options,
+): Promise<Stream> {
+  const { API_DEFAULTS, apiStream } = await import('../serve-api.ts');
+  return apiStream(context, parts, { ...API_DEFAULTS, host, port });
+}
+
 /** Somebody else's record on one of our topics: passed over, counted and told. */
 function foreignTo(telemetry: Telemetry): OnForeign {
   return (kind, detail) => {
@@ -176,12 +183,16 @@ function foreignTo(telemetry: Telemetry): OnForeign {
 }
 
 /** `cpu` steps are done by this same command line, in a process of their own. */
-function pipelineParts(
+async function pipelineParts(
   context: CommandContext,
   project: Project,
   platform: Platform,
   telemetry: Telemetry,
-): NonNullable<StreamDeps['pipelines']> {
+): Promise<NonNullable<StreamDeps['pipelines']>> {
+  const [{ openExecutor, stepTools }, { ownCommand }] = await Promise.all([
+    import('../../platform/step-tools.ts'),
+    import('../work-here.ts'),
+  ]);
   const { packageDirectory, dataDirectory } = context.environment;
   const tools = stepTools(platform, project, {
     dataDirectory,

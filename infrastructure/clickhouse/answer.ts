@@ -1,20 +1,6 @@
 import type { Readable } from 'node:stream';
 import { parseError } from '@clickhouse/client';
-
-/** An answer that is no success and not in ClickHouse's own words: of a proxy, or of its HTTP layer. */
-export class HttpAnswer extends Error {
-  readonly status: number;
-
-  constructor(status: number, text: string) {
-    const says = text
-      .replace(/<[^>]*>/g, ' ')
-      .replace(/\s+/g, ' ')
-      .trim()
-      .slice(0, 300);
-    super(`HTTP status ${status}${says === '' ? ', without a reason' : `: ${says}`}`);
-    this.status = status;
-  }
-}
+import { HttpAnswer } from './http-answer.ts';
 
 /** The error that an answer tells: ClickHouse's own where it wrote one, else what HTTP says. */
 export function answeredError(status: number, text: string): Error {

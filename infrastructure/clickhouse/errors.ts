@@ -1,6 +1,6 @@
-import { ClickHouseError } from '@clickhouse/client';
+import type { ClickHouseError } from '@clickhouse/client';
 import { MillraceError } from '../../schemas/refusal.ts';
-import { HttpAnswer } from './answer.ts';
+import { HttpAnswer } from './http-answer.ts';
 
 export const WAREHOUSE_ERROR_CODES = [
   'unreachable',
@@ -48,7 +48,7 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
   const text = reasonOf(error);
   const make = (code: WarehouseErrorCode, sentence: string) =>
     new WarehouseError(code, sentence, { cause: error });
-  if (error instanceof ClickHouseError) {
+  if (isServerError(error)) {
     const number = Number(error.code);
     const says = `ClickHouse at ${where} refuses ${what} (${number} ${error.type ?? ''}): ${text}`;
     if (PASSING.has(number)) return make('overloaded', `${says} It is tried again.`);
@@ -89,6 +89,11 @@ export function warehouseErrorOf(error: unknown, where: string, what: string): W
     );
   }
   return make('refused', `ClickHouse at ${where}, ${what}: ${text}`);
+}
+
+/** An error in ClickHouse's own words. Known by its number, so that whoever handles errors need not load the client. */
+export function isServerError(error: unknown): error is ClickHouseError {
+  return error instanceof Error && 'type' in error && 'code' in error && /^\d+$/.test(String(error.code));
 }
 
 /** HTTP answers of what stands before ClickHouse that pass by themselves. */

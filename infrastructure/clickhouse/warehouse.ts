@@ -1,13 +1,8 @@
 import { Readable } from 'node:stream';
-import {
-  type ClickHouseClient,
-  ClickHouseError,
-  type ClickHouseSettings,
-  createClient,
-} from '@clickhouse/client';
+import { type ClickHouseClient, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import { answeredError, jsonRows, textOf } from './answer.ts';
 import { askedRows, askSettings, MOST_ANSWER_BYTES } from './ask.ts';
-import { UNKNOWN_DATABASE, WarehouseError, warehouseErrorOf } from './errors.ts';
+import { isServerError, UNKNOWN_DATABASE, WarehouseError, warehouseErrorOf } from './errors.ts';
 import type { Warehouse } from './port.ts';
 import { bindParameters, shortToken, sizeSettings } from './statement.ts';
 
@@ -123,7 +118,7 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
         try {
           await run(text);
         } catch (error) {
-          if (!(error instanceof ClickHouseError) || Number(error.code) !== UNKNOWN_DATABASE) throw error;
+          if (!isServerError(error) || Number(error.code) !== UNKNOWN_DATABASE) throw error;
           await makeDatabase();
           await run(text);
         }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { importsOf, read, root, sourceFiles, staticImportsOf, withoutComments } from './sources.ts';
+import { importsOf, packagesOf, read, root, sourceFiles, withoutComments } from './sources.ts';
 
 const BASE = ['schemas', 'config', 'processors', 'models', 'infrastructure'];
 const ROOMS = [...BASE, 'streams', 'monitoring', 'pipelines', 'platform'];
@@ -179,23 +179,6 @@ describe('the tree belongs to no machine', () => {
 });
 
 describe('what is heavy is loaded only where it is used', () => {
-  /** Packages that come with a file, by imports that run before any of its code. */
-  const packagesOf = (entry: string): string[] => {
-    const seen = new Set([entry]);
-    const packages = new Set<string>();
-    for (const file of seen)
-      for (const { own, target } of staticImportsOf(file))
-        if (own) seen.add(target);
-        else if (!target.startsWith('node:'))
-          packages.add(
-            target
-              .split('/')
-              .slice(0, target.startsWith('@') ? 2 : 1)
-              .join('/'),
-          );
-    return [...packages].sort();
-  };
-
   it('the client library needs Kafka and the registry', () => {
     expect(packagesOf('client/index.ts')).toEqual([
       '@marcbachmann/cel-js',

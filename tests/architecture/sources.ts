@@ -53,3 +53,20 @@ export function staticImportsOf(
     .filter((statement) => /\bfrom\s*['"`]|^import\s*['"`]/.test(statement))
     .flatMap((statement) => importsOf(file, statement));
 }
+
+/** Packages that come with a file, by imports that run before any of its code. */
+export function packagesOf(entry: string): string[] {
+  const seen = new Set([entry]);
+  const packages = new Set<string>();
+  for (const file of seen)
+    for (const { own, target } of staticImportsOf(file))
+      if (own) seen.add(target);
+      else if (!target.startsWith('node:'))
+        packages.add(
+          target
+            .split('/')
+            .slice(0, target.startsWith('@') ? 2 : 1)
+            .join('/'),
+        );
+  return [...packages].sort();
+}

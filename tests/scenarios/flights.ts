@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -86,21 +86,35 @@ export class Flights {
 
   /** `millrace run <streams>` as a process of its own; resolves once its streams are composed. */
   async start(streams: readonly string[]): Promise<ChildProcess> {
-    const { kafka, redis, registry, clickhouse } = this.#stack;
     const child = await startStreams(streams, {
       project: this.#directory,
       prefix: this.project.prefix,
       data: this.#data,
-      variables: {
-        KAFKA_BROKERS: kafka.join(','),
-        REDIS_URL: redis,
-        REGISTRY_URL: registry,
-        CLICKHOUSE_URL: clickhouse,
-      },
+      variables: this.#variables,
       log: 'inherit',
     });
     this.#children.add(child);
     return child;
+  }
+
+  get #variables() {
+    const { kafka, redis, registry, clickhouse } = this.#stack;
+    return {
+      KAFKA_BROKERS: kafka.join(','),
+      REDIS_URL: redis,
+      REGISTRY_URL: registry,
+      CLICKHOUSE_URL: clickhouse,
+    };
+  }
+
+  /** `millrace <parameters>` of this project as a process of its own, with whatever Node itself is given. */
+  command(parameters: readonly string[], node: readonly string[] = []): ChildProcess {
+    const own = ['--project', this.#directory, '--prefix', this.project.prefix];
+    return spawn(process.execPath, [...node, join(ROOT, 'cli/millrace.ts'), ...parameters, ...own], {
+      cwd: this.#data,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, ...this.#variables, MILLRACE_DATA: this.#data },
+    });
   }
 
   async replay(
