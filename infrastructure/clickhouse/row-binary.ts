@@ -84,6 +84,28 @@ export class RowBinaryWriter {
     this.at += value.length;
   }
 
+  /** Bytes of another array as they are. */
+  raw(bytes: Uint8Array, from: number, to: number): void {
+    const length = to - from;
+    this.room(length);
+    const { buffer } = this;
+    // A call into the engine costs more than a few bytes.
+    if (length > 64) buffer.set(bytes.subarray(from, to), this.at);
+    else for (let i = 0; i < length; i += 1) buffer[this.at + i] = bytes[from + i] as number;
+    this.at += length;
+  }
+
+  /** A text whose UTF-8 stands in another array. */
+  text(bytes: Uint8Array, from: number, to: number): void {
+    this.varint(to - from);
+    this.raw(bytes, from, to);
+  }
+
+  /** Forgets what was written after the first `length` bytes. */
+  truncate(length: number): void {
+    this.at = Math.min(this.at, length);
+  }
+
   /** The byte before a nullable value; the value follows where this is true. */
   present<T>(value: T): value is NonNullable<T> {
     const present = value !== null && value !== undefined;

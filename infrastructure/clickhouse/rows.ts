@@ -37,6 +37,8 @@ export interface Encoder<Row> {
   /** Adds one row to what the next `drain` gives: so that rows need not be kept as objects until there are enough. */
   add(row: Row): void;
   drain(): Uint8Array;
+  /** What `add` writes to, for rows that are copied. */
+  readonly writer: RowBinaryWriter;
 }
 
 function encoderOf<Row>(
@@ -47,6 +49,7 @@ function encoderOf<Row>(
   return {
     columns,
     format: 'RowBinary',
+    writer,
     add: (row) => write(writer, row),
     drain: () => writer.drain(),
     encode(rows) {

@@ -1,6 +1,6 @@
 import type { KafkaRecord, PartitionBatch } from '../../infrastructure/kafka/port.ts';
 import { readClock } from '../runtime/clock-record.ts';
-import { type ArchivedPartition, addRow, isPending } from './batch.ts';
+import { type ArchivedPartition, countRow, isPending } from './batch.ts';
 import { addClock, endsWindow } from './clocks.ts';
 import type { ArchiveContext } from './context.ts';
 import { flushBatches } from './flush.ts';
@@ -51,12 +51,17 @@ function addEvent(
   record: KafkaRecord,
   value: Uint8Array,
 ): void {
-  const decoded = batch.table.decode(record, value);
-  if (decoded === null) return;
-  const { lineage, row } = decoded;
-  if (!isNew(mark, lineage)) return;
+  const copied = batch.table.copy?.(record, value, mark) ?? 'other';
+  if (copied === 'repeat') return;
+  if (copied === 'other') {
+    const decoded = batch.table.decode(record, value);
+    if (decoded === null) return;
+    const { lineage, row } = decoded;
+    if (!isNew(mark, lineage)) return;
+    batch.table.add(row);
+  }
   if (batch.rows === 0) batch.since = clock.now();
-  addRow(batch, row, record);
+  countRow(batch, record);
 }
 
 /** Adds the clock that a record without a value is, and answers with its kind; null where it is none. */

@@ -58,8 +58,8 @@ const URGENT_WAIT_MS = 10;
 /** Something of the batch is not stored yet. */
 export const isPending = ({ rows, clocks }: Batch) => rows > 0 || clocks.list.length > 0;
 
-export function addRow(batch: Batch, row: unknown, { partition, offset, value }: KafkaRecord): void {
-  batch.table.add(row);
+/** Counts a row that was added to the encoder of the table. */
+export function countRow(batch: Batch, { partition, offset, value }: KafkaRecord): void {
   batch.rows += 1;
   batch.bytes += value?.byteLength ?? 0;
   const range = batch.ranges.get(partition);

@@ -1,26 +1,51 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import type { LastClock } from './clocks.ts';
-import type { ArchiveTable, Lineage } from './tables.ts';
+import type { ArchiveTable, Lineage, Mark } from './table.ts';
 
-/** What a table holds of one partition of its topic. */
-export interface Mark {
-  /** Largest offset of the archived topic; -1 where the table has nothing of it. */
-  archived: number;
-  /** Largest source offset by source partition and writer: what is at or below it is a repeat. */
-  readonly sources: Map<string, number>;
-}
+export type { Mark } from './table.ts';
 
 export const markKey = ({ sourcePartition, writer }: Pick<Lineage, 'sourcePartition' | 'writer'>) =>
   `${sourcePartition}:${writer}`;
 
 /** False for a repeat; else the mark is raised: the first record of a lineage counts. */
-export function isNew(mark: Mark, lineage: Lineage): boolean {
-  const key = markKey(lineage);
-  if (lineage.sourceOffset <= (mark.sources.get(key) ?? -1)) return false;
-  mark.sources.set(key, lineage.sourceOffset);
+export function isNew(mark: Mark, { sourcePartition, sourceOffset, writer }: Lineage): boolean {
+  return isNewAt(mark, sourcePartition, sourceOffset, writer);
+}
+
+/** The same without an object. */
+export function isNewAt(
+  { sources }: Mark,
+  sourcePartition: number,
+  sourceOffset: number,
+  writer: string,
+): boolean {
+  const key = keyOf(sourcePartition, writer);
+  if (sourceOffset <= (sources.get(key) ?? -1)) return false;
+  sources.set(key, sourceOffset);
   return true;
 }
+
+/** Keys by writer and partition: one is asked for with every row. */
+const keys = new Map<string, string[]>();
+
+function keyOf(sourcePartition: number, writer: string): string {
+  let list = keys.get(writer);
+  if (list === undefined) {
+    // A record may name any writer.
+    if (keys.size >= MAX_WRITERS) keys.clear();
+    list = [];
+    keys.set(writer, list);
+  }
+  const known = list[sourcePartition];
+  if (known !== undefined) return known;
+  const key = markKey({ sourcePartition, writer });
+  if (sourcePartition >= 0 && sourcePartition < MAX_PARTITIONS) list[sourcePartition] = key;
+  return key;
+}
+
+const MAX_WRITERS = 1_000;
+const MAX_PARTITIONS = 10_000;
 
 /** Offset to go on from. What is read twice is known by its lineage. */
 export function resumeAt({ archived }: Mark, last: LastClock | undefined): number {

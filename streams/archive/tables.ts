@@ -12,35 +12,10 @@ import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import { rawTopic, tables, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { copying, eventRowCopier, predictionRowCopier, versionNames } from './copy.ts';
+import type { ArchiveTable } from './table.ts';
 
-/** Where an archived record comes from: `writer` gives the offsets of a source partition in ascending order. */
-export interface Lineage {
-  readonly sourcePartition: number;
-  readonly sourceOffset: number;
-  /** The model, a version of it that shadows, ingest, the view, version and partition that refused, or an alert. */
-  readonly writer: string;
-}
-
-export interface Archived<Row> {
-  readonly lineage: Lineage;
-  readonly row: Row;
-}
-
-/** One topic and the table that keeps it. */
-export interface ArchiveTable<Row = unknown> {
-  readonly topic: string;
-  readonly table: string;
-  readonly columns: readonly string[];
-  readonly format: string;
-  /** Null where the record is none of ours. */
-  decode(record: KafkaRecord, value: Uint8Array): Archived<Row> | null;
-  /** Adds a row to what the next `drain` gives. */
-  add(row: Row): void;
-  /** The encoded rows added since the last call; the encoder is empty afterwards. */
-  drain(): Uint8Array;
-  /** SQL for a row's lineage. */
-  readonly lineageSql: { readonly writer: string; readonly partition: string; readonly offset: string };
-}
+export type { ArchiveTable, Lineage } from './table.ts';
 
 const lineageBy = (writer: string) => ({ writer, partition: 'source_partition', offset: 'source_offset' });
 
@@ -62,6 +37,7 @@ function eventsTable(
     topic: topics.validated(project.prefix, source.name),
     table: tables.events(project.prefix, source.name),
     lineageSql: lineageBy(`'ingest'`),
+    copy: copying(codec.ids, encoder.writer, eventRowCopier(source, sourceTopic)),
     decode(record, value) {
       const validated = codec.read(value);
       if (validated === null) return null;
@@ -102,8 +78,14 @@ function deadLettersTable(project: Project, source: string, codecs: Codecs): Arc
 }
 
 function predictionsTable(project: Project, model: string, codecs: Codecs): ArchiveTable<PredictionRow> {
+  const encoder = predictionEncoder();
   return {
-    ...predictionEncoder(),
+    ...encoder,
+    copy: copying(
+      codecs.predictions.ids,
+      encoder.writer,
+      predictionRowCopier(model, () => model),
+    ),
     topic: topics.predictions(project.prefix, model),
     table: tables.predictions(project.prefix, model),
     lineageSql: lineageBy('model'),
@@ -121,8 +103,10 @@ function predictionsTable(project: Project, model: string, codecs: Codecs): Arch
 
 /** Several versions answer the same request, each in the order of its requests. */
 function shadowTable(project: Project, model: string, codecs: Codecs): ArchiveTable<PredictionRow> {
+  const encoder = predictionEncoder();
   return {
-    ...predictionEncoder(),
+    ...encoder,
+    copy: copying(codecs.predictions.ids, encoder.writer, predictionRowCopier(model, versionNames(model))),
     topic: topics.shadow(project.prefix, model),
     table: tables.shadow(project.prefix, model),
     lineageSql: lineageBy(`concat(model, '@', toString(model_version))`),

@@ -36,7 +36,11 @@ export interface Codec<T> {
    * later version of Millrace.
    */
   read(bytes: Uint8Array): T | null;
+  /** Ids of the very schema that `encode` writes: records that name one need not be decoded to be known. */
+  readonly ids: Ids;
 }
+
+type Ids = ReadonlySet<number>;
 
 /** Decodes what strangers send: whatever the bytes, the answer is a value. */
 export interface RawDecoder {
@@ -128,7 +132,7 @@ export async function openCodecs(
     // The same schema may have another id under another subject; all of them are ours.
     for (const id of known) if (id !== one.id) one.accept(id, schema);
     for (const subject of under) acceptEarlier(one, versions.get(subject));
-    return ours(one, kind, foreign);
+    return ours(one, kind, foreign, known);
   };
   const raws = new Map<string, { decoder: RawDecoder; encode: (event: EventRecord) => Uint8Array }>();
   const validated = new Map<string, Codec<ValidatedEvent>>();
@@ -145,7 +149,7 @@ export async function openCodecs(
     const validatedId = ids.get(`${topics.validated(project.prefix, source.name)}-value`) ?? 0;
     const own = createValidatedCodec(source, project.prefix, validatedId);
     acceptEarlier(own, versions.get(`${topics.validated(project.prefix, source.name)}-value`));
-    validated.set(source.name, ours(own, 'validated event', foreign));
+    validated.set(source.name, ours(own, 'validated event', foreign, new Set([own.id])));
   }
   const of = <T>(map: ReadonlyMap<string, T>, source: string): T => {
     const found = map.get(source);
@@ -196,7 +200,7 @@ function once(tell: OnForeign): Foreign {
 const MAX_TOLD = 10_000;
 
 /** What stands on our own topics can be read, or it is a fault. */
-function ours<T extends object>(codec: WireCodec<T>, kind: string, foreign: Foreign): Codec<T> {
+function ours<T extends object>(codec: WireCodec<T>, kind: string, foreign: Foreign, ids: Ids): Codec<T> {
   function checked(value: T): T {
     const { format } = value as { format?: number };
     if (format !== undefined && format !== 1)
@@ -206,6 +210,7 @@ function ours<T extends object>(codec: WireCodec<T>, kind: string, foreign: Fore
     return value;
   }
   return {
+    ids,
     encode: (value) => codec.encode(value),
     decode(bytes) {
       const value = codec.decode(bytes);

@@ -14,9 +14,9 @@ const LOADS: Readonly<Record<string, readonly string[]>> = {
   'platform/platform.ts': [],
   'platform/compose.ts': CONFIGURATION,
   'streams/ingest/ingest.ts': CONFIGURATION,
-  'streams/features/features.ts': CONFIGURATION,
+  'streams/features/features.ts': ['avsc', ...CONFIGURATION],
   'streams/inference/inference.ts': CONFIGURATION,
-  'streams/archive/archive.ts': CONFIGURATION,
+  'streams/archive/archive.ts': ['avsc', ...CONFIGURATION],
   'monitoring/monitoring.ts': CONFIGURATION,
   'pipelines/pipelines.ts': CONFIGURATION,
 };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { KafkaRecord } from '../../../infrastructure/kafka/port.ts';
-import { addRow, type Batch, drainRows, dueAt, dueOf, emptyBatch } from '../../../streams/archive/batch.ts';
+import { type Batch, countRow, drainRows, dueAt, dueOf, emptyBatch } from '../../../streams/archive/batch.ts';
 import { addClock, endsWindow, noClocks } from '../../../streams/archive/clocks.ts';
 import { isNew, type Mark, resumeAt } from '../../../streams/archive/marks.ts';
 import type { ArchiveTable } from '../../../streams/archive/tables.ts';
@@ -43,8 +43,10 @@ describe('a batch', () => {
       [1, 7],
       [0, 3],
       [1, 9],
-    ] as const)
-      addRow(batch, `r${offset}`, record(partition, offset));
+    ] as const) {
+      batch.table.add(`r${offset}`);
+      countRow(batch, record(partition, offset));
+    }
     const { bytes, rows, token } = drainRows(batch);
     expect([Buffer.from(bytes).toString(), rows, token]).toEqual(['r7 r3 r9', 3, 't 0:3-3 1:7-9 (3)']);
     expect(drainRows(batch)).toEqual({ bytes: Buffer.from(''), rows: 0, token: 't  (0)' });
