@@ -72,18 +72,19 @@ async function least(measure: () => Promise<Cost>): Promise<Cost> {
 
 /** Sends what the process used as the last thing that it does. */
 const TELL_USAGE = `data:text/javascript,${encodeURIComponent(
-  `process.on('exit', () => process.send?.(process.resourceUsage()));`,
+  // The peak that the system tells takes in the process that forked this one.
+  `process.on('exit', () => process.send?.({ ...process.resourceUsage(), rss: process.memoryUsage.rss() }));`,
 )}`;
 
 async function commandCost(flights: Flights, parameters: readonly string[]): Promise<Cost> {
   const started = performance.now();
   const child = flights.command(parameters, ['--import', TELL_USAGE]);
-  const told = once(child, 'message') as Promise<[NodeJS.ResourceUsage]>;
+  const told = once(child, 'message') as Promise<[NodeJS.ResourceUsage & { rss: number }]>;
   const [code] = (await once(child, 'exit')) as [number];
   const wallMs = performance.now() - started;
   if (code !== 0) throw new Error(`millrace ${parameters.join(' ')} ended with ${code}`);
-  const [{ userCPUTime, systemCPUTime, maxRSS }] = await told;
-  return { wallMs, cpuMs: (userCPUTime + systemCPUTime) / 1_000, memoryMb: maxRSS / 1_024 };
+  const [{ userCPUTime, systemCPUTime, rss }] = await told;
+  return { wallMs, cpuMs: (userCPUTime + systemCPUTime) / 1_000, memoryMb: rss / 2 ** 20 };
 }
 
 async function streamCost(flights: Flights, name: string): Promise<Cost> {
