@@ -12,15 +12,18 @@ export class StateNeedsBackfill extends MillraceError {
   readonly view: string;
   /** Event time that the state was built up to, epoch ms. */
   readonly until: number;
+  /** Nothing happened before the first imported event. */
+  readonly whole: boolean;
 
   constructor(
-    of: { readonly view: string; readonly until: number },
+    of: Pick<StateNeedsBackfill, 'view' | 'until' | 'whole'>,
     message: string,
     options?: { cause?: unknown },
   ) {
     super(message, options);
     this.view = of.view;
     this.until = of.until;
+    this.whole = of.whole;
   }
 }
 
@@ -50,8 +53,8 @@ export function applyBlock(
     if (section.history !== null) {
       if (meta.history === null)
         throw new StateNeedsBackfill(
-          { view: state.view.id, until: section.history.until },
-          `View ${state.view.id} was built from imported history, and its state in the online store is gone or not yet written. Run 'millrace backfill state --to ${new Date(section.history.until).toISOString()}'.`,
+          { view: state.view.id, ...section.history },
+          `View ${state.view.id} was built from imported history, and its state in the online store is gone or not yet written. Run 'millrace backfill state --to ${new Date(section.history.until).toISOString()}${section.history.whole ? ' --whole' : ''}'.`,
         );
       continue;
     }

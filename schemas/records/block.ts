@@ -42,6 +42,8 @@ export interface HistorySection {
   readonly imports: ReadonlyArray<string>;
   /** Event time to which state was built, epoch ms. */
   readonly until: number;
+  /** Nothing happened before the first imported event. */
+  readonly whole: boolean;
 }
 
 /** What one event gives to one entity of a view. */
@@ -126,6 +128,12 @@ export const blockSchema: Schema = {
                   fields: [
                     { name: 'imports', type: { type: 'array', items: 'string' } },
                     { name: 'until', type: 'long', doc: 'Event time to which state was built, epoch ms.' },
+                    {
+                      name: 'whole',
+                      type: 'boolean',
+                      default: false,
+                      doc: 'Nothing happened before the first imported event.',
+                    },
                   ],
                 },
               ],

@@ -59,7 +59,7 @@ export class Rebuilder {
     const renewing = setInterval(() => void lock.renew(), RENEW_EVERY_MS);
     telemetry.note('features', 'rebuilding from the archive', { view: view.id, until: needed.until });
     try {
-      const events = await this.#build(view, needed.until, warehouse, signal);
+      const events = await this.#build(view, needed, warehouse, signal);
       this.#since.delete(needed.view);
       telemetry.note('features', 'rebuilt from the archive', { view: view.id, events });
     } catch (error) {
@@ -73,7 +73,12 @@ export class Rebuilder {
     }
   }
 
-  async #build(view: View, until: number, warehouse: Warehouse, signal: AbortSignal): Promise<number> {
+  async #build(
+    view: View,
+    { until, whole }: StateNeedsBackfill,
+    warehouse: Warehouse,
+    signal: AbortSignal,
+  ): Promise<number> {
     const { clock, telemetry } = this.#deps;
     const waits = new Waits('features', clock, telemetry);
     let toldAt = clock.now();
@@ -85,6 +90,7 @@ export class Rebuilder {
         partitions: await this.#lost(view),
         to: until,
         rebuild: true,
+        whole,
         signal,
         progress: (done) => {
           if (done.step !== 'fold') return;

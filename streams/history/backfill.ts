@@ -92,7 +92,7 @@ export async function backfillState(given: BackfillStateOptions): Promise<Backfi
     await writeHistorySections(
       options,
       built.flatMap(({ partitions }) => partitions),
-      history,
+      { ...history, whole: options.whole === true },
     );
   const starts = await viewStarts(kafka, project, views);
   const base = options.whole === true ? null : imports.first;

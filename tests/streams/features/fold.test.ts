@@ -76,8 +76,10 @@ describe('a block', () => {
   });
 
   it('of history is left to the backfill that wrote the state, and asks for one where it is gone', () => {
-    const history = section([T], { history: { imports: ['i'], until: T } });
-    expect(() => apply(state.meta, history)).toThrow('millrace backfill state');
+    const written = (whole: boolean) => section([T], { history: { imports: ['i'], until: T, whole } });
+    const history = written(false);
+    expect(() => apply(state.meta, history)).toThrow(/millrace backfill state --to \S+Z'/);
+    expect(() => apply(state.meta, written(true))).toThrow(/millrace backfill state --to \S+ --whole'/);
     const built = { ...state.meta, history: { imports: ['i'], until: T } };
     expect(apply(built, history)).toMatchObject({ added: [], meta: built });
   });

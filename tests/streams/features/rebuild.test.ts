@@ -1,13 +1,18 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ensureTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
 import { createWarehouse } from '../../../infrastructure/clickhouse/warehouse.ts';
+import { createMemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
+import { inMemory } from '../../../infrastructure/readers/events.ts';
 import { StateNeedsBackfill } from '../../../processors/apply-block.ts';
-import { encodeMeta, freshMeta, REBUILD } from '../../../processors/meta.ts';
+import { decodeMeta, encodeMeta, freshMeta, REBUILD } from '../../../processors/meta.ts';
 import { keys } from '../../../schemas/names.ts';
+import { HOUR } from '../../../schemas/time.ts';
 import type { View } from '../../../schemas/view.ts';
 import type { FeaturesContext } from '../../../streams/features/context.ts';
 import { isAbandoned, Rebuilder } from '../../../streams/features/rebuild.ts';
+import { importHistory } from '../../../streams/history/import.ts';
 import { SILENT } from '../../../streams/runtime/telemetry.ts';
-import { createPlane, type Plane } from '../plane.ts';
+import { createPlane, type Plane, tripStart } from '../plane.ts';
 import { featuresContext } from './context.ts';
 
 let plane: Plane;
@@ -23,7 +28,7 @@ beforeEach(async () => {
   const telemetry = { ...SILENT, note: (_: string, message: string) => void notes.push(message) };
   context = { ...(await featuresContext(plane)), telemetry };
   view = plane.view('zone');
-  const of = { view: view.id, until: plane.clock.now() };
+  const of = { view: view.id, until: plane.clock.now(), whole: false };
   needed = new StateNeedsBackfill(of, "Its state is gone. Run 'millrace backfill state --to TIME'.");
 });
 
@@ -60,6 +65,30 @@ describe('a lost state that only the archive can give', () => {
     expect(String(failure)).toMatch(/millrace backfill state --to TIME.*by itself now: ClickHouse/s);
     expect(notes).toEqual(['rebuilding from the archive']);
     expect(await plane.store.read([[lockKey()]])).toEqual([[null]]);
+    await warehouse.close();
+  });
+
+  it('is whole again where the backfill that made it said so', async () => {
+    const { project, source, store, clock } = plane;
+    const warehouse = await createMemoryWarehouse();
+    await ensureTables(warehouse, project);
+    const first = clock.now() - HOUR;
+    const file = inMemory('trips', 'a'.repeat(64), [tripStart('x', first)], true);
+    const range = { from: null, to: null, now: clock.now() };
+    await importHistory({ project, warehouse, source, file, ...range });
+    const bases: Array<number | null> = [];
+    for (const whole of [false, true]) {
+      const lost = new StateNeedsBackfill({ view: view.id, until: clock.now(), whole }, 'It is gone.');
+      await new Rebuilder({ ...context, warehouse, rebuildAfterMs: 0 }).rebuild(lost, signal);
+      const metaKey = keys.meta(keys.viewPartition(project.prefix, view.id, 0));
+      const [[bytes = null] = []] = await store.read([[metaKey]]);
+      bases.push(decodeMeta(bytes ?? expect.fail('no state was written')).base);
+      const all: string[] = [];
+      for await (const key of store.scan(keys.viewPartition(project.prefix, view.id, 0).slice(0, -2)))
+        all.push(key);
+      await store.remove(all);
+    }
+    expect(bases).toEqual([first, null]);
     await warehouse.close();
   });
 
