@@ -68,7 +68,7 @@ export function createJsonEncoder(source: Source, mapping: EventMapping): (event
   if ('path' in mapping.type) places.push([stepsOf(mapping.type.path), (event) => event.type]);
   return function encodeJson(event) {
     const record: Record<string, unknown> = {};
-    for (const [path, of] of places) put(record, path, of(event) ?? null);
+    for (const [path, of] of places) put(record, path, of(event));
     return Buffer.from(JSON.stringify(record));
   };
 }
@@ -98,5 +98,6 @@ function put(record: Record<string, unknown>, path: readonly string[], value: un
     inner = inner[step] as Record<string, unknown>;
   }
   const last = path.at(-1);
-  if (last !== undefined) inner[last] = value;
+  // Two names may have one path (the id, and a field that names it): what is null of one does not wipe out the other.
+  if (last !== undefined) inner[last] = value ?? inner[last] ?? null;
 }

@@ -54,6 +54,33 @@ const framed = (id: number, rest: Uint8Array) => {
 const failure = (value: unknown) =>
   value instanceof DecodeFailure ? `${value.code}: ${value.detail}` : value;
 
+describe('a field that has the path of the id, as `init --predict` declares it', () => {
+  const { fields, ...others } = sourceOf({ kind: 'json', mapping });
+  const one: EventMapping = {
+    id: 'id',
+    type: { constant: 'paid' },
+    time: { path: 'at', unit: 's' },
+    fields: { card: 'card', amount: 'amount', payment_id: 'id' },
+  };
+  const source: Source = {
+    ...others,
+    fields: [...fields.slice(0, 2), { name: 'payment_id', type: 'string' }],
+    format: { kind: 'json', mapping: one },
+  };
+  const event = { id: 'e1', type: 'paid', time: NOW, card: 'c1', amount: 2.5 };
+
+  it('may be left out by who sends the event, and is the id then', () => {
+    const written = createJsonEncoder(source, one)({ ...event, payment_id: null });
+    expect(JSON.parse(Buffer.from(written).toString())).toMatchObject({ id: 'e1' });
+    expect(createEventDecoder(source, 'p').decode(written)).toEqual({ ...event, payment_id: 'e1' });
+  });
+
+  it('is written where it is given', () => {
+    const written = createJsonEncoder(source, one)({ ...event, payment_id: 'e1' });
+    expect(createEventDecoder(source, 'p').decode(written)).toEqual({ ...event, payment_id: 'e1' });
+  });
+});
+
 describe('CloudEvents in binary mode', () => {
   const source = sourceOf({ kind: 'json', mapping });
   const { decode } = createEventDecoder(source, 'p');
