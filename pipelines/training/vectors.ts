@@ -103,9 +103,11 @@ const COLUMNS = ['request_id', 'request_time', 'layout', 'basis', 'vector'];
  * thresholds, monitoring, other models) makes no vectors anew.
  */
 export async function basisOf(warehouse: Warehouse, project: Project, model: Model): Promise<string> {
-  const imports = await warehouse.query<{ id: string; source: string; first: string; last: string }>(
-    `SELECT import_id AS id, source, toString(\`from\`) AS first, toString(\`to\`) AS last
-     FROM ${quoteName(tables.imports(project.prefix))} FINAL WHERE state = 'done' ORDER BY id, source, first, last`,
+  const sql = `SELECT import_id AS id, source, toString(\`from\`) AS first, toString(\`to\`) AS last
+    FROM ${quoteName(tables.imports(project.prefix))} FINAL WHERE state = 'done' ORDER BY id, source, first, last`;
+  // After a long pass the connection may have been closed by then.
+  const imports = await retrying(() =>
+    warehouse.query<{ id: string; source: string; first: string; last: string }>(sql),
   );
   return createHash('sha256')
     .update(JSON.stringify([declaredBasis(project, model), imports]))

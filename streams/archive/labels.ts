@@ -66,8 +66,9 @@ export interface Overtaken {
 
 export async function countOvertaken(deps: LabelDeps, selection: Selection): Promise<Overtaken> {
   const { project, model, warehouse } = deps;
-  const [row] = await warehouse.query<NonNullable<Overtaken['example']> & { requests: number }>(
-    overtakenQuery(project, model, selection),
+  const sql = overtakenQuery(project, model, selection);
+  const [row] = await retrying(() =>
+    warehouse.query<NonNullable<Overtaken['example']> & { requests: number }>(sql),
   );
   if (row === undefined || row.requests === 0) return { requests: 0, example: null };
   const { requests, ...example } = row;

@@ -42,7 +42,7 @@ const seen = (shown: Topology | null) => ({
 describe('what is wrong', () => {
   it('is nothing where all flows', () => {
     expect(troublesOf(seen(topology()))).toEqual([]);
-    expect(headline(topology(), [])).toBe('100 events a second; nothing waits, nothing is wrong.');
+    expect(headline(topology(), [])).toBe('100 events a second; nothing is behind, nothing is wrong.');
     expect(headline(topology({ records: 0 }), [])).toBe('No event has come yet.');
   });
 

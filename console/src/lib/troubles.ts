@@ -129,6 +129,6 @@ export function headline(topology: Topology | null, troubles: readonly Trouble[]
   if (records === 0) return 'No event has come yet.';
   const flow =
     perSecond === 0 ? 'Nothing comes in at the moment' : `${number(Math.round(perSecond))} events a second`;
-  if (troubles.length === 0) return `${flow}; nothing waits, nothing is wrong.`;
+  if (troubles.length === 0) return `${flow}; nothing is behind, nothing is wrong.`;
   return `${flow}; ${plural(troubles.length, 'thing needs', 'things need')} a look.`;
 }

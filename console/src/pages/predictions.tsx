@@ -115,7 +115,7 @@ export function Predictions({ model: named }: { readonly model?: string | undefi
                   <LongTable
                     label={`Predictions of ${model}`}
                     columns={PREDICTION_COLUMNS}
-                    widths="minmax(8rem, 2fr) 11rem 8rem minmax(7rem, 1fr) 5rem"
+                    widths="minmax(8rem, 2fr) 8rem minmax(6rem, 1fr) 11rem 5rem"
                     rows={predictions}
                     id={({ id }) => id}
                     onOpen={({ id }) =>

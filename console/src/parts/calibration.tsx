@@ -9,7 +9,7 @@ import { Table } from './table.tsx';
 export function Calibration({ measures }: { readonly measures: readonly Measure[] }) {
   const curves = curvesOf(measures);
   const [chosen, setChosen] = useState<number | null>(null);
-  const curve = curves.find(({ version }) => version === chosen) ?? curves[0];
+  const curve = curves.find(({ version }) => version === chosen) ?? newestOf(curves);
   if (curve === undefined) return <Empty>No window has labels yet.</Empty>;
   return (
     <>
@@ -46,6 +46,10 @@ export function Calibration({ measures }: { readonly measures: readonly Measure[
     </>
   );
 }
+
+/** The version that was judged last: the one that answers now. */
+const newestOf = (curves: readonly Curve[]): Curve | undefined =>
+  curves.toSorted((a, b) => a.to - b.to || a.version - b.version).at(-1);
 
 const SIDE = 200;
 const LEFT = 34;

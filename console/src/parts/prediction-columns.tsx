@@ -5,7 +5,6 @@ import type { Column } from './table.tsx';
 
 export const PREDICTION_COLUMNS: ReadonlyArray<Column<Prediction>> = [
   { name: 'request', show: ({ requestId }) => <code>{requestId}</code> },
-  { name: 'event time', show: ({ requestTime }) => <Time at={requestTime} /> },
   {
     name: 'score',
     figure: true,
@@ -28,5 +27,6 @@ export const PREDICTION_COLUMNS: ReadonlyArray<Column<Prediction>> = [
         <Badge tone={decision ? 'accent' : 'plain'}>{decision ? 'yes' : 'no'}</Badge>
       ),
   },
+  { name: 'event time', show: ({ requestTime }) => <Time at={requestTime} /> },
   { name: 'version', figure: true, show: ({ modelVersion }) => (modelVersion === 0 ? '–' : modelVersion) },
 ];
