@@ -102,7 +102,9 @@ const rejectsSchema = z
       .int()
       .min(0)
       .max(1_000_000)
-      .describe('Records that a process of ingest may refuse in that time, over the partitions that it owns; several processes count apart. The next one pauses the source.'),
+      .describe(
+        'Records that a process of ingest may refuse in that time, over the partitions that it owns; several processes count apart. The next one pauses the source.',
+      ),
     within: duration('In how long.').default('1m'),
   })
   .describe(
