@@ -10,6 +10,7 @@ import { SECOND } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import { backfillState } from '../history/backfill.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { HeldKey } from '../runtime/held-key.ts';
 import { isTorn } from '../runtime/state.ts';
 import { Waits } from '../runtime/waits.ts';
 import { isBuilding, type StateDeps } from './begin-state.ts';
@@ -129,31 +130,28 @@ export class Rebuilder {
 
 /** Held by one process, and for a moment after its end. */
 class Lock {
-  readonly #store: OnlineStore;
+  readonly #store: Pick<OnlineStore, 'remove'>;
   readonly #key: string;
+  readonly #held: HeldKey;
   readonly #holder = Buffer.from(randomUUID());
 
   constructor(store: OnlineStore, key: string) {
     this.#store = store;
     this.#key = key;
+    this.#held = new HeldKey(store, key, LOCK_MS);
   }
 
-  take(): Promise<boolean> {
-    return this.#set(null);
+  async take(): Promise<boolean> {
+    return (await this.#held.set(null, this.#holder)) === 'committed';
   }
 
   /** A renewal that fails is tried again; the states themselves are guarded by compare-and-set. */
-  renew(): Promise<boolean> {
-    return this.#set(this.#holder).catch(() => false);
+  async renew(): Promise<boolean> {
+    const status = await this.#held.set(this.#holder, this.#holder).catch(() => null);
+    return status === 'committed';
   }
 
   async release(): Promise<void> {
     if (await this.renew()) await this.#store.remove([this.#key]);
-  }
-
-  async #set(expected: Uint8Array | null): Promise<boolean> {
-    const commit = { metaKey: this.#key, expected, next: this.#holder, sets: [], appends: [], deletes: [] };
-    const [result] = await this.#store.commit([{ ...commit, logTtlMs: LOCK_MS, metaTtlMs: LOCK_MS }]);
-    return result?.status === 'committed';
   }
 }

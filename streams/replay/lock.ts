@@ -3,6 +3,7 @@ import type { CommitResult, OnlineStore } from '../../infrastructure/redis/port.
 import type { Clock } from '../../schemas/clock.ts';
 import { keys } from '../../schemas/names.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
+import { HeldKey } from '../runtime/held-key.ts';
 import { isTorn } from '../runtime/state.ts';
 import { ReplayRunning, ReplayTaken } from './errors.ts';
 
@@ -42,6 +43,7 @@ export class ReplayLock {
   readonly #deps: LockDeps;
   readonly #prefix: string;
   readonly #name: string;
+  readonly #held: HeldKey;
   readonly #holder = randomUUID();
   #bytes: Uint8Array | null = null;
   #renewedAt = Number.NEGATIVE_INFINITY;
@@ -53,6 +55,7 @@ export class ReplayLock {
     this.#deps = deps;
     this.#prefix = prefix;
     this.#name = name;
+    this.#held = new HeldKey(deps.store, keys.replay(prefix), LOCK_TTL_MS);
   }
 
   /** Throws ReplayRunning where another replay holds it, and StoreError where the store stays away. */
@@ -83,7 +86,7 @@ export class ReplayLock {
   /** False where the store has changed meanwhile. */
   async #acquire(): Promise<boolean> {
     const { clock } = this.#deps;
-    const found = await this.#read();
+    const found = await this.#held.read();
     if (found === null) return (await this.#set(null)) === 'committed';
     if (isTorn(found)) {
       // Whoever holds it mends it when it renews.
@@ -130,11 +133,11 @@ export class ReplayLock {
   /** Renews, or finds that the lock is lost. A store that was rolled back knows an older state of it, or none. */
   async #renew(): Promise<void> {
     if ((await this.#set(this.#bytes)) === 'committed') return;
-    const found = await this.#read();
+    const found = await this.#held.read();
     const ours = found === null || isTorn(found) || decode(found).holder === this.#holder;
     if (!ours) {
       await this.#deps.clock.sleep(LEASE_MS);
-      const again = await this.#read();
+      const again = await this.#held.read();
       if (again !== null && Buffer.compare(again, found) !== 0) {
         this.#lost = new ReplayTaken(
           `Another process took over the replay '${this.#name}' of ${this.#prefix}, so this one has stopped; nothing is lost.`,
@@ -149,27 +152,11 @@ export class ReplayLock {
     const now = this.#deps.clock.now();
     const held: Held = { format: 1, replay: this.#name, holder, renewedAt: now };
     const next = Buffer.from(JSON.stringify(held));
-    const [result] = await this.#deps.store.commit([
-      {
-        metaKey: keys.replay(this.#prefix),
-        expected,
-        next,
-        sets: [],
-        appends: [],
-        deletes: [],
-        logTtlMs: LOCK_TTL_MS,
-        metaTtlMs: LOCK_TTL_MS,
-      },
-    ]);
-    if (result?.status !== 'committed') return result?.status ?? 'conflict';
+    const status = await this.#held.set(expected, next);
+    if (status !== 'committed') return status;
     this.#bytes = next;
     this.#renewedAt = now;
-    return 'committed';
-  }
-
-  async #read(): Promise<Uint8Array | null> {
-    const [[found = null] = []] = await this.#deps.store.read([[keys.replay(this.#prefix)]]);
-    return found;
+    return status;
   }
 
   async #retried<T>(work: () => Promise<T>, until: number): Promise<T> {
