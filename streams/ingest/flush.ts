@@ -43,6 +43,10 @@ export async function flushWork(
   }
   const answered = await answerLocally(context, sections, segments);
   outputs.push(...answered.before);
+  // Answers wait for the shadow scores of their requests alone.
+  const together = answered.before.length === 0;
+  if (together) for (const record of answered.predictions) outputs.push(record);
+  const stages = [outputs, together ? [] : answered.predictions, [...clocks, ...answered.clocks]];
   const encodeMs = performance.now() - started;
   const next = new Map(
     [...work].map(([partition, { segment, taken }]) => [
@@ -54,12 +58,7 @@ export async function flushWork(
       },
     ]),
   );
-  const { set, sendMs, commitMs } = await commit(
-    context,
-    sections,
-    [outputs, answered.predictions, [...clocks, ...answered.clocks]],
-    next,
-  );
+  const { set, sendMs, commitMs } = await commit(context, sections, stages, next);
   await answered.settle(set);
   let records = 0;
   for (const partition of set) {

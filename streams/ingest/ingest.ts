@@ -18,7 +18,7 @@ import type { IngestContext } from './context.ts';
 import { writtenTopics } from './event-size.ts';
 import { flushMarkers, flushWork, restartMoved } from './flush.ts';
 import { askClock, fallIdle, moveOn, untilAwake, wake } from './idleness.ts';
-import { Neighbours } from './neighbours.ts';
+import { isAlone, Neighbours } from './neighbours.ts';
 import { beginLocally, localModels, openLocal } from './open-local.ts';
 import { lookAtPauses, pauseSources, workWithin } from './pausing.ts';
 import { queueBatch } from './queue-batch.ts';
@@ -43,6 +43,8 @@ export interface IngestDeps {
 
 /** Bounds a flush, and with it a block: some 60 kB for a view that gets every event. */
 const MAX_FLUSH_RECORDS = 1_000;
+/** The same where no partition waits for another: what a flush costs by itself is shared by more. */
+const MAX_FLUSH_RECORDS_ALONE = 4_000;
 /** Queued records of a partition above which no more are taken from the consumer. */
 const MAX_QUEUED = 2_000;
 const MAX_QUEUED_BYTES = 16_777_216;
@@ -133,7 +135,7 @@ async function openContext(
         return one.progress.next === 0 ? 'earliest' : rawLogs.positionOf(one, one.progress.next);
       });
     },
-    maxPollRecords: MAX_FLUSH_RECORDS,
+    maxPollRecords: mostRecords(project.sources.every(({ name }) => isAlone(project, name))),
     // A batch of a producer that nobody can read is a dead letter.
     unreadable: 'hand_out',
     missing: 'wait',
@@ -169,6 +171,8 @@ async function openContext(
   };
   return context;
 }
+
+const mostRecords = (alone: boolean) => (alone ? MAX_FLUSH_RECORDS_ALONE : MAX_FLUSH_RECORDS);
 
 /** Waits for records, for as long as nothing else is due. */
 async function pollNext(context: IngestContext, lastWork: number): Promise<Poll> {
@@ -208,7 +212,8 @@ async function workRound(context: IngestContext, spreadOf: ReadonlyMap<string, n
   const { consumer, signal, telemetry } = context;
   const queues = await limitsOf(context, spreadOf);
   if (queues.length === 0 || consumer.moved() || signal.aborted) return false;
-  const chosen = chooseRecords(queues, MAX_FLUSH_RECORDS);
+  const alone = queues.every(({ of }) => context.neighbours.alone(of.source.name));
+  const chosen = chooseRecords(queues, mostRecords(alone));
   if (chosen.size < queues.length) telemetry.guarded('align');
   if (chosen.size === 0) return false;
   const started = performance.now();

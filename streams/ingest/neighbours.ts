@@ -49,7 +49,7 @@ export function tiedSources(project: Project): ReadonlyMap<string, ReadonlySet<s
 }
 
 /** Whether no view or model looks at two partitions of a source together: then each goes its own way. */
-function isAlone(project: Project, source: string): boolean {
+export function isAlone(project: Project, source: string): boolean {
   const views = project.views.filter(({ sources }) => sources.includes(source));
   return (
     views.length > 0 &&
