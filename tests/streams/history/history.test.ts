@@ -293,7 +293,7 @@ describe('backfilled state', () => {
     ]);
     const record = first(first(await reader.poll(100)).records);
     const section = first(parts.codecs.blocks.decode(record.value ?? new Uint8Array()).sections);
-    expect(section.history).toEqual({ imports: [archive.file.sha256], until: TO });
+    expect(section.history).toEqual({ imports: [archive.file.sha256], until: TO, whole: false });
     await reader.close();
 
     // A repeat finds its own state, which has applied nothing of Kafka: it is written again.
