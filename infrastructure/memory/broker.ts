@@ -17,14 +17,16 @@ import { Logs, type TopicSettings, type Transaction } from './broker-log.ts';
  * Kafka in memory, for any number of clients, groups and members in one process, in whatever time the clock tells.
  * Consumers and readers read committed records only. Left out: retention and compaction (use `truncate`), and quotas.
  */
+export type SendFailure = 'before' | 'after' | 'partial';
+
 export interface MemoryBroker {
   /** The connection of one process. */
   kafka(): Kafka;
   /**
-   * The next send of anybody fails: `before` anything is stored, `after` all of it is, or with the `partial`
-   * outcome that the first half of its partitions is. The caller cannot tell which.
+   * The next send of anybody fails (the next one to `topic`, where it is given): `before` anything is stored, `after` all of it is, or
+   * with the `partial` outcome that the first half of its partitions is. The caller cannot tell which.
    */
-  failNextSend(kind: 'before' | 'after' | 'partial'): void;
+  failNextSend(kind: SendFailure, topic?: string): void;
   /**
    * Makes a topic CreateTime, Kafka's default, as somebody else may have made it before us, or turns one that is there into that.
    * `access` is what the broker lets its clients do with the topic's settings.
@@ -64,9 +66,17 @@ export interface MemoryBrokerOptions {
 export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = {}): MemoryBroker {
   const logs = new Logs(clock);
   const groups = new Map<string, Group>();
-  const failures: Array<'before' | 'after' | 'partial'> = [];
+  const failures: Array<{ readonly kind: SendFailure; readonly topic: string | undefined }> = [];
   const killed = new WeakMap<Kafka, () => void>();
   const step = options.step ?? (async () => {});
+
+  /** Takes the first failure that is meant for a send of these records. */
+  function failureOf(records: readonly OutgoingRecord[]): SendFailure | undefined {
+    const at = failures.findIndex(
+      ({ topic }) => topic === undefined || records.some((record) => record.topic === topic),
+    );
+    return at < 0 ? undefined : failures.splice(at, 1)[0]?.kind;
+  }
 
   function connect(): Kafka {
     let alive = true;
@@ -93,7 +103,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
         try {
           await step('send');
           check();
-          const failure = failures.shift();
+          const failure = failureOf(records);
           let appendTime: number | null = null;
           see();
           if (failure === undefined || failure === 'after') appendTime = logs.append(records);
@@ -162,7 +172,7 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
 
   return {
     kafka: connect,
-    failNextSend: (kind) => void failures.push(kind),
+    failNextSend: (kind, topic) => void failures.push({ kind, topic }),
     createTimeTopic(name, partitions, access = 'change') {
       logs.create({ name, partitions, retentionMs: -1, compacted: false });
       Object.assign(logs.settings(name), { timestampType: 'CreateTime', access });

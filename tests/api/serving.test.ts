@@ -144,7 +144,7 @@ describe('events, features and predictions over HTTP', () => {
     });
 
     it('says so where Kafka may not have it, and goes on with another producer', async () => {
-      world.broker.failNextSend('before');
+      world.broker.failNextSend('before', topics.raw('trips', 'trips'));
       const away = await post('/v1/events/trips', tripStart('again', start + 492 * SECOND));
       expect([away.statusCode, away.json().code]).toEqual([503, 'send_failed']);
       expect((await post('/v1/events/trips', tripStart('again', start + 492 * SECOND))).statusCode).toBe(202);
@@ -414,10 +414,11 @@ describe('events, features and predictions over HTTP', () => {
     });
 
     it('answers without a record where Kafka is away and a fallback was declared', async () => {
-      world.broker.failNextSend('before');
+      const answers = topics.asked('trips', 'cost');
+      world.broker.failNextSend('before', answers);
       const error = await post('/v1/models/cost/predict', { request });
       expect([error.statusCode, error.json().code]).toEqual([503, 'send_failed']);
-      world.broker.failNextSend('before');
+      world.broker.failNextSend('before', answers);
       const value = await post('/v1/models/cost/predict', { request, on_refusal: 'last' });
       expect(value.json()).toMatchObject({ status: 'scored', fallback: null, record: null });
     });
