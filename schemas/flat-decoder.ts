@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Type, types } from 'avsc';
-import { NotFlat } from './flat-encoder.ts';
+import { FlatText, NotFlat } from './flat-text.ts';
 
 /** The value that bytes are from `from` on; FAILED where they are none, or hold what is left to avsc (a long beyond 2^51, say). */
 export type FlatDecode = (bytes: Buffer, from: number) => unknown;
@@ -89,8 +89,6 @@ class Input {
   }
 }
 
-const MOST_FIELDS = 300;
-
 /** Items that take none could be claimed without end. */
 const takesBytes = (type: Type): boolean =>
   type.typeName === 'record'
@@ -98,13 +96,9 @@ const takesBytes = (type: Type): boolean =>
     : type.typeName !== 'null';
 
 /** Makes the lines that read a value of a type into a variable. Names of fields go in as JSON text, nothing else of the schema does. */
-class Text {
-  readonly tables: unknown[] = [];
-  memory = '';
+class Text extends FlatText {
   /** Some field is a double. */
   doubles = false;
-  #names = 0;
-  #fields = 0;
 
   of(type: Type, into: string, open: readonly Type[]): string {
     switch (type.typeName) {
@@ -136,15 +130,10 @@ class Text {
     }
   }
 
-  #name(): string {
-    this.#names += 1;
-    return `v${this.#names}`;
-  }
-
   /** A length, and lines about the bytes from the given place to `at`. */
   #sized(lines: (from: string) => string): string {
-    const size = this.#name();
-    const from = this.#name();
+    const size = this.name();
+    const from = this.name();
     return `let ${size};\n${long(size)}
 if (!(${size} >= 0 && ${size} <= end - at)) return FAILED;
 const ${from} = at;
@@ -154,8 +143,8 @@ ${lines(from)}`;
 
   /** A topic or a model is the same text again and again: it is not made anew. */
   #string(into: string): string {
-    const kept = this.#name();
-    const made = this.#name();
+    const kept = this.name();
+    const made = this.name();
     this.memory += `let ${kept} = new Uint8Array(0), ${made} = '';\n`;
     return this.#sized(
       (
@@ -171,17 +160,17 @@ ${made} = ${into};
   }
 
   #symbol({ symbols }: types.EnumType, into: string): string {
-    const place = this.#name();
+    const place = this.name();
     const table = this.tables.push(symbols) - 1;
     return `let ${place};\n${long(place)}\n${into} = tables[${table}][${place}];\nif (${into} === undefined) return FAILED;`;
   }
 
   #array({ itemsType }: types.ArrayType, into: string, open: readonly Type[]): string {
     if (!takesBytes(itemsType)) throw new NotFlat();
-    const count = this.#name();
-    const item = this.#name();
-    const k = this.#name();
-    const list = this.#name();
+    const count = this.name();
+    const item = this.name();
+    const k = this.name();
+    const list = this.name();
     return `const ${list} = [];
 for (;;) {
 let ${count};
@@ -198,11 +187,8 @@ ${into} = ${list};`;
   }
 
   #record(type: types.RecordType, into: string, open: readonly Type[]): string {
-    if (open.includes(type)) throw new NotFlat();
-    this.#fields += type.fields.length;
-    if (this.#fields > MOST_FIELDS) throw new NotFlat();
-    const fields = type.fields.map(({ name, type: own }) => {
-      const one = this.#name();
+    const fields = this.fieldsOf(type, open).map(({ name, type: own }) => {
+      const one = this.name();
       return {
         lines: `let ${one};\n${this.of(own, one, [...open, type])}`,
         entry: `${JSON.stringify(name)}: ${one}`,
@@ -211,10 +197,8 @@ ${into} = ${list};`;
     return `${fields.map(({ lines }) => lines).join('\n')}\n${into} = { ${fields.map(({ entry }) => entry).join(', ')} };`;
   }
 
-  #union({ types: branches }: types.UnwrappedUnionType, into: string, open: readonly Type[]): string {
-    const none = branches.findIndex(({ typeName }) => typeName === 'null');
-    const [some, ...more] = branches.filter(({ typeName }) => typeName !== 'null');
-    if (none < 0 || some === undefined || more.length > 0) throw new NotFlat();
+  #union(type: types.UnwrappedUnionType, into: string, open: readonly Type[]): string {
+    const { none, some } = this.branchesOf(type);
     return `b = bytes[at++];
 if (b === ${none * 2}) ${into} = null;
 else if (b === ${(1 - none) * 2}) {

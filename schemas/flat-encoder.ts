@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Type, types } from 'avsc';
+import { FlatText, NotFlat } from './flat-text.ts';
 
 /**
  * Writes a value at `at` of the encoder's buffer, and answers where it ends; -1 where the value does not fit the type, or is
@@ -107,19 +108,12 @@ const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
 /** Encoding is synchronous, and its result is copied out, so all encoders share one. */
 const output = new Output();
 
-/** The schema has something that is not written out. */
-export class NotFlat extends Error {}
-
-/** Beyond it a generated function would be too long for the engine to optimise. */
-const MOST_FIELDS = 300;
-
 function compile(type: Type): Write {
   const text = new Text();
   const lines = text.of(type, 'value', []);
-  const body = lines.replaceAll('ROOM', String(text.room));
   const make = new Function(
     'tables',
-    `'use strict';\n${text.memory}return function write(out, value, at) {\nout.reserve(at, ${text.room});\n${body}\nreturn at;\n}`,
+    `'use strict';\n${text.memory}return function write(out, value, at) {\nconst ROOM = ${text.room};\nout.reserve(at, ROOM);\n${lines}\nreturn at;\n}`,
   ) as (tables: readonly unknown[]) => Write;
   return make(text.tables);
 }
@@ -131,13 +125,9 @@ const FIXED = new Set(['boolean', 'int', 'long', 'double', 'enum']);
 const UNFIT = 'return -1;';
 
 /** Makes the lines that write a value of a type. Names of fields go in as JSON text, nothing else of the schema does. */
-class Text {
-  readonly tables: unknown[] = [];
-  /** Bytes that everything of bounded size outside of arrays takes at most: ROOM in the lines, where it is known in the end. */
+class Text extends FlatText {
+  /** Bytes that everything of bounded size outside of arrays takes at most: ROOM in the lines, known in the end. */
   room = 16;
-  memory = '';
-  #names = 0;
-  #fields = 0;
 
   of(type: Type, value: string, open: readonly Type[]): string {
     switch (type.typeName) {
@@ -172,17 +162,12 @@ class Text {
     }
   }
 
-  #name(): string {
-    this.#names += 1;
-    return `v${this.#names}`;
-  }
-
   /** Topics, models and hashes are the same text again and again: then the bytes of the last time are copied. */
   #string(value: string): string {
-    const before = this.#name();
-    const kept = this.#name();
+    const before = this.name();
+    const kept = this.name();
     this.memory += `let ${before} = null, ${kept} = null;\n`;
-    const from = this.#name();
+    const from = this.name();
     return `if (typeof ${value} !== 'string') ${UNFIT}
 if (${value} !== ${before}) { ${before} = ${value}; ${kept} = null; at = out.text(${value}, at); out.reserve(at, ROOM); }
 else if (${kept} === null) { const ${from} = at; at = out.text(${value}, at); ${kept} = new Uint8Array(out.bytes.subarray(${from}, at)); out.reserve(at, ROOM); }
@@ -191,14 +176,14 @@ else { out.reserve(at, ${kept}.length + ROOM); out.bytes.set(${kept}, at); at +=
 
   #symbol({ symbols }: types.EnumType, value: string): string {
     this.room += 10;
-    const place = this.#name();
+    const place = this.name();
     const table = this.tables.push(new Map(symbols.map((symbol, i) => [symbol, i]))) - 1;
     return `const ${place} = tables[${table}].get(${value});\nif (${place} === undefined) ${UNFIT}\nat = out.long(${place}, at);`;
   }
 
   #array({ itemsType }: types.ArrayType, value: string, open: readonly Type[]): string {
-    const k = this.#name();
-    const item = this.#name();
+    const k = this.name();
+    const item = this.name();
     const outside = this.room;
     this.room = 16;
     const lines = this.of(itemsType, item, open);
@@ -220,20 +205,15 @@ out.reserve(at, ROOM);`;
   }
 
   #record(type: types.RecordType, value: string, open: readonly Type[]): string {
-    if (open.includes(type)) throw new NotFlat();
-    this.#fields += type.fields.length;
-    if (this.#fields > MOST_FIELDS) throw new NotFlat();
-    const lines = type.fields.map((field) => {
-      const one = this.#name();
+    const lines = this.fieldsOf(type, open).map((field) => {
+      const one = this.name();
       return `const ${one} = ${value}[${JSON.stringify(field.name)}];\n${this.of(field.type, one, [...open, type])}`;
     });
     return `if (typeof ${value} !== 'object' || ${value} === null) ${UNFIT}\n${lines.join('\n')}`;
   }
 
-  #union({ types: branches }: types.UnwrappedUnionType, value: string, open: readonly Type[]): string {
-    const none = branches.findIndex(({ typeName }) => typeName === 'null');
-    const [some, ...more] = branches.filter(({ typeName }) => typeName !== 'null');
-    if (none < 0 || some === undefined || more.length > 0) throw new NotFlat();
+  #union(type: types.UnwrappedUnionType, value: string, open: readonly Type[]): string {
+    const { none, some } = this.branchesOf(type);
     this.room += 1;
     return `if (${value} === null) out.bytes[at++] = ${none * 2};
 else { out.bytes[at++] = ${(1 - none) * 2};

@@ -83,6 +83,13 @@ describe('the flat encoder', () => {
     expect(flatEncoder(type)).toBeNull();
   });
 
+  it('writes fields that are named as the variables of its own text are', () => {
+    const fields = ['ROOM', 'BATHROOM', 'at', 'out'].map((name) => ({ name, type: 'string' as const }));
+    const type = parseSchema({ type: 'record', name: 'R', fields });
+    const value = { ROOM: 'a', BATHROOM: 'b', at: 'c', out: 'd' };
+    expect(flatEncoder(type)?.(value, 0)).toEqual(type.toBuffer(value));
+  });
+
   it('leaves a record inside itself to avsc', () => {
     const type = parseSchema({ type: 'record', name: 'R', fields: [{ name: 'next', type: ['null', 'R'] }] });
     expect(flatEncoder(type)).toBeNull();
