@@ -229,3 +229,38 @@ export function slotKindsOf({ merges }: RowLayout): SlotKinds {
     latest: Int32Array.from(latest),
   };
 }
+
+/**
+ * Adds the rows that begin at `first`, `last` and every `stride` between to the row at `base`, but for what is latest. Sums are running:
+ * each row holds those of all rows before it too, which the one a stride before `first` says (`begins`: there is none).
+ */
+export function addStretch(
+  { sums, least, greatest }: SlotKinds,
+  cells: Float64Array,
+  first: number,
+  last: number,
+  stride: number,
+  begins: boolean,
+  rows: Float64Array,
+  base: number,
+): void {
+  for (let k = 0; k < sums.length; k += 1) {
+    const slot = sums[k] as number;
+    const before = begins ? 0 : (cells[first - stride + slot] as number);
+    rows[base + slot] = (rows[base + slot] as number) + ((cells[last + slot] as number) - before);
+  }
+  for (let k = 0; k < least.length; k += 1) {
+    const slot = least[k] as number;
+    let known = rows[base + slot] as number;
+    for (let at = first + slot; at <= last + slot; at += stride)
+      if ((cells[at] as number) < known) known = cells[at] as number;
+    rows[base + slot] = known;
+  }
+  for (let k = 0; k < greatest.length; k += 1) {
+    const slot = greatest[k] as number;
+    let known = rows[base + slot] as number;
+    for (let at = first + slot; at <= last + slot; at += stride)
+      if ((cells[at] as number) > known) known = cells[at] as number;
+    rows[base + slot] = known;
+  }
+}

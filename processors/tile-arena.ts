@@ -1,6 +1,7 @@
 import { floorTo } from '../schemas/time.ts';
 import {
   addLast,
+  addStretch,
   addValue,
   LIMB,
   LIMBS,
@@ -282,28 +283,10 @@ export class ArenaLog implements DecodedTiles {
 
   #addStretch(from: number, to: number, rows: Float64Array, base: number): void {
     const { cells, stride, kinds } = this.arena;
-    const { sums, least, greatest, latest } = kinds;
+    const { latest } = kinds;
     const first = this.at + from * stride + HEAD;
     const last = this.at + (to - 1) * stride + HEAD;
-    for (let k = 0; k < sums.length; k += 1) {
-      const slot = sums[k] as number;
-      const before = from === 0 ? 0 : (cells[first - stride + slot] as number);
-      rows[base + slot] = (rows[base + slot] as number) + ((cells[last + slot] as number) - before);
-    }
-    for (let k = 0; k < least.length; k += 1) {
-      const slot = least[k] as number;
-      let known = rows[base + slot] as number;
-      for (let at = first + slot; at <= last + slot; at += stride)
-        if ((cells[at] as number) < known) known = cells[at] as number;
-      rows[base + slot] = known;
-    }
-    for (let k = 0; k < greatest.length; k += 1) {
-      const slot = greatest[k] as number;
-      let known = rows[base + slot] as number;
-      for (let at = first + slot; at <= last + slot; at += stride)
-        if ((cells[at] as number) > known) known = cells[at] as number;
-      rows[base + slot] = known;
-    }
+    addStretch(kinds, cells, first, last, stride, from === 0, rows, base);
     for (let k = 0; k < latest.length; k += 1) {
       const slot = latest[k] as number;
       for (let row = last; row >= first; row -= stride) {

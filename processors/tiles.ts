@@ -1,4 +1,4 @@
-import { addLast, type RowLayout, type SlotKinds, slotKindsOf } from './columns.ts';
+import { addLast, addStretch, type RowLayout, type SlotKinds, slotKindsOf } from './columns.ts';
 import { eachTile } from './log-layout.ts';
 import { addNumericTile } from './numeric.ts';
 import type { Cuts } from './scan.ts';
@@ -76,29 +76,9 @@ export class Tiles {
 
   #addStretch(from: number, to: number, rows: Float64Array, base: number): void {
     const { width } = this.#layout;
-    const { sums, least, greatest, latest } = this.#kinds;
+    const { latest } = this.#kinds;
     const own = this.#rows;
-    const first = from * width;
-    const last = (to - 1) * width;
-    for (let k = 0; k < sums.length; k += 1) {
-      const slot = sums[k] as number;
-      const before = from === 0 ? 0 : (own[first - width + slot] as number);
-      rows[base + slot] = (rows[base + slot] as number) + ((own[last + slot] as number) - before);
-    }
-    for (let k = 0; k < least.length; k += 1) {
-      const slot = least[k] as number;
-      let known = rows[base + slot] as number;
-      for (let at = first + slot; at <= last + slot; at += width)
-        if ((own[at] as number) < known) known = own[at] as number;
-      rows[base + slot] = known;
-    }
-    for (let k = 0; k < greatest.length; k += 1) {
-      const slot = greatest[k] as number;
-      let known = rows[base + slot] as number;
-      for (let at = first + slot; at <= last + slot; at += width)
-        if ((own[at] as number) > known) known = own[at] as number;
-      rows[base + slot] = known;
-    }
+    addStretch(this.#kinds, own, from * width, (to - 1) * width, width, from === 0, rows, base);
     for (let k = 0; k < latest.length; k += 1) {
       const slot = latest[k] as number;
       for (let tile = to - 1; tile >= from; tile -= 1) {

@@ -13,12 +13,12 @@ import type {
 import { Group, GroupMember } from './broker-group.ts';
 import { Logs, type TopicSettings, type Transaction } from './broker-log.ts';
 
+export type SendFailure = 'before' | 'after' | 'partial';
+
 /**
  * Kafka in memory, for any number of clients, groups and members in one process, in whatever time the clock tells.
  * Consumers and readers read committed records only. Left out: retention and compaction (use `truncate`), and quotas.
  */
-export type SendFailure = 'before' | 'after' | 'partial';
-
 export interface MemoryBroker {
   /** The connection of one process. */
   kafka(): Kafka;
