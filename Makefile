@@ -7,7 +7,7 @@ MILLRACE := ./millrace
 # The Node that runs the tests; what they start runs on NODE.
 TEST_NODE ?= $(NODE)
 
-.PHONY: help install demo up down status test test-faults test-notebooks console pictures site lint check bench bench-http bench-console build clean
+.PHONY: help install demo up down status test test-faults test-failovers test-notebooks console pictures site lint check bench bench-http bench-console build clean
 
 help:
 	@echo "make demo              the whole story on real servers; Ctrl-C ends it (EXIT=1: ends by itself)"
@@ -17,6 +17,7 @@ help:
 	@echo "make pictures          a picture of every page of a running API, light, dark, wide and narrow (URL= KEY=)"
 	@echo "make test              every test"
 	@echo "make test-faults       processes and servers killed, frozen, cut off and emptied, for longer (SEED= MINUTES= ONLY= PAUSES=1)"
+	@echo "make test-failovers    the flights at full speed while primaries of a Redis Cluster, then of Sentinels fail over (MINUTES= EVERY= ONLY=)"
 	@echo "make test-notebooks    executes notebooks/ beside running streams; installs their Python packages first (UPDATE=1: keeps what they show)"
 	@echo "make site              builds the documents into data/site (SITE_BASE=/path/ for a host's path)"
 	@echo "make lint              format, lint, types"
@@ -53,6 +54,9 @@ status: install
 
 test: install
 	@$(WITH_NODE) $(TEST_NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=./tests/reporter.ts $(ARGS)
+
+test-failovers: install
+	@$(WITH_NODE) $(NODE) tests/faults/failovers.ts $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EVERY),--every $(EVERY)) $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 # The long form; the short one is a test. Prints a table of faults and what came of each.
 test-faults: install

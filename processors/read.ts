@@ -1,6 +1,6 @@
 import { floorTo, headOf } from '../schemas/time.ts';
 import type { PeriodicFeature, View, WindowFeature } from '../schemas/view.ts';
-import { type Log, oldestExactHead } from './held-logs.ts';
+import { type Log, oldestExactHead } from './decoded-log.ts';
 import { PeriodicReader } from './periodic-reader.ts';
 import { type AsOf, sketchResolutionOf } from './window.ts';
 import { type SetReader, SketchReader, WindowReader } from './window-reader.ts';

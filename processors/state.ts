@@ -1,8 +1,8 @@
 import type { Contribution } from '../schemas/records/block.ts';
 import type { View } from '../schemas/view.ts';
-import { type GrowingLog, GrowingLogs } from './growing-log.ts';
-import type { Log } from './held-logs.ts';
+import type { Log } from './decoded-log.ts';
 import { type AsOf, createReader, type Reader, type ReadRequest, type ReadStatus } from './read.ts';
+import { type StateLog, StateLogs } from './state-logs.ts';
 
 export interface ViewStateOptions {
   /** What the decoded tiles of a view may take together; what comes beyond it is held as the store holds it. */
@@ -16,15 +16,15 @@ const ROOM = 64;
 
 /**
  * The state of a view in memory, for backfill: the tiles of every entity, grown in place and compacted as those of the online
- * store are (see growing-log.ts). It reads and writes what the store would: tiles hold exact integers, and a law holds its reads
+ * store are (see state-logs.ts). It reads and writes what the store would: tiles hold exact integers, and a law holds its reads
  * against those of the logs.
  */
 export class ViewState {
   readonly #view: View;
   readonly #byTime: boolean;
   readonly #reader: Reader;
-  readonly #entities = new Map<string, Array<GrowingLog | null>>();
-  readonly #sets: readonly GrowingLogs[];
+  readonly #entities = new Map<string, Array<StateLog | null>>();
+  readonly #sets: readonly StateLogs[];
   readonly #logs: Array<Log | null>;
   #oldest = Number.NEGATIVE_INFINITY;
 
@@ -33,7 +33,7 @@ export class ViewState {
     this.#byTime = view.at === null;
     this.#reader = createReader(view);
     const options = { maxBytes: maxTileBytes / view.sets.length, room };
-    this.#sets = view.sets.map((set) => new GrowingLogs(view, set, options));
+    this.#sets = view.sets.map((set) => new StateLogs(view, set, options));
     this.#logs = view.sets.map(() => null);
   }
 
@@ -50,7 +50,7 @@ export class ViewState {
     const key = this.#byTime ? time : at;
     if (key === null) return;
     for (let k = 0; k < this.#sets.length; k += 1) {
-      const set = this.#sets[k] as GrowingLogs;
+      const set = this.#sets[k] as StateLogs;
       let log = logs[k] ?? null;
       if (log === null) {
         log = set.create();
@@ -65,7 +65,7 @@ export class ViewState {
     const logs = this.#entities.get(entity);
     for (let k = 0; k < this.#logs.length; k += 1) {
       const log = logs?.[k] ?? null;
-      this.#logs[k] = log === null ? null : (this.#sets[k] as GrowingLogs).read(log);
+      this.#logs[k] = log === null ? null : (this.#sets[k] as StateLogs).read(log);
     }
     const limits = { oldestExactHead: this.#oldest, base: Number.NEGATIVE_INFINITY };
     return this.#reader.read(this.#logs, request, asOf, limits, out, offset);
@@ -83,7 +83,7 @@ export class ViewState {
     const oldest = Math.max(this.#oldest, oldestExactHead);
     for (const [entity, logs] of this.#entities)
       for (const [set, log] of logs.entries()) {
-        const bytes = log === null ? null : (this.#sets[set] as GrowingLogs).encode(log, oldest);
+        const bytes = log === null ? null : (this.#sets[set] as StateLogs).encode(log, oldest);
         if (bytes !== null) yield { entity, set, bytes };
       }
   }
@@ -93,7 +93,7 @@ export class ViewState {
     let total = 0;
     for (const logs of this.#entities.values())
       for (const [k, log] of logs.entries())
-        total += log === null ? 0 : (this.#sets[k] as GrowingLogs).sizeOf(log);
+        total += log === null ? 0 : (this.#sets[k] as StateLogs).sizeOf(log);
     return total;
   }
 }

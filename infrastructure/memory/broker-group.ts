@@ -69,6 +69,7 @@ export class GroupMember implements Consumer {
   readonly #group: Group;
   readonly #options: ConsumerOptions;
   readonly #step: (operation: 'poll' | 'commit' | 'ends') => Promise<void>;
+  readonly #topics: ReadonlySet<string>;
   #generation = 0;
   #assigned = new Map<string, AssignedPartition>();
   #first = 0;
@@ -86,6 +87,7 @@ export class GroupMember implements Consumer {
     this.#group = group;
     this.#options = options;
     this.#step = step;
+    this.#topics = new Set(options.topics);
     for (const topic of options.topics) logs.topic(topic); // Throws where it is not there.
     group.join(this);
     logs.wake();
@@ -103,7 +105,7 @@ export class GroupMember implements Consumer {
       if (this.#zombie === null && this.told.generation !== this.#generation) await this.#takeUp();
       const poll = this.#collect();
       if (poll.batches.length > 0 || poll.cut.length > 0 || this.#logs.clock.now() >= deadline) return poll;
-      await this.#logs.wait(deadline);
+      await this.#logs.wait(this.#topics, deadline);
     }
   }
 
@@ -181,15 +183,15 @@ export class GroupMember implements Consumer {
   }
 
   resume(partitions: readonly TopicPartition[]): void {
-    this.#setPaused(partitions, false);
-    this.#logs.wake();
+    if (this.#setPaused(partitions, false)) this.#logs.wake(this.#topics);
   }
 
-  #setPaused(partitions: readonly TopicPartition[], paused: boolean): void {
-    for (const partition of partitions) {
-      const one = this.#assigned.get(keyOf(partition));
-      if (one !== undefined) one.paused = paused;
-    }
+  /** Answers whether that changes anything. */
+  #setPaused(partitions: readonly TopicPartition[], paused: boolean): boolean {
+    const changed = partitions.flatMap((partition) => this.#assigned.get(keyOf(partition)) ?? []);
+    const some = changed.some((one) => one.paused !== paused);
+    for (const one of changed) one.paused = paused;
+    return some;
   }
 
   async commit(offsets: ReadonlyArray<TopicPartition & { readonly offset: number }>): Promise<void> {

@@ -120,6 +120,13 @@ export interface TopicSettings {
   readonly id: string;
 }
 
+/** Somebody who waits for records of some topics until a deadline, epoch ms. */
+interface Waiter {
+  readonly topics: ReadonlySet<string>;
+  readonly deadline: number;
+  readonly go: () => void;
+}
+
 /** Kafka's default. */
 const MAX_MESSAGE_BYTES = 1_048_588;
 
@@ -129,7 +136,9 @@ export class Logs {
   readonly #topics = new Map<string, PartitionLog[]>();
   #made = 0;
   readonly #settings = new Map<string, TopicSettings>();
-  #waiting: Array<() => void> = [];
+  #waiting: Waiter[] = [];
+  /** When the next deadline is looked at, epoch ms. */
+  #alarmAt = Number.POSITIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -230,14 +239,14 @@ export class Logs {
       logs[i]?.append(record, byProducer ? producerTime : now, transaction, byProducer);
       if (!byProducer) stamped = now;
     }
-    this.wake();
+    this.wake(new Set(records.map(({ topic }) => topic)));
     return stamped;
   }
 
   /** Appends a record whatever its size, or one of a batch that nobody can read. */
   appendRaw({ unreadable, ...record }: OutgoingRecord & Pick<KafkaRecord, 'unreadable'>): void {
     this.partition(record.topic, record.partition).append(record, this.clock.now(), null, false, unreadable);
-    this.wake();
+    this.wake(new Set([record.topic]));
   }
 
   /** The offsets that these records get if they are appended now. */
@@ -258,22 +267,35 @@ export class Logs {
     this.wake();
   }
 
-  /** Wakes everybody who waits: something has been appended, cut or assigned anew. */
-  wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const go of waiting) go();
+  /** Wakes who waits for records of these topics; everybody where something else has changed. */
+  wake(topics?: ReadonlySet<string>): void {
+    this.#wakeIf((waiter) => topics === undefined || [...topics].some((topic) => waiter.topics.has(topic)));
   }
 
-  /** Until the next wake, but no longer than to `deadline`, epoch ms. */
-  async wait(deadline: number): Promise<void> {
-    let go: () => void = () => {};
-    const woken = new Promise<void>((resolve) => {
-      go = resolve;
+  /** Until something has come to one of the topics, but no longer than to `deadline`, epoch ms. */
+  wait(topics: ReadonlySet<string>, deadline: number): Promise<void> {
+    return new Promise((go) => {
+      this.#waiting.push({ topics, deadline, go });
+      this.#setAlarm(deadline);
     });
-    this.#waiting.push(go);
-    await Promise.race([woken, this.clock.sleep(Math.max(0, deadline - this.clock.now()))]);
-    const at = this.#waiting.indexOf(go);
-    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
+  #wakeIf(may: (waiter: Waiter) => boolean): void {
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((waiter) => !may(waiter));
+    for (const waiter of waiting) if (may(waiter)) waiter.go();
+  }
+
+  /** One alarm for all: most are woken long before their deadline. */
+  #setAlarm(at: number): void {
+    if (at >= this.#alarmAt) return;
+    this.#alarmAt = at;
+    void this.clock.sleep(Math.max(0, at - this.clock.now())).then(() => {
+      if (this.#alarmAt === at) this.#alarmAt = Number.POSITIVE_INFINITY;
+      const now = this.clock.now();
+      this.#wakeIf(({ deadline }) => deadline <= now);
+      if (this.#waiting.length > 0)
+        this.#setAlarm(Math.min(...this.#waiting.map(({ deadline }) => deadline)));
+    });
   }
 }

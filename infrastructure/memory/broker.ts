@@ -220,6 +220,7 @@ function createReader(
     const log = logs.partition(topic, partition);
     return { log, position: log.resolve(position) };
   });
+  const topics = new Set(positions.map(({ topic }) => topic));
   let closed = false;
   return {
     async poll(maxWaitMs) {
@@ -243,7 +244,7 @@ function createReader(
             batches.push({ topic, partition, records, highWatermark: at.log.readableEnd });
         }
         if (batches.length > 0 || logs.clock.now() >= deadline) return batches;
-        await logs.wait(deadline);
+        await logs.wait(topics, deadline);
       }
     },
     position: ({ topic, partition }) =>

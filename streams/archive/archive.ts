@@ -65,6 +65,7 @@ async function runLoop(deps: ArchiveDeps, signal: AbortSignal, healthy: () => vo
       await skipCut(context, poll);
       await addRecords(context, poll.batches);
       const failed = await flushDue(context);
+      context.checkpoint.report();
       if (failed.length === 0) healthy();
     }
     // What fails now is still in the topics, and the tables say so.

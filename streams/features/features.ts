@@ -87,6 +87,7 @@ async function runLoop(deps: FeaturesDeps, signal: AbortSignal, healthy: () => v
         comparedAt = deps.clock.now();
         await compare(context, poll.batches.length === 0);
       }
+      context.checkpoint.report();
       healthy();
     }
   } finally {

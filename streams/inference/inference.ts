@@ -100,6 +100,7 @@ async function runLoop(
         hintedAt = deps.clock.now();
         await writeHints(context, held);
       }
+      context.checkpoint.report();
       healthy();
     }
     await context.sending;

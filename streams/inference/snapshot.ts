@@ -1,5 +1,6 @@
 import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
-import { HeldLogs, type Log } from '../../processors/held-logs.ts';
+import type { Log } from '../../processors/decoded-log.ts';
+import { LogCache } from '../../processors/log-cache.ts';
 import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { View } from '../../schemas/view.ts';
@@ -31,7 +32,7 @@ const NO_LOGS: ReadonlyArray<Log | null> = [];
  */
 export class SnapshotReader {
   readonly #store: OnlineStore;
-  readonly #held = new HeldLogs();
+  readonly #cache = new LogCache();
   readonly #metas = new Map<string, { readonly bytes: Uint8Array; readonly meta: ViewMeta }>();
 
   constructor(store: OnlineStore) {
@@ -94,7 +95,7 @@ export class SnapshotReader {
         seen[place] ??= sets.map((set, k) => {
           const at = 1 + place * sets.length + k;
           const log = values[at] ?? null;
-          return log === null ? null : this.#held.see(group[at] as string, set, log);
+          return log === null ? null : this.#cache.see(group[at] as string, set, log);
         });
         return seen[place];
       },

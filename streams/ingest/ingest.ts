@@ -105,6 +105,7 @@ async function runLoop(
         comparedAt = deps.clock.now();
         await compare(context);
       }
+      context.checkpoint.report();
       healthy();
     }
   } finally {

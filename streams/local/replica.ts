@@ -1,6 +1,6 @@
 import { applyBlock } from '../../processors/apply-block.ts';
 import { Folder } from '../../processors/fold.ts';
-import { GrownLogs } from '../../processors/grown-logs.ts';
+import { LogReplica } from '../../processors/log-replica.ts';
 import { ownPartition, type ViewMeta } from '../../processors/meta.ts';
 import { keys, rawTopicNamed } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
@@ -19,7 +19,7 @@ export class Replica implements ViewPartition {
   readonly key: string;
   readonly topics: readonly string[];
   readonly own: string | null;
-  readonly logs: GrownLogs;
+  readonly logs: LogReplica;
   readonly #folder: Folder;
   meta: ViewMeta;
 
@@ -29,7 +29,7 @@ export class Replica implements ViewPartition {
     this.key = keys.viewPartition(project.prefix, view.id, partition);
     this.topics = view.sources.map((source) => rawTopicNamed(project, source));
     this.own = ownPartition(view, this.topics, partition);
-    this.logs = new GrownLogs(view);
+    this.logs = new LogReplica(view);
     this.#folder = new Folder(view);
     this.meta = meta;
   }

@@ -102,7 +102,8 @@ export class Checkpoint<State = Commit, Result extends StateResult = CommitResul
     const results = await this.#set(state);
     const closed = results.every(isCommitted) ? await this.#set(closing) : [];
     const told = state.length === 0 ? offsets : offsets.filter((_, i) => isCommitted(results[i]));
-    this.#report(told.flat());
+    for (const at of told.flat()) this.#offsets.set(`${at.topic}:${at.partition}`, at);
+    this.report();
     return { results, closed, appendTime, sendMs: sent - started, commitMs: performance.now() - sent };
   }
 
@@ -130,13 +131,12 @@ export class Checkpoint<State = Commit, Result extends StateResult = CommitResul
   }
 
   /**
-   * Once a second at most and without waiting: nobody resumes from these offsets, they only show the lag. A failure loses
-   * nothing, so it is swallowed; the next report tells Kafka again.
+   * Tells Kafka how far flushes came, for lag alone. Once a second at most and without waiting, so a stream calls it every turn: what
+   * the last flush before a rest left untold goes with a later turn. A failure loses nothing, so it is swallowed.
    */
-  #report(offsets: readonly NextOffset[]): void {
+  report(): void {
     const { consumer, now = Date.now } = this.#options;
-    if (consumer === undefined) return;
-    for (const at of offsets) this.#offsets.set(`${at.topic}:${at.partition}`, at);
+    if (consumer === undefined || this.#offsets.size === 0) return;
     if (now() - this.#reportedAt < REPORT_EVERY_MS) return;
     this.#reportedAt = now();
     void this.#tell(consumer);

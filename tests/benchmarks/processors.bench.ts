@@ -1,6 +1,6 @@
 import { Folder } from '../../processors/fold.ts';
-import { HeldLogs } from '../../processors/held-logs.ts';
 import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
+import { LogCache } from '../../processors/log-cache.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
@@ -161,7 +161,7 @@ for (const [name, view, perDay, inputs] of [
       reader.read(logs, { time, zone: 'America/New_York' }, asOf(view, time, time), NO_LIMITS, out, 0);
     }
   });
-  const held = new HeldLogs();
+  const held = new LogCache();
   const see = () =>
     logs.map((log, k) => (log === null ? null : held.see(`E${k}`, view.sets[k] as TileSet, log)));
   see();

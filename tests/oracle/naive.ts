@@ -28,6 +28,12 @@ interface Seen {
   readonly value: bigint;
 }
 
+/** From `from` until before `to`, epoch ms. */
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
 const floor = (time: number, step: number) => Math.floor(time / step) * step;
 
 /**
@@ -43,7 +49,10 @@ export function oracleRead(
   return view.features.map((feature) => {
     const stretches = stretchesOf(view, feature, request, edge);
     if (stretches === null) return Number.NaN;
-    const inside = (time: number) => stretches.some(([from, to]) => time >= from && time < to);
+    const inside = (time: number) => {
+      for (const { from, to } of stretches) if (time >= from && time < to) return true;
+      return false;
+    };
     const column = (k: number): Seen[] => {
       const set = view.sets[feature.set];
       const index = feature.columns[k];
@@ -65,8 +74,9 @@ function valuesOf(
 ): Seen[] {
   const input = view.inputs[index];
   const seen: Seen[] = [];
+  if (input === undefined) return seen;
   for (const { source, event } of events) {
-    if (input === undefined || source !== input.source) continue;
+    if (source !== input.source) continue;
     let time = event.time;
     if (view.at !== null) {
       const second = event[view.at.field];
@@ -86,7 +96,7 @@ function stretchesOf(
   feature: StoredFeature,
   request: OracleRequest,
   edge: OracleEdge,
-): Array<[number, number]> | null {
+): Stretch[] | null {
   const set = view.sets[feature.set];
   if (set === undefined) throw new Error(`feature ${feature.name} has no set`);
   const young = set.kind === 'sketches' ? edge.sketchAsOf : edge.asOf;
@@ -94,16 +104,16 @@ function stretchesOf(
   if (feature.kind === 'window') {
     const window = set.windows[feature.window];
     if (window === undefined) throw new Error(`feature ${feature.name} has no window`);
-    return [[floor(end - window.length, window.hop), end]];
+    return [{ from: floor(end - window.length, window.hop), to: end }];
   }
   const now = floor(request.time, view.resolution);
-  const stretches: Array<[number, number]> = [];
+  const stretches: Stretch[] = [];
   for (let k = 1; k <= feature.times; k += 1) {
     const then = sameLocalClock(now, k * feature.every, request.zone);
     if (then === null) return null;
     const anchor = floor(then, set.resolution);
     if (anchor + feature.to > end) return null;
-    stretches.push([anchor + feature.from, anchor + feature.to]);
+    stretches.push({ from: anchor + feature.from, to: anchor + feature.to });
   }
   return stretches;
 }

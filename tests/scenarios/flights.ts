@@ -12,7 +12,7 @@ import type { HistoryFile } from '../../infrastructure/readers/port.ts';
 import { openServers, type Platform } from '../../platform/platform.ts';
 import type { ValidatedEvent } from '../../schemas/event.ts';
 import { tables, topics } from '../../schemas/names.ts';
-import type { Model, Project, Source } from '../../schemas/project.ts';
+import type { Model, Project, RedisConnection, Source } from '../../schemas/project.ts';
 import type { DeadLetter } from '../../schemas/records/dead-letter.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { topicSpecs } from '../../streams/apply/apply.ts';
@@ -33,26 +33,31 @@ export class Flights {
   readonly model: Model;
   readonly platform: Platform;
   readonly #stack: StackAddresses;
+  readonly #redis: RedisConnection;
   readonly #data = mkdtempSync(join(tmpdir(), 'millrace-flights-'));
   readonly #children = new Set<ChildProcess>();
 
   /** A directory of its own, so that its processes read the same number of partitions. */
   readonly #directory = join(this.#data, 'project');
 
-  constructor(stack: StackAddresses, partitions = 3) {
+  /** @param redis what holds its keys instead of the stack's Redis. */
+  constructor(stack: StackAddresses, partitions = 3, redis: RedisConnection = { url: stack.redis }) {
     this.#stack = stack;
+    this.#redis = redis;
     cpSync(join(ROOT, 'config'), this.#directory, { recursive: true });
-    const declared = join(this.#directory, 'project.yaml');
-    writeFileSync(
-      declared,
-      readFileSync(declared, 'utf8').replace(/partitions: \d+/, `partitions: ${partitions}`),
-    );
+    this.#edit('project.yaml', /partitions: \d+/, `partitions: ${partitions}`);
+    if (redis.sentinel !== undefined)
+      this.#edit(
+        'connections.yaml',
+        /url: \$\{env:REDIS_URL.*/,
+        `$&\n  sentinel: { primary: ${redis.sentinel.primary} }`,
+      );
     this.project = loadProject(this.#directory, {
       environment: {},
       prefix: `test-${randomUUID().slice(0, 8)}`,
       connections: {
         kafka: { brokers: stack.kafka, tls: false, sasl: null },
-        redis: { url: stack.redis },
+        redis,
         registry: { url: stack.registry },
         clickhouse: { url: stack.clickhouse, database: 'default' },
       },
@@ -64,6 +69,11 @@ export class Flights {
     this.source = source;
     this.model = model;
     this.platform = openServers(this.project, { artefacts: join(this.#data, 'artefacts') });
+  }
+
+  #edit(name: string, text: RegExp, by: string): void {
+    const path = join(this.#directory, name);
+    writeFileSync(path, readFileSync(path, 'utf8').replace(text, by));
   }
 
   async createTables(): Promise<void> {
@@ -98,10 +108,10 @@ export class Flights {
   }
 
   get #variables() {
-    const { kafka, redis, registry, clickhouse } = this.#stack;
+    const { kafka, registry, clickhouse } = this.#stack;
     return {
       KAFKA_BROKERS: kafka.join(','),
-      REDIS_URL: redis,
+      REDIS_URL: this.#redis.url,
       REGISTRY_URL: registry,
       CLICKHOUSE_URL: clickhouse,
     };

@@ -11,7 +11,7 @@ import { DAY } from '../../schemas/time.ts';
 import { backfillVectors } from '../../streams/history/backfill-vectors.ts';
 import { startFor } from '../../streams/history/past.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
-import { oracleRead } from '../oracle/naive.ts';
+import { type OracleEvent, oracleRead } from '../oracle/naive.ts';
 import { seeded } from '../simulation/random.ts';
 
 /** What inference logged of a stretch of history, and what it can be compared with. */
@@ -62,7 +62,7 @@ export async function unlikeBackfill(logged: Logged): Promise<string[]> {
 
 /** The same against the naive oracle, which filters raw events and knows no tiles, to 1e-9, for `count` random requests. */
 export async function unlikeOracle(logged: Logged, count: number): Promise<string[]> {
-  const { project, model, source, predictions, accepted } = logged;
+  const { project, model, predictions, accepted } = logged;
   const { reads, width } = modelReads(project, model);
   const byEntity = await eventsByEntity(logged);
   const assemble = assembler(model, reads);
@@ -82,8 +82,7 @@ export async function unlikeOracle(logged: Logged, count: number): Promise<strin
       const events = byEntity[i]?.get(entityKey(request, declared.key) ?? '') ?? [];
       const zone = declared.zone === null ? null : String(request[declared.zone]);
       const edge = { asOf: readings[i]?.asOf ?? Number.NaN, sketchAsOf: Number.NaN };
-      const seen = events.map((event) => ({ event, source: source.name }));
-      stored.set(oracleRead(view, seen, { time: request.time, zone }, edge), offset);
+      stored.set(oracleRead(view, events, { time: request.time, zone }, edge), offset);
     }
     const truth = assemble(stored, request);
     for (const [j, value] of vector.entries()) {
@@ -98,23 +97,24 @@ export async function unlikeOracle(logged: Logged, count: number): Promise<strin
 }
 
 /** Valid events of the file that any read may reach: for each of the model's reads, by entity. */
-async function eventsByEntity(logged: Logged): Promise<Array<Map<string, EventRecord[]>>> {
+async function eventsByEntity(logged: Logged): Promise<Array<Map<string, OracleEvent[]>>> {
   const { project, model, source, file, range } = logged;
   const { reads } = modelReads(project, model);
   const validate = createValidator(source);
-  const byEntity = reads.map(() => new Map<string, EventRecord[]>());
+  const byEntity = reads.map(() => new Map<string, OracleEvent[]>());
   for await (const { events } of file.read({
     from: startFor(project.views, range.from) - DAY,
     to: range.to,
   }))
     for (const event of events) {
       if (validate(event) !== null) continue;
+      const seen: OracleEvent = { event, source: source.name };
       for (const [i, { view }] of reads.entries()) {
         const entity = entityKey(event, view.entity);
         if (entity === null) continue;
         const known = byEntity[i]?.get(entity);
-        if (known === undefined) byEntity[i]?.set(entity, [event]);
-        else known.push(event);
+        if (known === undefined) byEntity[i]?.set(entity, [seen]);
+        else known.push(seen);
       }
     }
   return byEntity;

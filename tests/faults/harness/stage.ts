@@ -112,7 +112,8 @@ async function untilCaughtUp(positions: Stage['positions'], withinMs: number): P
   }
 }
 
-async function audited(project: Project, platform: Platform, withinMs: number): Promise<Audit> {
+/** What `audit` finds, once it finds nothing that is still under way or the time is up. */
+export async function audited(project: Project, platform: Platform, withinMs: number): Promise<Audit> {
   const { kafka, store, warehouse } = platform;
   const deps = { project, kafka, store, warehouse, codecs: await platform.codecs() };
   for (const end = Date.now() + withinMs; ; await sleep(1_000)) {

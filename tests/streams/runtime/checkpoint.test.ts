@@ -243,6 +243,17 @@ describe('a checkpoint', () => {
     expect(told[1]).toEqual([at(0, 3), at(1, 6)]);
   });
 
+  it('what the last flush left untold goes with a later turn, so that a stream at rest shows no lag', async () => {
+    await checkpoint.flush({ offsets: [at(0, 1)] });
+    await checkpoint.flush({ offsets: [at(0, 2)] });
+    checkpoint.report();
+    expect(told).toEqual([[at(0, 1)]]);
+    clock.time += 1_000;
+    checkpoint.report();
+    checkpoint.report();
+    expect(told).toEqual([[at(0, 1)], [at(0, 2)]]);
+  });
+
   it('when closed it tells where it ended, leaves the group and closes the producer, whatever fails', async () => {
     await checkpoint.flush(batch('a'));
     await checkpoint.flush({ offsets: [at(0, 9)] });

@@ -1,23 +1,11 @@
 import type { TileSet } from '../schemas/view.ts';
 import { layoutOf, type RowLayout } from './columns.ts';
+import type { DecodedLog, Log } from './decoded-log.ts';
 import { oldestExactHeadOf } from './log-layout.ts';
 import { Tiles } from './tiles.ts';
 import { levelsOf } from './window.ts';
 
-/** A log whose tiles are kept decoded. */
-export interface HeldLog {
-  readonly tiles: Pick<Tiles, 'fill'>;
-  readonly oldestExactHead: number;
-}
-
-/** The log of one entity and tile set, as a reader takes it. */
-export type Log = Uint8Array | HeldLog;
-
-/** A read as of an older edge than this is refused; -Infinity where the log has none. */
-export const oldestExactHead = (log: Log): number =>
-  log instanceof Uint8Array ? oldestExactHeadOf(log) : log.oldestExactHead;
-
-export interface HeldLogsOptions {
+export interface LogCacheOptions {
   /** What all logs and their tiles may take together, bytes. */
   readonly maxBytes?: number;
   /** Shorter logs are scanned faster than they are kept, bytes. */
@@ -44,14 +32,14 @@ interface Entry {
  * here is the value of a scan, always. A log is decoded when it is met the second time. Where room is short the oldest go first;
  * one that was seen since its last turn gets another.
  */
-export class HeldLogs {
+export class LogCache {
   readonly #entries = new Map<string, Entry>();
   readonly #shapes = new Map<TileSet, { readonly layout: RowLayout; readonly levels: Float64Array }>();
   readonly #maxBytes: number;
   readonly #shortest: number;
   #bytes = 0;
 
-  constructor({ maxBytes = 64 * 1024 * 1024, shortest = 192 }: HeldLogsOptions = {}) {
+  constructor({ maxBytes = 64 * 1024 * 1024, shortest = 192 }: LogCacheOptions = {}) {
     this.#maxBytes = maxBytes;
     this.#shortest = shortest;
   }
@@ -71,7 +59,8 @@ export class HeldLogs {
       return bytes;
     }
     entry.used = true;
-    if (entry.tiles !== null && isSame(entry, bytes)) return entry.tiles.exact ? (entry as HeldLog) : bytes;
+    if (entry.tiles !== null && isSame(entry, bytes))
+      return entry.tiles.exact ? (entry as DecodedLog) : bytes;
     this.#bytes -= entry.size;
     try {
       bringUpTo(entry, bytes, () => this.#emptyTiles(set));
@@ -82,7 +71,7 @@ export class HeldLogs {
       this.#weigh(key, entry);
       this.#makeRoom();
     }
-    return entry.tiles?.exact === true ? (entry as HeldLog) : bytes;
+    return entry.tiles?.exact === true ? (entry as DecodedLog) : bytes;
   }
 
   #weigh(key: string, entry: Entry): Entry {

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptState } from '../../processors/bytes.ts';
+import type { Log } from '../../processors/decoded-log.ts';
 import { Folder } from '../../processors/fold.ts';
-import { HeldLogs, type Log } from '../../processors/held-logs.ts';
 import { compactLog } from '../../processors/log.ts';
+import { LogCache } from '../../processors/log-cache.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
 import type { TileSet, View } from '../../schemas/view.ts';
@@ -13,15 +14,15 @@ import { AROUND, contributionsOf, historyOf, spanOf, viewSpecs, ZONES } from './
 
 const HOUR = 3_600_000;
 
-/** Reads a view's logs through what is held and by a scan, and holds one against the other. */
-function compareReads(view: View, logs: Logs, held: HeldLogs, key: string, next: () => number): boolean {
+/** Reads a view's logs through the cache and by a scan, and holds one against the other. */
+function compareReads(view: View, logs: Logs, cache: LogCache, key: string, next: () => number): boolean {
   const reader = createReader(view);
   const time = AROUND - Math.floor(next() ** 4 * spanOf(view));
   const request = { time, zone: ZONES[Math.floor(next() * ZONES.length)] ?? null };
   const edge = asOf(view, time, AROUND);
   const kept = view.sets.map((set, k): Log | null => {
     const log = logs[k] ?? null;
-    return log === null ? null : held.see(`${key}${k}`, set, log);
+    return log === null ? null : cache.see(`${key}${k}`, set, log);
   });
   const [fromHeld, scanned] = [kept, logs].map((ones) => {
     const out = new Float64Array(view.features.length).fill(12_345);
@@ -39,14 +40,14 @@ function compacted(view: View, logs: Logs, oldest: number): Logs {
   });
 }
 
-describe('logs that are held', () => {
+describe('a cache of logs', () => {
   it('law: read as a scan does, to the bit, while they grow, are compacted, roll back and are dropped', () => {
     let fromTiles = 0;
     fc.assert(
       fc.property(viewSpecs, fc.nat(80), fc.integer(), (spec, count, seed) => {
         const view = buildView(spec);
         const next = dice(seed);
-        const held = new HeldLogs({ shortest: 0, maxBytes: next() < 0.3 ? 2_000 : 1e9 });
+        const cache = new LogCache({ shortest: 0, maxBytes: next() < 0.3 ? 2_000 : 1e9 });
         const folder = new Folder(view);
         let logs: Logs = view.sets.map(() => null);
         let before: Logs = logs;
@@ -58,7 +59,7 @@ describe('logs that are held', () => {
           if (next() < 0.1) logs = compacted(view, logs, AROUND - Math.floor(next() * spanOf(view)));
           else if (next() < 0.05) logs = [...before];
           for (const entity of next() < 0.3 ? ['a', 'b'] : ['a'])
-            if (compareReads(view, logs, held, entity, next)) fromTiles += 1;
+            if (compareReads(view, logs, cache, entity, next)) fromTiles += 1;
         }
       }),
       { numRuns: 120 },
@@ -91,32 +92,32 @@ describe('logs that are held', () => {
   };
 
   it('are decoded when they are met again, and scanned where a sum over all would not be exact', () => {
-    const held = new HeldLogs({ shortest: 0 });
+    const cache = new LogCache({ shortest: 0 });
     const small = logOf([1, 2, 3]);
-    expect(held.see('a', set, small)).toBe(small);
-    expect(held.see('a', set, small)).not.toBe(small);
+    expect(cache.see('a', set, small)).toBe(small);
+    expect(cache.see('a', set, small)).not.toBe(small);
     const large = logOf([2 ** 52, 2 ** 52, 2 ** 52]);
-    held.see('b', set, large);
-    expect(held.see('b', set, large)).toBe(large);
+    cache.see('b', set, large);
+    expect(cache.see('b', set, large)).toBe(large);
   });
 
   it('take no more than their bound, the longest unused first', () => {
-    const held = new HeldLogs({ shortest: 0, maxBytes: 20_000 });
+    const cache = new LogCache({ shortest: 0, maxBytes: 20_000 });
     const log = logOf(Array.from({ length: 20 }, (_, k) => k));
     for (let k = 0; k < 1_000; k += 1) {
-      held.see(`k${k}`, set, log);
-      held.see('often', set, log);
-      expect(held.bytes).toBeLessThanOrEqual(20_000);
+      cache.see(`k${k}`, set, log);
+      cache.see('often', set, log);
+      expect(cache.bytes).toBeLessThanOrEqual(20_000);
     }
-    expect(held.see('often', set, log)).not.toBe(log);
-    expect(held.see('k0', set, log)).toBe(log);
+    expect(cache.see('often', set, log)).not.toBe(log);
+    expect(cache.see('k0', set, log)).toBe(log);
   });
 
   it('that are cut short are refused, and read again once they are whole', () => {
-    const held = new HeldLogs({ shortest: 0 });
+    const cache = new LogCache({ shortest: 0 });
     const log = logOf([500, 600, 700]);
-    held.see('a', set, log);
-    expect(() => held.see('a', set, log.subarray(0, log.length - 1))).toThrow(CorruptState);
-    expect(held.see('a', set, log)).not.toBe(log);
+    cache.see('a', set, log);
+    expect(() => cache.see('a', set, log.subarray(0, log.length - 1))).toThrow(CorruptState);
+    expect(cache.see('a', set, log)).not.toBe(log);
   });
 });

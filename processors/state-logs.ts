@@ -1,7 +1,7 @@
 import type { TileSet, View } from '../schemas/view.ts';
 import { layoutOf } from './columns.ts';
+import type { DecodedLog, Log } from './decoded-log.ts';
 import { Folder } from './fold.ts';
-import type { HeldLog, Log } from './held-logs.ts';
 import { compactLog, compactTiles, wantsCompaction } from './log.ts';
 import { ArenaLog, TileArena } from './tile-arena.ts';
 import { levelsOf } from './window.ts';
@@ -9,7 +9,7 @@ import { levelsOf } from './window.ts';
 const NO_BYTES = new Uint8Array(0);
 
 /** The log of one entity and set as a state in memory holds it: as tiles, or as bytes where `encoded` is not null. */
-export class GrowingLog extends ArenaLog implements HeldLog {
+export class StateLog extends ArenaLog implements DecodedLog {
   /** The state that holds it says what may be read. */
   readonly oldestExactHead = Number.NEGATIVE_INFINITY;
   encoded: Uint8Array | null = null;
@@ -23,7 +23,7 @@ export class GrowingLog extends ArenaLog implements HeldLog {
   }
 }
 
-export interface GrowingLogsOptions {
+export interface StateLogsOptions {
   /** What the decoded tiles of all entities may take. */
   readonly maxBytes: number;
   /** Tiles that a log may have beyond twice those of its last compaction. */
@@ -35,7 +35,7 @@ export interface GrowingLogsOptions {
  * without a byte being written or scanned. Sketches are held as the online store holds them; so are numeric logs whose sums might pass
  * 2^53, and those that come when the tiles of the set already take their share of memory.
  */
-export class GrowingLogs {
+export class StateLogs {
   readonly #view: View;
   readonly #set: TileSet;
   readonly #arena: TileArena;
@@ -43,7 +43,7 @@ export class GrowingLogs {
   readonly #maxBytes: number;
   readonly #room: number;
 
-  constructor(view: View, set: TileSet, { maxBytes, room }: GrowingLogsOptions) {
+  constructor(view: View, set: TileSet, { maxBytes, room }: StateLogsOptions) {
     this.#view = view;
     this.#set = set;
     this.#arena = new TileArena(layoutOf(set.columns), levelsOf(set));
@@ -53,8 +53,8 @@ export class GrowingLogs {
   }
 
   /** A log with nothing in it. */
-  create(): GrowingLog {
-    const log = new GrowingLog(this.#arena);
+  create(): StateLog {
+    const log = new StateLog(this.#arena);
     if (this.#set.kind === 'sketches' || this.#isFull()) log.encoded = NO_BYTES;
     return log;
   }
@@ -64,7 +64,7 @@ export class GrowingLogs {
   }
 
   /** Adds the values of a contribution seen at `time`. `oldest`: no read will come as of an older edge. */
-  add(log: GrowingLog, time: number, values: ReadonlyArray<number | null>, oldest: number): void {
+  add(log: StateLog, time: number, values: ReadonlyArray<number | null>, oldest: number): void {
     if (log.encoded === null) {
       if (this.#arena.add(log, time, values)) {
         if (log.count > 2 * log.compacted + this.#room) this.#compact(log, oldest);
@@ -78,24 +78,24 @@ export class GrowingLogs {
   }
 
   /** As a reader takes it. */
-  read(log: GrowingLog): Log | null {
+  read(log: StateLog): Log | null {
     if (log.encoded === null) return log;
     return log.length === 0 ? null : log.encoded.subarray(0, log.length);
   }
 
   /** Bytes for the online store, compacted as of `oldest`; null where nothing is left. */
-  encode(log: GrowingLog, oldest: number): Uint8Array | null {
+  encode(log: StateLog, oldest: number): Uint8Array | null {
     if (log.encoded === null) return compactTiles(this.#view, this.#set, log, oldest);
     if (log.length === 0) return null;
     return compactLog(this.#view, this.#set, log.encoded.subarray(0, log.length), oldest);
   }
 
   /** Bytes that a log takes here. */
-  sizeOf(log: GrowingLog): number {
+  sizeOf(log: StateLog): number {
     return log.encoded === null ? log.count * this.#arena.stride * 8 : log.length;
   }
 
-  #compact(log: GrowingLog, oldest: number): void {
+  #compact(log: StateLog, oldest: number): void {
     if (this.#isFull()) {
       this.#toBytes(log, oldest);
       return;
@@ -109,14 +109,14 @@ export class GrowingLogs {
   }
 
   /** Holds a log as bytes from now on. */
-  #toBytes(log: GrowingLog, oldest: number): void {
+  #toBytes(log: StateLog, oldest: number): void {
     log.encoded = this.encode(log, oldest) ?? NO_BYTES;
     log.length = log.encoded.length;
     log.compacted = log.length;
     this.#arena.release(log);
   }
 
-  #append(log: GrowingLog, bytes: Uint8Array, more: number, oldest: number): void {
+  #append(log: StateLog, bytes: Uint8Array, more: number, oldest: number): void {
     const length = log.length + more;
     let into = log.encoded ?? NO_BYTES;
     if (length > into.length) {

@@ -1,6 +1,6 @@
 import type { TileSet, View } from '../schemas/view.ts';
 import { layoutOf, type RowLayout } from './columns.ts';
-import type { HeldLog, Log } from './held-logs.ts';
+import type { DecodedLog, Log } from './decoded-log.ts';
 import { compactLog, logInfo, wantsCompaction } from './log.ts';
 import { oldestExactHeadOf } from './log-layout.ts';
 import { exactHeadOf, type ViewMeta } from './meta.ts';
@@ -10,7 +10,7 @@ import { levelsOf } from './window.ts';
 const FIRST_BYTES = 128;
 
 /** One log in memory. As a reader takes it: its bytes, and its tiles where they are kept decoded. */
-class GrownLog {
+class ReplicaLog {
   #buffer = new Uint8Array(FIRST_BYTES);
   bytes = this.#buffer.subarray(0, 0);
   oldestExactHead = Number.NEGATIVE_INFINITY;
@@ -46,7 +46,7 @@ class GrownLog {
 
   /** The tiles where their sums are exact; else the bytes, to be scanned. */
   get log(): Log {
-    return this.tiles?.exact === true ? (this as HeldLog) : this.bytes;
+    return this.tiles?.exact === true ? (this as DecodedLog) : this.bytes;
   }
 }
 
@@ -54,11 +54,11 @@ class GrownLog {
  * The logs of one view partition, as the online store has them, in memory: they grow by the same chunks and are compacted by the same
  * function, so that what is read here is what is read there, to the bit.
  */
-export class GrownLogs {
+export class LogReplica {
   readonly #view: View;
   readonly #shapes: ReadonlyArray<{ readonly layout: RowLayout; readonly levels: Float64Array } | null>;
-  readonly #entities = new Map<string, Array<GrownLog | null>>();
-  readonly #grown = new Map<GrownLog, TileSet>();
+  readonly #entities = new Map<string, Array<ReplicaLog | null>>();
+  readonly #grown = new Map<ReplicaLog, TileSet>();
 
   constructor(view: View) {
     this.#view = view;
@@ -99,7 +99,7 @@ export class GrownLogs {
     this.#grown.clear();
   }
 
-  #logOf(set: number, entity: string): GrownLog {
+  #logOf(set: number, entity: string): ReplicaLog {
     let logs = this.#entities.get(entity);
     if (logs === undefined) {
       logs = this.#view.sets.map(() => null);
@@ -108,7 +108,7 @@ export class GrownLogs {
     const known = logs[set];
     if (known != null) return known;
     const shape = this.#shapes[set] ?? null;
-    const log = new GrownLog(shape === null ? null : new Tiles(shape.layout, shape.levels));
+    const log = new ReplicaLog(shape === null ? null : new Tiles(shape.layout, shape.levels));
     logs[set] = log;
     return log;
   }
