@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import Interleaved from './tests/sequencer.ts';
 
 export default defineConfig({
   test: {
@@ -8,6 +9,7 @@ export default defineConfig({
     setupFiles: ['tests/setup.ts'],
     // A file in each worker: most wait for servers as long as they compute.
     maxWorkers: 2,
+    sequence: { sequencer: Interleaved },
     // Against a test that hangs, on however busy a machine; a test that is about time says so itself.
     testTimeout: 180_000,
     hookTimeout: 300_000,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { EventRecord, Scalar } from '../schemas/event.ts';
 import type { Field, Source } from '../schemas/project.ts';
+import { createSamePlaceCheck, fieldsAtOwnPlaces } from '../schemas/same-place.ts';
 import { parseTime } from './schemas.ts';
 
 /** Why something sent is no event of its source. */
@@ -10,6 +11,7 @@ export interface EventFault {
     | 'unknown_field'
     | 'wrong_type'
     | 'missing_key'
+    | 'differs'
     | 'bad_id'
     | 'bad_type'
     | 'bad_time';
@@ -31,9 +33,12 @@ const MOST_ID_LETTERS = 500;
 
 /**
  * Reads events of a source from the JSON of a request: `id`, `type`, `time` and the declared fields side by side. Times may be ISO
- * 8601. What is left out: `id` is drawn, `time` is now, `type` the only one of the source, fields are null.
+ * 8601. What is left out: `id`, `type` and `time` are those of a field that is read from their place of a record; else `id` is drawn,
+ * `time` is now, `type` the only one of the source. Fields are null.
  */
 export function createEventReader(source: Source): (input: unknown, usual: Usual) => EventInput {
+  const checkPlaces = createSamePlaceCheck(source);
+  const ownPlaces = fieldsAtOwnPlaces(source);
   const fields = new Map<string, Field>(source.fields.map((field) => [field.name, field]));
   const [onlyType, otherType] = source.events;
   const type = otherType === undefined ? (onlyType?.name ?? null) : null;
@@ -44,7 +49,9 @@ export function createEventReader(source: Source): (input: unknown, usual: Usual
         'not_an_object',
         'An event is a JSON object: id, type, time and the fields of its source.',
       );
-    const given = input as Readonly<Record<string, unknown>>;
+    const given: Record<string, unknown> = { ...input };
+    for (const [own, field] of ownPlaces)
+      given[own] ??= own === 'id' && typeof given[field] === 'number' ? String(given[field]) : given[field];
     const named = given.type ?? usual.type ?? type;
     if (typeof named !== 'string')
       return fault('bad_type', `Field 'type' is missing or no text; ${source.name} has ${names}.`);
@@ -76,7 +83,8 @@ export function createEventReader(source: Source): (input: unknown, usual: Usual
         return fault('wrong_type', `Field '${name}' is ${shown(given[name])}, which is not a ${field.type}.`);
       event[name] = value;
     }
-    return { event };
+    const twice = checkPlaces(event);
+    return twice === null ? { event } : fault('differs', `Field ${twice}`);
   };
 }
 

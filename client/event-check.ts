@@ -1,6 +1,7 @@
 import { createShapeValidator } from '../processors/validate.ts';
 import type { Scalar } from '../schemas/event.ts';
 import type { Source } from '../schemas/project.ts';
+import { createSamePlaceCheck } from '../schemas/same-place.ts';
 import { isTime, looksLikeSeconds, notATime } from '../schemas/time-unit.ts';
 
 /**
@@ -11,6 +12,7 @@ export function createEventCheck(
   source: Source,
 ): (event: { readonly [field: string]: Scalar | undefined }) => string | null {
   const checkShape = createShapeValidator(source);
+  const checkPlaces = createSamePlaceCheck(source);
   const known = new Set(['id', 'type', 'time', ...source.fields.map(({ name }) => name)]);
   const times = source.fields.filter(({ type }) => type === 'timestamp').map(({ name }) => name);
   const { format } = source;
@@ -40,6 +42,8 @@ export function createEventCheck(
       if (typeof value === 'number' && !isTime(value))
         return `Field '${name}' is ${value}, ${notATime(value, 'ms')}.`;
     }
+    const twice = checkPlaces(event);
+    if (twice !== null) return twice;
     const key = event[source.key];
     if (key === null || key === undefined)
       return `it has no '${source.key}', which keys the events of the source.`;

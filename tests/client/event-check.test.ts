@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createEventReader } from '../../api/event-input.ts';
 import { createEventCheck } from '../../client/event-check.ts';
 import { DecodeFailure } from '../../schemas/codec.ts';
 import type { EventRecord, Scalar } from '../../schemas/event.ts';
@@ -133,5 +134,42 @@ describe.each(Object.entries(FORMATS))('what is sent in the format %s', (_, form
       { numRuns: 1_000 },
     );
     expect(passed).toBeGreaterThan(20);
+  });
+});
+
+describe('an id that is a field as well', () => {
+  const source: Source = {
+    ...sourceOf({
+      kind: 'json',
+      mapping: {
+        id: 'order',
+        type: { constant: 'paid' },
+        time: { path: 'at', unit: 'ms' },
+        fields: { card: 'card', amount: 'amount', count: 'order', due: 'at', fresh: 'fresh' },
+      },
+    }),
+  };
+  const check = createEventCheck(source);
+  const one = { ...good, id: '7' };
+
+  it('is sent where both say the same, or the field nothing', () => {
+    expect(check({ ...one, count: 7 })).toBeNull();
+    expect(check(one)).toBeNull();
+  });
+
+  it('is refused where they differ', () => {
+    expect(check({ ...one, count: 8 })).toBe(
+      "'count' is 8 and 'id' is 7, but both are 'order' of a record: send the same, or leave 'count' out.",
+    );
+    expect(check({ ...one, due: 1 })).toContain("both are 'at'");
+  });
+
+  it('over HTTP the field gives what was left out', () => {
+    const read = createEventReader(source);
+    const usual = { type: null, now: 1_700_000_000_000 };
+    const fields = { type: 'paid', card: 'c', amount: 1.5, count: 7 };
+    expect(read(fields, usual)).toMatchObject({ event: { id: '7', time: usual.now } });
+    expect(read({ ...fields, due: good.time }, usual)).toMatchObject({ event: { id: '7', time: good.time } });
+    expect(read({ ...fields, id: '8' }, usual)).toMatchObject({ fault: { code: 'differs' } });
   });
 });

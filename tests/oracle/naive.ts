@@ -46,48 +46,52 @@ export function oracleRead(
   request: OracleRequest,
   edge: OracleEdge,
 ): number[] {
+  // Features of one window look at the same events.
+  const inside = new Map<string, readonly Timed[]>();
   return view.features.map((feature) => {
     const stretches = stretchesOf(view, feature, request, edge);
     if (stretches === null) return Number.NaN;
-    const inside = (time: number) => {
-      for (const { from, to } of stretches) if (time >= from && time < to) return true;
-      return false;
-    };
+    const key = stretches.map(({ from, to }) => `${from}-${to}`).join();
+    const timed = inside.get(key) ?? eventsInside(view, events, stretches);
+    inside.set(key, timed);
     const column = (k: number): Seen[] => {
       const set = view.sets[feature.set];
       const index = feature.columns[k];
       const list = feature.aggregation === 'distinct' || feature.aggregation === 'quantile';
       const input = index === undefined ? undefined : (list ? set?.sketches : set?.columns)?.[index]?.input;
       if (input === undefined) throw new Error(`feature ${feature.name} has no column ${k}`);
-      return valuesOf(view, events, input, inside);
+      return valuesOf(view, timed, input);
     };
     return aggregate(view, feature, request, edge, column);
   });
 }
 
-/** The values that the events inside give to one input, each at the time that keys the view. */
-function valuesOf(
-  view: View,
-  events: readonly OracleEvent[],
-  index: number,
-  inside: (time: number) => boolean,
-): Seen[] {
-  const input = view.inputs[index];
-  const seen: Seen[] = [];
-  if (input === undefined) return seen;
+/** An event at the time that keys the view, epoch ms. */
+interface Timed extends OracleEvent {
+  readonly time: number;
+}
+
+function eventsInside(view: View, events: readonly OracleEvent[], stretches: readonly Stretch[]): Timed[] {
+  const inside: Timed[] = [];
   for (const { source, event } of events) {
-    if (source !== input.source) continue;
     let time = event.time;
     if (view.at !== null) {
       const second = event[view.at.field];
       if (typeof second !== 'number' || event.time - second > view.at.maxDelay) continue;
       time = second;
     }
-    if (!inside(time)) continue;
-    const value = input.evaluate(event);
-    if (value !== null) seen.push({ time, value: BigInt(value) });
+    if (stretches.some(({ from, to }) => time >= from && time < to)) inside.push({ source, event, time });
   }
-  return seen;
+  return inside;
+}
+
+/** The values that events give to one input. */
+function valuesOf(view: View, events: readonly Timed[], index: number): Seen[] {
+  const input = view.inputs[index];
+  return events.flatMap(({ source, event, time }) => {
+    const value = input?.source === source ? input.evaluate(event) : null;
+    return value === null ? [] : [{ time, value: BigInt(value) }];
+  });
 }
 
 /** Stretches of time that the feature is the aggregate of; null where one is not over yet. */

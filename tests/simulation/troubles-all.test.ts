@@ -1,13 +1,6 @@
 import { describe, it } from 'vitest';
 import { allKept } from './troubles.ts';
 
-describe('ordinary troubles break no promise of ingest', () => {
-  for (let block = 12; block < 24; block += 1)
-    it(`seeds ${block * 400} to ${block * 400 + 399}`, { timeout: 900_000 }, () =>
-      allKept('ingest', block * 400, 400),
-    );
-});
-
 describe('ordinary troubles break no promise of all streams together', () => {
   for (let block = 0; block < 4; block += 1)
     it(`seeds ${block * 100} to ${block * 100 + 99}`, { timeout: 900_000 }, () =>
