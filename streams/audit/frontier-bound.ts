@@ -1,3 +1,4 @@
+import { PROMPT_AFTER } from '../../processors/lateness.ts';
 import type { Source } from '../../schemas/project.ts';
 
 /** Records of one source partition that the broker appended in one short stretch of time. Times in epoch ms, -1 for no offset. */
@@ -40,8 +41,6 @@ interface PartitionBound {
   open: boolean;
 }
 
-/** As processors/lateness.ts. */
-const PROMPT_AFTER = 20;
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /**

@@ -1,6 +1,7 @@
 import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts';
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
+import { BACKLOG_AFTER_MS, STUCK_AFTER_MS } from '../runtime/backlog.ts';
 import type { Books, Found, Place } from './books.ts';
 
 /** Scored answers of one model that read one view below the full head of their requests, by what allows it or does not. */
@@ -17,12 +18,8 @@ export interface HeadAudit {
   readonly live: Found;
 }
 
-/** A request that was older than this when inference first saw it is backlog (streams/inference/requests.ts), ms. */
-const BACKLOG_AFTER_MS = 2_000;
 /** What an answer may take beside its waiting, so that no live one is taken for backlog, ms. */
 const MARGIN_MS = 1_000;
-/** A frontier that has not moved for this long holds nobody (streams/inference/gate.ts), ms. */
-const STUCK_AFTER_MS = 10_000;
 
 const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
 

@@ -1,9 +1,7 @@
 import type { ViewMeta } from '../../processors/meta.ts';
+import { BACKLOG_AFTER_MS } from '../runtime/backlog.ts';
 import type { FeaturesContext } from './context.ts';
 import type { OwnedView } from './view-partition.ts';
-
-/** Raw records that their broker appended longer ago than this are backlog, ms. */
-const BACKLOG_AFTER_MS = 2_000;
 
 /**
  * The least head that compaction keeps readable beside the slack: what readers may still ask for, no further back than the declared

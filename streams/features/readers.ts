@@ -3,10 +3,8 @@ import type { Clock } from '../../schemas/clock.ts';
 import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
+import { STUCK_AFTER_MS } from '../runtime/backlog.ts';
 import { decodeHold } from '../runtime/hold.ts';
-
-/** A reader whose hint has not changed for this long does not move, ms. */
-const MOVES_WITHIN_MS = 10_000;
 
 interface Reader {
   readonly model: string;
@@ -81,7 +79,7 @@ export class Readers {
   movingHead({ name, readDelay }: View): number | null {
     const now = this.#clock.now();
     const moving = (this.#ofView.get(name) ?? []).filter(
-      ({ changedAt }) => now - changedAt <= MOVES_WITHIN_MS,
+      ({ changedAt }) => now - changedAt <= STUCK_AFTER_MS,
     );
     if (moving.length === 0) return null;
     return moving.reduce(

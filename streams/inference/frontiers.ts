@@ -1,9 +1,7 @@
 import { keys } from '../../schemas/names.ts';
+import { STUCK_AFTER_MS } from '../runtime/backlog.ts';
 import type { SnapshotReader, ViewPartition } from './snapshot.ts';
 import type { Target } from './vector.ts';
-
-/** A frontier that has not come further for this long does not move, ms. */
-const MOVES_WITHIN_MS = 10_000;
 
 /** Where a request must be able to read, and from when on. */
 type Place = Pick<Target, 'of' | 'head'>;
@@ -42,7 +40,7 @@ export class Frontiers {
     return targets.some(
       ({ of, head }) =>
         this.#timeOf(of) < head &&
-        now - Math.max(since, this.#frontiers.get(of.key)?.movedAt ?? since) < MOVES_WITHIN_MS,
+        now - Math.max(since, this.#frontiers.get(of.key)?.movedAt ?? since) < STUCK_AFTER_MS,
     );
   }
 

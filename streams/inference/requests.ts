@@ -1,13 +1,12 @@
 import type { PartitionBatch, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { ClockMark } from '../../processors/lateness.ts';
 import { cappedTime, type ValidatedEvent } from '../../schemas/event.ts';
+import { BACKLOG_AFTER_MS } from '../runtime/backlog.ts';
 import { readClock } from '../runtime/clock-record.ts';
 import type { Codec } from '../runtime/codecs.ts';
 import type { Resume } from './resume.ts';
 import type { Target } from './vector.ts';
 
-/** A request whose raw record was appended longer ago than this when it was first seen is backlog, ms. */
-const BACKLOG_AFTER_MS = 2_000;
 /** A reader that found the end of its partition may have looked so long ago, ms; the slack covers longer pauses. */
 const END_MARGIN_MS = 1_000;
 

@@ -5,11 +5,9 @@ import type { Clock } from '../../schemas/clock.ts';
 import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { isLocalModel } from '../local/is-local.ts';
+import { STUCK_AFTER_MS } from '../runtime/backlog.ts';
 import { decodeProgress, isLost } from './progress.ts';
 import type { RawLogs } from './raw-logs.ts';
-
-/** A partition in backlog whose progress has not moved for this long holds nobody, ms. */
-const STUCK_AFTER_MS = 10_000;
 
 /** So long after its last event a source counts as active, ms. */
 const ACTIVE_MS = 60_000;

@@ -4,11 +4,9 @@ import type { SegmentPlan } from '../../processors/segment.ts';
 import type { Source } from '../../schemas/project.ts';
 import type { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
+import { BACKLOG_AFTER_MS } from '../runtime/backlog.ts';
 import { RecordQueue, timeOf } from './record-queue.ts';
 import { SchemaWait } from './schema-wait.ts';
-
-/** A record that its broker appended longer ago than this is backlog, ms. */
-export const BACKLOG_AFTER_MS = 2_000;
 
 /** A raw partition that this process owns. */
 export class RawPartition {
