@@ -1,7 +1,7 @@
-import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
+import type { ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { View } from '../../schemas/view.ts';
-import { isTorn } from '../runtime/state.ts';
+import { wholeMeta } from '../runtime/state.ts';
 import type { Books } from './books.ts';
 
 /** Metas of a view by partition; null where there is none, it is torn, or there is no store. */
@@ -14,5 +14,5 @@ export async function readMetas(
   const found = await store.read(
     partitions.map((p) => [keys.meta(keys.viewPartition(project.prefix, view.id, p))]),
   );
-  return found.map(([bytes = null]) => (bytes === null || isTorn(bytes) ? null : decodeMeta(bytes)));
+  return found.map(([bytes = null]) => wholeMeta(bytes));
 }

@@ -2,7 +2,7 @@ import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { Progress } from '../../processors/lateness.ts';
 import { rawTopic } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
-import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
+import { progressKey, wholeProgress } from '../ingest/progress.ts';
 import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
 import type { Books } from './books.ts';
 
@@ -16,7 +16,7 @@ export async function readProgress(
   const found = await store.read(
     Array.from({ length: partitions }, (_, p) => [progressKey(project.prefix, name, p)]),
   );
-  return found.map(([bytes = null]) => (isLost(bytes) ? null : decodeProgress(bytes)));
+  return found.map(([bytes = null]) => wholeProgress(bytes));
 }
 
 /** A raw topic as ingest counts it: the offsets of one that was made again are counted on. */

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import { type Evictions, hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
-import { decodeMeta, encodeMeta, freshMeta, type ViewMeta } from '../../processors/meta.ts';
+import { encodeMeta, freshMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
-import { Contended, isTorn } from '../runtime/state.ts';
+import { Contended, wholeMeta } from '../runtime/state.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { startOf } from '../runtime/topic.ts';
 import type { OwnedView } from './view-partition.ts';
@@ -89,8 +89,8 @@ function goneOnWith(
   bytes: Uint8Array | null,
   evictions: Evictions | null,
 ): Begun | null {
-  if (bytes === null || isTorn(bytes)) return null;
-  const meta = decodeMeta(bytes);
+  const meta = wholeMeta(bytes);
+  if (bytes === null || meta === null) return null;
   if (meta.evictions !== null && evictions !== null && hasEvicted(meta.evictions, evictions)) {
     const { keys } = evictions;
     telemetry.note('features', 'the online store dropped keys', { view: view.id, partition, keys });
@@ -103,5 +103,5 @@ function goneOnWith(
 
 /** A backfill has begun to write the state and not ended. */
 export function isBuilding(bytes: Uint8Array | null): boolean {
-  return bytes !== null && !isTorn(bytes) && decodeMeta(bytes).status === 'building';
+  return wholeMeta(bytes)?.status === 'building';
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { StateNeedsBackfill } from '../../processors/apply-block.ts';
-import { decodeMeta, REBUILD } from '../../processors/meta.ts';
+import { REBUILD } from '../../processors/meta.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { keys } from '../../schemas/names.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
@@ -11,9 +11,9 @@ import type { View } from '../../schemas/view.ts';
 import { backfillState } from '../history/backfill.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { HeldKey } from '../runtime/held-key.ts';
-import { isTorn } from '../runtime/state.ts';
+import { wholeMeta } from '../runtime/state.ts';
 import { Waits } from '../runtime/waits.ts';
-import { isBuilding, type StateDeps } from './begin-state.ts';
+import type { StateDeps } from './begin-state.ts';
 
 /** An operator's backfill writes its sections first and its states after them: it is left so long to begin, ms. */
 const REBUILD_AFTER_MS = 15 * SECOND;
@@ -34,7 +34,8 @@ export async function isAbandoned(
   view: View,
   bytes: Uint8Array | null,
 ): Promise<boolean> {
-  if (bytes === null || !isBuilding(bytes) || !decodeMeta(bytes).life.startsWith(REBUILD)) return false;
+  const meta = wholeMeta(bytes);
+  if (meta?.status !== 'building' || !meta.life.startsWith(REBUILD)) return false;
   const [[lock = null] = []] = await store.read([[keys.rebuild(project.prefix, view.id)]]);
   return lock === null;
 }
@@ -120,9 +121,9 @@ export class Rebuilder {
       all.map((partition) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
     );
     return all.filter((partition) => {
-      const bytes = found[partition]?.[0] ?? null;
-      if (bytes === null || isTorn(bytes)) return true;
-      const { history, life, status } = decodeMeta(bytes);
+      const meta = wholeMeta(found[partition]?.[0] ?? null);
+      if (meta === null) return true;
+      const { history, life, status } = meta;
       return history === null || (status === 'building' && life.startsWith(REBUILD));
     });
   }

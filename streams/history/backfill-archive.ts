@@ -9,9 +9,8 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import { archiveTables } from '../archive/tables.ts';
 import { unfinishedPartitions } from '../audit/books.ts';
-import { decodeProgress, progressKey } from '../ingest/progress.ts';
+import { progressKey, wholeProgress } from '../ingest/progress.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { isTorn } from '../runtime/state.ts';
 import type { Marks } from './past.ts';
 
 /** What the archive holds of the views' sources up to a moment of event time. */
@@ -74,8 +73,9 @@ export async function raiseToFeeding(
     const offsets = new Map(known.map(({ partition, offset }) => [partition, offset]));
     const lower: number[] = [];
     for (const [partition, [bytes = null]] of found.entries()) {
-      if (bytes === null || isTorn(bytes)) continue;
-      const { fed, next } = decodeProgress(bytes);
+      const progress = wholeProgress(bytes);
+      if (progress === null) continue;
+      const { fed, next } = progress;
       const before = Math.max(...ids.map((id) => fed[id] ?? next)) - 1;
       if (before <= (offsets.get(partition) ?? -1)) continue;
       offsets.set(partition, before);

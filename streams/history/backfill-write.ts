@@ -1,6 +1,6 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { Commit, OnlineStore } from '../../infrastructure/redis/port.ts';
-import { decodeMeta, encodeMeta, REBUILD, type ViewMeta } from '../../processors/meta.ts';
+import { encodeMeta, REBUILD, type ViewMeta } from '../../processors/meta.ts';
 import type { ViewState } from '../../processors/state.ts';
 import { reachOf } from '../../processors/window.ts';
 import { keys, rawTopic, topics } from '../../schemas/names.ts';
@@ -11,7 +11,7 @@ import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { isTorn } from '../runtime/state.ts';
+import { wholeMeta } from '../runtime/state.ts';
 
 export interface WriteOptions {
   readonly project: Project;
@@ -101,9 +101,8 @@ export async function writePartition(
 
 /** A rebuild leaves a state alone that is being written by a backfill, or holds history already. Throws StateInTheWay. */
 function goesFirst({ view, partition }: BuiltPartition, found: Uint8Array | null): void {
-  if (found === null || isTorn(found)) return;
-  const { history, life } = decodeMeta(found);
-  if (history !== null && !life.startsWith(REBUILD))
+  const meta = wholeMeta(found);
+  if (meta !== null && meta.history !== null && !meta.life.startsWith(REBUILD))
     throw new StateInTheWay(`A backfill has written partition ${partition} of view ${view.id} meanwhile.`);
 }
 
@@ -146,11 +145,9 @@ export async function refuseLiveState(
     wanted.map(({ view, partition }) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
   );
   for (const [i, { view, partition }] of wanted.entries()) {
-    const bytes = found[i]?.[0] ?? null;
-    if (bytes === null || isTorn(bytes)) continue;
-    const meta = decodeMeta(bytes);
-    const applied = Object.values(meta.sources).some(({ runningMax }) => runningMax !== null);
-    if (meta.status === 'ready' && applied)
+    const meta = wholeMeta(found[i]?.[0] ?? null);
+    if (meta?.status !== 'ready') continue;
+    if (Object.values(meta.sources).some(({ runningMax }) => runningMax !== null))
       throw new StateInTheWay(
         `Nothing was written: partition ${partition} of view ${view.id} holds a live state that has applied events from Kafka. Backfill under another prefix, or say that it may be replaced.`,
       );

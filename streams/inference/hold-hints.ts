@@ -1,6 +1,7 @@
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { DAY } from '../../schemas/time.ts';
 import { encodeHold } from '../runtime/hold.ts';
+import { keyCommit } from '../runtime/state.ts';
 
 const HINT_TTL_MS = 30 * DAY;
 
@@ -31,16 +32,10 @@ export class HoldHints {
       const found = await this.#store.read(unread.map(([partition]) => [this.#keyOf(partition)]));
       for (const [i, [partition]] of unread.entries()) this.#written.set(partition, found[i]?.[0] ?? null);
       const results = await this.#store.commit(
-        changed.map(([partition, time]) => ({
-          metaKey: this.#keyOf(partition),
-          expected: this.#written.get(partition) ?? null,
-          next: encodeHold(time),
-          sets: [],
-          appends: [],
-          deletes: [],
-          logTtlMs: HINT_TTL_MS,
-          metaTtlMs: HINT_TTL_MS,
-        })),
+        changed.map(([partition, time]) => {
+          const before = this.#written.get(partition) ?? null;
+          return keyCommit(this.#keyOf(partition), before, encodeHold(time), HINT_TTL_MS);
+        }),
       );
       for (const [i, [partition, time]] of changed.entries())
         if (results[i]?.status === 'committed') this.#written.set(partition, encodeHold(time));

@@ -5,7 +5,7 @@ import type { Clock } from '../../schemas/clock.ts';
 import { rawTopicNamed } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { boundsOf } from '../runtime/topic.ts';
-import { decodeProgress, encodeProgress, isLost, progressCommit, progressKey } from './progress.ts';
+import { encodeProgress, progressCommit, progressKey, wholeProgress } from './progress.ts';
 
 /** From where a raw topic is read that was made again: all that it holds is new, or only what comes from now on. */
 export const ACCEPT_FROM = ['start', 'end'] as const;
@@ -49,11 +49,11 @@ export async function acceptTopic(
     const key = progressKey(project.prefix, source, partition);
     for (let attempt = 1; ; attempt += 1) {
       const [[bytes = null] = []] = await store.read([[key]]);
-      if (isLost(bytes)) {
+      const progress = wholeProgress(bytes);
+      if (progress === null) {
         done.push({ partition, action: 'kept', offset: start, countedAs: start });
         break;
       }
-      const progress = decodeProgress(bytes);
       const same = progress.topicId === null || id === null || progress.topicId === id;
       if (progress.next === 0 || (same && progress.next - progress.shift <= end)) {
         const offset = progress.next - progress.shift;

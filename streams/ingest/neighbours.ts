@@ -6,7 +6,7 @@ import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { isLocalModel } from '../local/is-local.ts';
 import { STUCK_AFTER_MS } from '../runtime/backlog.ts';
-import { decodeProgress, isLost } from './progress.ts';
+import { wholeProgress } from './progress.ts';
 import type { RawLogs } from './raw-logs.ts';
 
 /** So long after its last event a source counts as active, ms. */
@@ -129,7 +129,7 @@ export class Neighbours {
       const bytes = found[i]?.[0] ?? null;
       if (same(bytes, neighbour.bytes)) continue;
       neighbour.bytes = bytes;
-      neighbour.progress = bytes === null || isLost(bytes) ? null : decodeProgress(bytes);
+      neighbour.progress = wholeProgress(bytes);
       neighbour.changedAt = now;
       if (neighbour.progress !== null) this.#rawLogs.learn(neighbour, neighbour.progress);
     }

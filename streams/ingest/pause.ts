@@ -9,7 +9,7 @@ import type { Alert } from '../../schemas/records/alert.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { DAY } from '../../schemas/time.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { isTorn } from '../runtime/state.ts';
+import { isTorn, keyCommit } from '../runtime/state.ts';
 
 /** A source is paused: too many of its records were refused. */
 export class SourcePaused extends MillraceError {
@@ -68,18 +68,8 @@ async function set(
   { bytes, changes }: Known,
   pause: Pause | null,
 ): Promise<boolean> {
-  const [result] = await store.commit([
-    {
-      metaKey: keys.pause(project.prefix, source),
-      expected: bytes,
-      next: Buffer.from(JSON.stringify({ format: FORMAT, pause, changes: changes + 1 })),
-      sets: [],
-      appends: [],
-      deletes: [],
-      logTtlMs: TTL_MS,
-      metaTtlMs: TTL_MS,
-    },
-  ]);
+  const next = Buffer.from(JSON.stringify({ format: FORMAT, pause, changes: changes + 1 }));
+  const [result] = await store.commit([keyCommit(keys.pause(project.prefix, source), bytes, next, TTL_MS)]);
   return result?.status === 'committed';
 }
 

@@ -4,7 +4,7 @@ import { FRESH_PROGRESS, nextTurn, type Progress } from '../../processors/latene
 import type { Clock } from '../../schemas/clock.ts';
 import { keys } from '../../schemas/names.ts';
 import { DAY } from '../../schemas/time.ts';
-import { Contended, isTorn } from '../runtime/state.ts';
+import { Contended, isTorn, keyCommit } from '../runtime/state.ts';
 import { ProgressLost, type RecoverDeps, recoverProgress, sourceOf } from './recover-progress.ts';
 
 export interface ProgressDeps extends RecoverDeps {
@@ -35,8 +35,9 @@ export function decodeProgress(bytes: Uint8Array): Progress {
   return { ...FRESH_PROGRESS, ...progress };
 }
 
-export function isLost(bytes: Uint8Array | null): bytes is null {
-  return bytes === null || isTorn(bytes);
+/** Null where the store has none, or a torn one. Throws ProgressLost. */
+export function wholeProgress(bytes: Uint8Array | null): Progress | null {
+  return bytes === null || isTorn(bytes) ? null : decodeProgress(bytes);
 }
 
 /** The progress of a source partition, and its bytes as the online store has them. */
@@ -46,16 +47,7 @@ export interface Known {
 }
 
 export function progressCommit(key: string, expected: Uint8Array | null, next: Uint8Array): Commit {
-  return {
-    metaKey: key,
-    expected,
-    next,
-    sets: [],
-    appends: [],
-    deletes: [],
-    logTtlMs: PROGRESS_TTL_MS,
-    metaTtlMs: PROGRESS_TTL_MS,
-  };
+  return keyCommit(key, expected, next, PROGRESS_TTL_MS);
 }
 
 /**
@@ -76,11 +68,11 @@ export async function takeProgress(
     const keyOf = (tp: TopicPartition) =>
       progressKey(project.prefix, sourceOf(project, tp.topic).name, tp.partition);
     const found = (await store.read(wanted.map((tp) => [keyOf(tp)]))).map(([bytes = null]) => bytes);
-    const lost = wanted.filter((_, i) => isLost(found[i] ?? null));
+    const whole = found.map(wholeProgress);
+    const lost = wanted.filter((_, i) => whole[i] === null);
     const recovered = lost.length === 0 ? [] : await recoverProgress(deps, lost);
     const next = wanted.map((tp, i): Known => {
-      const bytes = found[i] ?? null;
-      const known = isLost(bytes) ? (recovered[lost.indexOf(tp)] ?? FRESH_PROGRESS) : decodeProgress(bytes);
+      const known = whole[i] ?? recovered[lost.indexOf(tp)] ?? FRESH_PROGRESS;
       const progress = { ...known, turn: nextTurn(known, clock.now()) };
       return { progress, bytes: encodeProgress(progress) };
     });

@@ -6,7 +6,7 @@ import { tables, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { readMarks } from '../archive/marks.ts';
 import { archiveTables } from '../archive/tables.ts';
-import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
+import { progressKey, wholeProgress } from '../ingest/progress.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { type Judged, judgeLetters } from './judge.ts';
@@ -35,7 +35,7 @@ export async function lookAtLetters(
   const found = await store.read(
     Array.from({ length: source.partitions }, (_, p) => [progressKey(project.prefix, source.name, p)]),
   );
-  const progress = found.map(([bytes = null]) => (isLost(bytes) ? null : decodeProgress(bytes)));
+  const progress = found.map(([bytes = null]) => wholeProgress(bytes));
   const ids = new Set(letters.flatMap(({ decoded }) => decoded?.event?.id ?? []));
   return judgeLetters(letters, { source, progress, accepted: await acceptedOf(deps, source, ids), now });
 }

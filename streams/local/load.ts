@@ -1,12 +1,12 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import { hasEvicted, type OnlineStore } from '../../infrastructure/redis/port.ts';
-import { decodeMeta, freshMeta, type ViewMeta } from '../../processors/meta.ts';
+import { freshMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys, topics } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { isTorn } from '../runtime/state.ts';
+import { wholeMeta } from '../runtime/state.ts';
 import { boundsOf, readTopic } from '../runtime/topic.ts';
 import { Replica } from './replica.ts';
 
@@ -65,8 +65,8 @@ export async function loadReplica(deps: LoadDeps, view: View, partition: number)
 async function readMeta({ store }: LoadDeps, key: string): Promise<ViewMeta | null> {
   const [evictions] = await store.evictions([keys.meta(key)]);
   const [[bytes = null] = []] = await store.read([[keys.meta(key)]]);
-  if (bytes === null || isTorn(bytes)) return null;
-  const meta = decodeMeta(bytes);
+  const meta = wholeMeta(bytes);
+  if (meta === null) return null;
   if (meta.status === 'building')
     throw new StateMoves(`A backfill writes ${key}; its requests are answered once it has ended.`);
   const dropped = meta.evictions !== null && evictions !== undefined && hasEvicted(meta.evictions, evictions);
@@ -95,7 +95,7 @@ async function readLogs(
     const some = names.slice(from, from + each);
     const logs = some.flatMap((entity) => view.sets.map(({ suffix }) => keys.log(key, suffix, entity)));
     const [[bytes = null, ...found] = []] = await store.read([[keys.meta(key), ...logs]]);
-    const meta = bytes === null || isTorn(bytes) ? null : decodeMeta(bytes);
+    const meta = wholeMeta(bytes);
     if (meta?.life !== life || meta.status !== 'ready')
       throw new StateMoves(`The state ${key} began anew while it was read; it is read again.`);
     const { mark = -1 } = meta.sources[own ?? ''] ?? {};
@@ -112,8 +112,9 @@ async function readLogs(
 
 /** Throws StateMoves where the store has a state of another history than the one that was loaded, or a backfill writes one. */
 export function mustHaveHistory(key: string, loaded: ViewMeta, bytes: Uint8Array | null): void {
-  if (bytes === null || isTorn(bytes)) return;
-  const { history, status } = decodeMeta(bytes);
+  const meta = wholeMeta(bytes);
+  if (meta === null) return;
+  const { history, status } = meta;
   const same = JSON.stringify(history) === JSON.stringify(loaded.history);
   if (status === 'building' || (status === 'ready' && history !== null && !same))
     throw new StateMoves(`A backfill has replaced the state ${key}; it is loaded again.`);

@@ -1,9 +1,9 @@
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { watermarkOf } from '../../processors/lateness.ts';
-import { decodeMeta } from '../../processors/meta.ts';
 import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
-import { decodeProgress, isLost, progressKey } from '../ingest/progress.ts';
+import { progressKey, wholeProgress } from '../ingest/progress.ts';
+import { wholeMeta } from '../runtime/state.ts';
 import { ReplayRefused } from './errors.ts';
 
 /**
@@ -20,9 +20,8 @@ export async function refuseLate(
     partitions.map((partition) => [progressKey(project.prefix, source.name, partition)]),
   );
   for (const partition of partitions) {
-    const bytes = progress[partition]?.[0] ?? null;
-    if (isLost(bytes)) continue;
-    const watermark = watermarkOf(decodeProgress(bytes).runningMax, source.outOfOrderness);
+    const known = wholeProgress(progress[partition]?.[0] ?? null);
+    const watermark = watermarkOf(known?.runningMax ?? null, source.outOfOrderness);
     refuseBelow(watermark, time, `${rawTopic(project.prefix, source)} partition ${partition}`);
   }
   const fed = project.views
@@ -32,9 +31,8 @@ export async function refuseLate(
     fed.map(({ view, partition }) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
   );
   for (const [i, { view, partition }] of fed.entries()) {
-    const bytes = metas[i]?.[0] ?? null;
-    if (isLost(bytes)) continue;
-    refuseBelow(decodeMeta(bytes).frontier, time, `the view ${view.id} partition ${partition}`);
+    const frontier = wholeMeta(metas[i]?.[0] ?? null)?.frontier ?? null;
+    refuseBelow(frontier, time, `the view ${view.id} partition ${partition}`);
   }
 }
 

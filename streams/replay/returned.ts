@@ -1,13 +1,12 @@
 import type { Kafka, KafkaRecord, Reader } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
-import { decodeMeta } from '../../processors/meta.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { keys, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
-import { isLost } from '../ingest/progress.ts';
 import { readClock } from '../runtime/clock-record.ts';
+import { wholeMeta } from '../runtime/state.ts';
 import { readTails } from '../runtime/tail.ts';
 import { READ_BACK } from './raw-topics.ts';
 
@@ -124,9 +123,9 @@ export class ReturnedClocks {
       return [];
     });
     for (const [i, { view, partition, ends }] of this.#views.entries()) {
-      const bytes = found[i]?.[0] ?? null;
-      if (isLost(bytes)) continue;
-      const { sources } = decodeMeta(bytes);
+      const meta = wholeMeta(found[i]?.[0] ?? null);
+      if (meta === null) continue;
+      const { sources } = meta;
       for (const { raw, partitions, end } of ends) {
         let least = Number.POSITIVE_INFINITY;
         for (let p = view.local ? partition : 0; p < (view.local ? partition + 1 : partitions); p += 1)

@@ -1,4 +1,5 @@
 import type { CommitResult, OnlineStore } from '../../infrastructure/redis/port.ts';
+import { keyCommit } from './state.ts';
 
 /**
  * A key of the online store that one process holds at a time: it is set by comparing what was there, and is gone a while after it was
@@ -23,18 +24,7 @@ export class HeldKey {
 
   /** Sets it where it is as `expected` says; null = where nobody holds it. Throws StoreError. */
   async set(expected: Uint8Array | null, next: Uint8Array): Promise<CommitResult['status']> {
-    const [result] = await this.#store.commit([
-      {
-        metaKey: this.#key,
-        expected,
-        next,
-        sets: [],
-        appends: [],
-        deletes: [],
-        logTtlMs: this.#ttlMs,
-        metaTtlMs: this.#ttlMs,
-      },
-    ]);
+    const [result] = await this.#store.commit([keyCommit(this.#key, expected, next, this.#ttlMs)]);
     return result?.status ?? 'conflict';
   }
 }

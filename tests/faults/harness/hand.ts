@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Platform } from '../../../platform/platform.ts';
-import { decodeMeta } from '../../../processors/meta.ts';
 import { keys, topics } from '../../../schemas/names.ts';
 import type { Project } from '../../../schemas/project.ts';
 import { readMarks } from '../../../streams/archive/marks.ts';
 import { archiveTables } from '../../../streams/archive/tables.ts';
-import { decodeProgress, isLost } from '../../../streams/ingest/progress.ts';
-import { isTorn } from '../../../streams/runtime/state.ts';
+import { wholeProgress } from '../../../streams/ingest/progress.ts';
+import { wholeMeta } from '../../../streams/runtime/state.ts';
 import { readTails } from '../../../streams/runtime/tail.ts';
 import { SOURCE } from './project.ts';
 import type { StreamName, Streams } from './streams.ts';
@@ -57,7 +56,7 @@ export function positionsOf(project: Project, platform: Platform): Readonly<Reco
         const found = await store.read(
           partitions(source.partitions).map((p) => [keys.ingestProgress(prefix, SOURCE, p)]),
         );
-        return found.map(([bytes = null]) => (isLost(bytes) ? 0 : decodeProgress(bytes).next));
+        return found.map(([bytes = null]) => wholeProgress(bytes)?.next ?? 0);
       },
     },
     features: {
@@ -69,7 +68,7 @@ export function positionsOf(project: Project, platform: Platform): Readonly<Reco
             partitions(count).map((p) => [keys.meta(keys.viewPartition(prefix, id, p))]),
           ),
         );
-        return found.map(([bytes = null]) => (bytes === null || isTorn(bytes) ? 0 : decodeMeta(bytes).next));
+        return found.map(([bytes = null]) => wholeMeta(bytes)?.next ?? 0);
       },
     },
     inference: {
