@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { keyOfParts } from '../../processors/entity-key.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
@@ -22,8 +23,40 @@ const eventSchema = z.object({
   fields: z.record(z.string(), scalarSchema),
 });
 
+const entitySchema = z.object({
+  entity: z.string().describe('Key, as for its features.'),
+  events: z.number().int().describe('Of those that were looked at.'),
+  last: epochMs.describe('Event time of its newest event.'),
+});
+
+/** Newest events of each source that are looked at for entities. */
+const LOOKED_AT = 20_000;
+
 export function entityEventRoutes({ project, warehouse }: Pick<ApiDeps, 'project' | 'warehouse'>): Route[] {
   return [
+    route({
+      method: 'GET',
+      path: '/v1/features/{view}/entities',
+      name: 'listEntities',
+      tag: 'features',
+      summary: 'Entities of a view that had events lately, those with most events first',
+      description: `From the archive: counted in the newest ${LOOKED_AT.toLocaleString('en')} events of each source that has the key.`,
+      access: LOOK,
+      params: z.strictObject({ view: nameSchema }),
+      query: z.strictObject({ limit: limitQuery(1_000, 24) }),
+      answers: [
+        { status: 200, description: 'Entities.', schema: z.object({ entities: z.array(entitySchema) }) },
+      ],
+      handle: async ({ params, query }) => {
+        const view = viewOf(project, params.view);
+        const found = await Promise.all(
+          sourcesWithKey(project, view).map((source) =>
+            entitiesOf(project.prefix, source, view, query.limit, warehouse),
+          ),
+        );
+        return { entities: merged(found.flat()).slice(0, query.limit) };
+      },
+    }),
     route({
       method: 'GET',
       path: '/v1/features/{view}/events',
@@ -55,6 +88,41 @@ export function entityEventRoutes({ project, warehouse }: Pick<ApiDeps, 'project
       },
     }),
   ];
+}
+
+type Entity = z.output<typeof entitySchema>;
+
+/** Of entities that several sources tell of, the sum. */
+function merged(found: readonly Entity[]): Entity[] {
+  const all = new Map<string, Entity>();
+  for (const { entity, events, last } of found) {
+    const before = all.get(entity);
+    all.set(entity, {
+      entity,
+      events: events + (before?.events ?? 0),
+      last: Math.max(last, before?.last ?? last),
+    });
+  }
+  return [...all.values()].sort((a, b) => b.events - a.events || (a.entity < b.entity ? -1 : 1));
+}
+
+async function entitiesOf(
+  prefix: string,
+  source: Source,
+  view: View,
+  limit: number,
+  warehouse: ApiDeps['warehouse'],
+): Promise<Entity[]> {
+  const keys = view.entity.map(quoteName);
+  const rows = await warehouse.query<{ parts: string[]; events: number; last: number }>(
+    `SELECT [${keys.map((key) => `assumeNotNull(toString(${key}))`).join(', ')}] AS parts, toFloat64(uniqExact(id)) AS events,
+       toUnixTimestamp64Milli(max(time)) AS last
+     FROM (SELECT * FROM ${quoteName(tables.events(prefix, source.name))} ORDER BY time DESC LIMIT {looked:UInt32})
+     WHERE ${keys.map((key) => `${key} IS NOT NULL`).join(' AND ')}
+     GROUP BY parts ORDER BY events DESC, parts LIMIT {limit:UInt32}`,
+    { looked: LOOKED_AT, limit },
+  );
+  return rows.map(({ parts, events, last }) => ({ entity: keyOfParts(parts), events, last }));
 }
 
 interface Row {

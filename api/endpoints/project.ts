@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describeProject } from '../../config/check.ts';
 import type { ApiDeps } from '../deps.ts';
 import { LOOK } from '../roles.ts';
 import { type Route, route } from '../route.ts';
@@ -31,6 +32,8 @@ const projectSchema = z.object({
       readDelayMs: z.number(),
       slackMs: z.number(),
       features: z.array(z.object({ name: z.string(), aggregation: z.string() })),
+      worstTiles: z.number().describe('Tiles that one entity has in the online store, at most.'),
+      worstBytes: z.number().describe('Bytes that one entity takes there, at most; an estimate.'),
     }),
   ),
   models: z.array(
@@ -38,7 +41,16 @@ const projectSchema = z.object({
       model: z.string(),
       request: z.object({ source: z.string(), eventType: z.string() }),
       reads: z.array(z.object({ name: z.string(), view: z.string(), key: z.array(z.string()) })),
-      features: z.array(z.object({ name: z.string(), expression: z.string().nullable() })),
+      features: z.array(
+        z.object({
+          name: z.string(),
+          expression: z.string().nullable().describe('Null where it is read as it stands.'),
+          read: z
+            .string()
+            .nullable()
+            .describe('Read of a view that it comes from; null where the request brings it.'),
+        }),
+      ),
       label: z.object({ source: z.string(), eventType: z.string(), maturityMs: z.number() }),
       threshold: z.number(),
     }),
@@ -50,6 +62,7 @@ const projectSchema = z.object({
 /** Of the connections nothing. */
 function plainProject({ project }: Pick<ApiDeps, 'project'>): z.output<typeof projectSchema> {
   const { name, prefix, hash } = project;
+  const costs = new Map(describeProject(project).views.map((one) => [one.id, one]));
   return {
     name,
     prefix,
@@ -76,6 +89,8 @@ function plainProject({ project }: Pick<ApiDeps, 'project'>): z.output<typeof pr
       readDelayMs: one.readDelay,
       slackMs: one.slack,
       features: one.features.map(({ name: feature, aggregation }) => ({ name: feature, aggregation })),
+      worstTiles: costs.get(one.id)?.worstTiles ?? 0,
+      worstBytes: costs.get(one.id)?.worstBytes ?? 0,
     })),
     models: project.models.map((one) => ({
       model: one.name,
@@ -84,6 +99,7 @@ function plainProject({ project }: Pick<ApiDeps, 'project'>): z.output<typeof pr
       features: one.features.map((feature) => ({
         name: feature.name,
         expression: feature.kind === 'on_demand' ? feature.expression : null,
+        read: feature.kind === 'stored' ? (one.reads[feature.read]?.name ?? null) : null,
       })),
       label: { source: one.label.source, eventType: one.label.eventType, maturityMs: one.label.maturity },
       threshold: one.threshold,

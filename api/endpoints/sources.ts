@@ -1,7 +1,11 @@
 import { z } from 'zod';
+import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
+import { topics } from '../../schemas/names.ts';
 import { readPauses, resumeSource, sentenceOf } from '../../streams/ingest/pause.ts';
+import { recordAt } from '../../streams/runtime/topic.ts';
 import type { ApiDeps } from '../deps.ts';
 import { sourceOf } from '../find.ts';
+import { Problem } from '../problem.ts';
 import { CHANGE, LOOK } from '../roles.ts';
 import { type Route, route } from '../route.ts';
 import { epochMs, nameSchema, reasonSchema } from '../schemas.ts';
@@ -20,6 +24,22 @@ const pausesSchema = z.object({
         .nullable(),
     }),
   ),
+});
+
+/** A whole number in the path, from 0 on. */
+const place = (digits: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^\\d{1,${digits}}$`), 'is no whole number from 0 on')
+    .transform(Number);
+
+const recordSchema = z.object({
+  topic: z.string(),
+  partition: z.number().int(),
+  offset: z.number().int(),
+  appendTime: epochMs.describe('When the broker appended it.'),
+  key: z.string().nullable().describe('base64'),
+  value: z.string().nullable().describe('The record as its producer sent it, base64.'),
 });
 
 export function sourceRoutes(deps: ApiDeps): Route[] {
@@ -44,6 +64,33 @@ export function sourceRoutes(deps: ApiDeps): Route[] {
             return { source, paused: { since, code, sentence: sentenceOf(source, pause) } };
           }),
         };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/sources/{source}/records/{partition}/{offset}',
+      name: 'getRawRecord',
+      tag: 'sources',
+      summary: 'One record of a source as its producer sent it',
+      description: 'From the raw topic, as long as that keeps it.',
+      access: LOOK,
+      params: z.strictObject({
+        source: nameSchema,
+        partition: place(6),
+        offset: place(15),
+      }),
+      answers: [{ status: 200, description: 'The record.', schema: recordSchema }],
+      problems: { 404: 'There is no such source, or its topic has no such record, or no longer.' },
+      handle: async ({ params: { source, partition, offset } }) => {
+        const topic = topics.raw(project.prefix, sourceOf(project, source).name);
+        const record = await recordAt(deps.kafka, topic, partition, offset);
+        if (record === null)
+          throw new Problem(
+            404,
+            'unknown_record',
+            `${topic} has no record ${partition}:${offset}: it was never there, or the topic does not keep it any more.`,
+          );
+        return { topic, partition, offset, appendTime: record.appendTime, ...inBase64(record) };
       },
     }),
     route({
@@ -73,3 +120,11 @@ export function sourceRoutes(deps: ApiDeps): Route[] {
     }),
   ];
 }
+
+const base64 = (bytes: Uint8Array | null): string | null =>
+  bytes === null ? null : Buffer.from(bytes).toString('base64');
+
+const inBase64 = ({ key, value }: Pick<KafkaRecord, 'key' | 'value'>) => ({
+  key: base64(key),
+  value: base64(value),
+});

@@ -43,3 +43,24 @@ export async function readTopic(
     await reader.close();
   }
 }
+
+/** The record of an offset; null where the partition has none there, or not any more. */
+export async function recordAt(
+  kafka: Kafka,
+  topic: string,
+  partition: number,
+  offset: number,
+): Promise<KafkaRecord | null> {
+  const bounds = (await boundsOf(kafka, topic))[partition];
+  if (bounds === undefined || offset < bounds.start || offset >= bounds.end) return null;
+  const reader = await kafka.reader([{ topic, partition, position: offset }]);
+  try {
+    for (;;) {
+      const [first] = (await reader.poll(POLL_MS)).flatMap(({ records }) => records);
+      if (first !== undefined) return first.offset === offset ? first : null;
+      if ((reader.position({ topic, partition }) ?? -1) > offset) return null;
+    }
+  } finally {
+    await reader.close();
+  }
+}

@@ -353,6 +353,45 @@ describe('what the archive tells over HTTP', () => {
     expect((await get('/v1/features/zones/events?entity=north')).code).toBe('unknown_view');
   });
 
+  it('entities that had events lately are told, those with most first', async () => {
+    const { entities } = await get('/v1/features/zone/entities');
+    const keys = entities.map(({ entity }: { entity: string }) => entity);
+    expect(keys).toEqual(expect.arrayContaining(['north', 'south']));
+    const counts = entities.map(({ events }: { events: number }) => events);
+    expect(counts).toEqual(counts.toSorted((a: number, b: number) => b - a));
+    const events = (await get('/v1/features/zone/events?entity=north&limit=1000')).events;
+    const north = entities.find(({ entity }: { entity: string }) => entity === 'north');
+    expect(north).toEqual({ entity: 'north', events: events.length, last: events[0].time });
+    const [line] = (await get('/v1/features/line/entities?limit=1')).entities;
+    // The key is the one that features and events of the entity are asked by.
+    const of = encodeURIComponent(line.entity);
+    expect((await get(`/v1/features/line/events?entity=${of}&limit=1000`)).events).toHaveLength(line.events);
+    expect((await get('/v1/features/zones/entities')).code).toBe('unknown_view');
+  });
+
+  it('the record behind a prediction is told as it was sent, while its topic keeps it', async () => {
+    const sent = tripStart('as it was sent', start + 9 * MINUTE, 'north');
+    const { topic, partition, offset } = (await post('/v1/events/trips', sent)).json();
+    const at = `/v1/sources/trips/records/${partition}`;
+    const record = await get(`${at}/${offset}`);
+    expect(record).toMatchObject({ topic, partition, offset });
+    const producer = await world.deps.kafka.producer();
+    const value = Buffer.from('{"no": "event"');
+    const [place] = await producer.place([{ topic, partition, key: null, value }]);
+    await producer.close();
+    expect(Buffer.from(record.value, 'base64').toString()).toContain('as it was sent');
+    expect(await get(`${at}/${place}`)).toMatchObject({ key: null, value: value.toString('base64') });
+    expect((await get(`${at}/999999`)).code).toBe('unknown_record');
+    expect((await get(`/v1/sources/trips/records/99/0`)).code).toBe('unknown_record');
+    expect((await get(`${at}/x`)).code).toBe('bad_request');
+    expect((await get(`/v1/sources/trip/records/0/0`)).code).toBe('unknown_source');
+    // The log is cut behind its first record.
+    const admin = await world.deps.kafka.admin();
+    await admin.deleteRecords(topic, [{ partition, offset: 1 }]);
+    await admin.close();
+    expect((await get(`${at}/0`)).code).toBe('unknown_record');
+  });
+
   it('a version tells how the values were spread where it learnt', async () => {
     const { project, deps } = world;
     const [model] = project.models;
