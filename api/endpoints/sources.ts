@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { topics } from '../../schemas/names.ts';
+import { rawTopic } from '../../schemas/names.ts';
 import { readPauses, resumeSource, sentenceOf } from '../../streams/ingest/pause.ts';
 import { recordAt } from '../../streams/runtime/topic.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -82,7 +82,7 @@ export function sourceRoutes(deps: ApiDeps): Route[] {
       answers: [{ status: 200, description: 'The record.', schema: recordSchema }],
       problems: { 404: 'There is no such source, or its topic has no such record, or no longer.' },
       handle: async ({ params: { source, partition, offset } }) => {
-        const topic = topics.raw(project.prefix, sourceOf(project, source).name);
+        const topic = rawTopic(project.prefix, sourceOf(project, source));
         const record = await recordAt(deps.kafka, topic, partition, offset);
         if (record === null)
           throw new Problem(

@@ -6,6 +6,7 @@ import { standingOf } from '../../console/src/lib/inputs.ts';
 import { pictureOf } from '../../console/src/lib/picture.ts';
 import { linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
 import { differing, type TrainingRecord } from '../../console/src/lib/runs.ts';
+import { silenceOf } from '../../console/src/lib/silences.ts';
 import { headline, troublesOf } from '../../console/src/lib/troubles.ts';
 import type { Alert, Measure, Topology } from '../../console/src/lib/types.ts';
 
@@ -35,6 +36,7 @@ const seen = (shown: Topology | null) => ({
   topology: shown,
   health: null,
   alerts: [],
+  silences: [],
   letters: [],
   now: NOW,
 });
@@ -86,6 +88,46 @@ describe('what is wrong', () => {
       'trips: 9 records refused for 3 reasons, most often null_value (4), the last one 1 min ago.',
     );
     expect(many?.link).toBe('/dead-letters/trips');
+  });
+});
+
+describe('an alert that somebody looks after', () => {
+  const alert = {
+    state: 'firing',
+    rule: 'drifted',
+    model: 'cost',
+    subject: 'x',
+    severity: 'page',
+    summary: 'x moved',
+  } as Alert;
+  const silence = {
+    id: 's',
+    rule: 'drifted',
+    model: '',
+    subject: '',
+    until: NOW,
+    by: 'Ada',
+    reason: 'storm',
+  };
+
+  it('stays in sight with who that is, and needs no look', () => {
+    const found = troublesOf({ ...seen(null), alerts: [alert], silences: [silence] });
+    expect(found).toMatchObject([{ what: 'x moved', held: true }]);
+    expect(found[0]?.mend).toMatch(/^Ada looks after it until \d{4}-/);
+    expect(headline(topology(), found)).toBe('100 events a second; what is wrong is looked after.');
+    const both = troublesOf({
+      ...seen(null),
+      alerts: [alert, { ...alert, rule: 'model_worse' }],
+      silences: [silence],
+    });
+    expect(headline(topology(), both)).toBe('100 events a second; 1 thing needs a look.');
+  });
+
+  it('is under a silence whose every name is its own or empty', () => {
+    expect(silenceOf(alert, [silence])).toBe(silence);
+    expect(silenceOf(alert, [{ ...silence, model: 'cost', subject: 'x' }])).toBeDefined();
+    expect(silenceOf(alert, [{ ...silence, subject: 'y' }])).toBeUndefined();
+    expect(silenceOf(alert, [{ ...silence, rule: '', model: 'price' }])).toBeUndefined();
   });
 });
 

@@ -162,12 +162,12 @@ describe('the console in a real Chromium', () => {
     await page.close();
   });
 
-  const ask = async (id: string) => {
+  const ask = async (id: string, more: object = {}) => {
     const { statusCode } = await opened.world.app.inject({
       method: 'POST',
       url: '/v1/events/trips',
       headers: { host: 'localhost', authorization: 'Bearer mr-test-producer' },
-      payload: tripStart(id, Date.now(), 'north'),
+      payload: { ...tripStart(id, Date.now(), 'north'), ...more },
     });
     expect(statusCode).toBe(202);
   };
@@ -279,6 +279,105 @@ describe('the console in a real Chromium', () => {
     await page.getByText('Version 2 answers the requests.').waitFor();
     await said('Roll back', 'Roll back', 'scores look odd');
     await page.getByText('Version 1 answers the requests.').waitFor();
+    await page.close();
+  });
+
+  it('leads to an entity without its key being known, and to what was known of it a day earlier', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    await page.getByRole('link', { name: 'Entities' }).click();
+    await page.getByRole('region', { name: 'View zone' }).getByRole('link', { name: 'north' }).click();
+    await page.waitForURL(/view=zone&entity=north$/);
+    await page.getByRole('link', { name: 'a day earlier' }).click();
+    await page.waitForURL(/at=/);
+    await page.getByRole('link', { name: 'the newest' }).click();
+    await page.waitForURL(/view=zone&entity=north$/);
+    // A field that is a time reads as one.
+    const ended = { type: 'trip.ended', price: 10, started_at: Date.now() - 60_000 };
+    await ask('a trip that ended', ended);
+    await page
+      .getByRole('table', { name: 'Events of north' })
+      .getByText(/started_at=\d{4}-\d\d-\d\dT/)
+      .first()
+      .waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+
+  it('shows the record behind a prediction as its producer sent it', async () => {
+    const page = await open('viewer', 'dark', 420);
+    await page.goto(`${base}/console/predictions/cost/trip%20e3`);
+    const record = page.getByRole('region', { name: 'The record that asked' });
+    await record
+      .getByText(/trip e3/)
+      .first()
+      .waitFor();
+    expect(await record.locator('.hex').textContent()).toContain('trip e3');
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+
+  it('waits for a prediction that the archive does not have yet', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    const path = '**/v1/models/cost/predictions/trip%20e5';
+    const problem = { code: 'unknown_prediction', detail: 'There is no prediction of this id.' };
+    await page.route(path, (route) => route.fulfill({ status: 404, json: problem }));
+    await page.goto(`${base}/console/predictions/cost/trip%20e5`);
+    await page.getByText('the page asks again by itself').waitFor();
+    await page.unroute(path);
+    await page.getByText('the same to the last bit').waitFor();
+    expect(await page.getByText('the page asks again by itself').count()).toBe(0);
+    await page.close();
+  });
+
+  it('says what a view costs, and where each input of a model comes from', async () => {
+    const page = await open('viewer', 'light', 1_400);
+    // The model of this project takes no field of the request as it stands.
+    await page.route('**/v1/project', async (route) => {
+      const project = await (await route.fetch()).json();
+      project.models[0].features.push({ name: 'price', expression: null, read: null });
+      await route.fulfill({ json: project });
+    });
+    await page.goto(`${base}/console/project`);
+    await page
+      .getByRole('region', { name: 'View zone' })
+      .getByText(/At worst an entity takes [\d,]+ kB/)
+      .waitFor();
+    const inputs = page.getByRole('group', { name: 'Features of cost' });
+    await inputs
+      .getByText(/^view zone, by zone$/)
+      .first()
+      .waitFor();
+    await inputs.getByText('the request', { exact: true }).first().waitFor();
+    await page.close();
+  });
+
+  it('an operator silences a model for a while, sees who did, and ends it', async () => {
+    await opened.alert();
+    const page = await open('operator', 'light', 1_400);
+    await page.goto(`${base}/console/alerts`);
+    const row = page
+      .getByRole('group', { name: 'Alerts' })
+      .getByRole('row')
+      .filter({ hasText: 'went wrong' });
+    await row.getByRole('button', { name: 'Silence' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('What').selectOption('model');
+    await dialog.getByLabel('For').selectOption('1d');
+    await dialog.getByRole('textbox').fill('a known storm');
+    expect(await violations(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Silence them' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await row.getByText(/^until 20/).waitFor();
+    await page.getByRole('link', { name: 'Flow' }).click();
+    await page.getByText(/looks after it until 20/).waitFor();
+    await page.getByRole('link', { name: 'Alerts' }).click();
+    const silences = page.getByRole('group', { name: 'Silences' });
+    await silences.getByText('a known storm').waitFor();
+    await silences.getByText('every rule').waitFor();
+    await silences.getByRole('button', { name: 'End it' }).click();
+    await dialog.getByRole('textbox').fill('it is over');
+    await dialog.getByRole('button', { name: 'End the silence' }).click();
+    await page.getByText('Nothing is silenced.').waitFor();
     await page.close();
   });
 

@@ -14,6 +14,7 @@ import { registerVersion } from '../../pipelines/rollout/moves.ts';
 import { begin, fail, remark, settle } from '../../pipelines/runs/changes.ts';
 import type { PipelineRun } from '../../pipelines/runs/run.ts';
 import { recordRun } from '../../pipelines/training/runs.ts';
+import { topics } from '../../schemas/names.ts';
 import type { Pipeline } from '../../schemas/pipeline.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import { HOUR, MINUTE, SECOND } from '../../schemas/time.ts';
@@ -28,6 +29,8 @@ import { tripStart } from '../streams/plane.ts';
 export interface ConsoleWorld {
   readonly world: ApiWorld;
   readonly warehouse: MemoryWarehouse;
+  /** Lets one alert fire. */
+  alert(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -67,6 +70,7 @@ export async function openConsoleWorld(consoleDirectory: string): Promise<Consol
   return {
     world,
     warehouse,
+    alert: () => fire(world),
     async close() {
       stop.abort();
       await archiving;
@@ -105,6 +109,36 @@ async function versions({ project, deps }: ApiWorld, model: Model, artefact: str
   const by = (reason: string) => ({ by: 'test', reason, effectiveFrom: null });
   await registerVersion(registry, { ...made, as: 'champion' }, by('the first'));
   await registerVersion(registry, { ...made, as: 'challenger' }, by('trained again'));
+}
+
+async function fire({ project, deps }: ApiWorld): Promise<void> {
+  const now = Date.now();
+  const value = deps.codecs.alerts.encode({
+    format: 1,
+    id: 'went-wrong-1',
+    fingerprint: 'went-wrong',
+    change: 1,
+    rule: 'drifted',
+    severity: 'page',
+    state: 'firing',
+    kind: 'drift',
+    statistic: 'psi',
+    model: project.models[0]?.name ?? '',
+    version: 1,
+    subject: 'x',
+    slice: '',
+    value: 1,
+    threshold: 0.5,
+    summary: 'Something went wrong.',
+    tick: now,
+    startedAt: now,
+    firedAt: now,
+    endedAt: null,
+    at: now,
+  });
+  const producer = await deps.kafka.producer();
+  await producer.send([{ topic: topics.alerts(project.prefix), partition: 0, key: null, value }]);
+  await producer.close();
 }
 
 /** A run whose first step said something on the way, failed, was tried again, and came to something. */

@@ -1,5 +1,6 @@
-import { ago, number, plural } from './format.ts';
-import type { Alert, Health, LetterCount, Topology } from './types.ts';
+import { ago, number, plural, time } from './format.ts';
+import { silenceOf } from './silences.ts';
+import type { Alert, Health, LetterCount, Silence, Topology } from './types.ts';
 
 /** One thing that is not as it should be: what it is, and what to do. */
 export interface Trouble {
@@ -10,6 +11,8 @@ export interface Trouble {
   readonly link: string | null;
   /** Stream or topic that it is about, to be marked in the picture. */
   readonly at: string | null;
+  /** Somebody looks after it already. */
+  readonly held?: boolean;
 }
 
 /** A stream that would need longer than this to come to the end is behind, s. */
@@ -27,6 +30,7 @@ export function troublesOf(seen: {
   readonly topology: Topology | null;
   readonly health: Health | null;
   readonly alerts: readonly Alert[];
+  readonly silences: readonly Silence[];
   readonly letters: readonly LetterCount[];
   readonly now: number;
 }): readonly Trouble[] {
@@ -41,7 +45,9 @@ export function troublesOf(seen: {
       }),
     ),
     ...(seen.topology === null ? [] : behind(seen.topology)),
-    ...seen.alerts.filter(({ state }) => state === 'firing').map(firing),
+    ...seen.alerts
+      .filter(({ state }) => state === 'firing')
+      .map((alert) => firing(alert, silenceOf(alert, seen.silences))),
     ...refusals(seen.letters, seen.now),
   ];
   return [...found.filter(({ level }) => level === 'bad'), ...found.filter(({ level }) => level === 'warn')];
@@ -78,10 +84,14 @@ function behind({ topics, streams }: Topology): Trouble[] {
   });
 }
 
-const firing = (alert: Alert): Trouble => ({
+const firing = (alert: Alert, silence: Silence | undefined): Trouble => ({
   level: alert.severity === 'critical' ? 'bad' : 'warn',
   what: alert.summary,
-  mend: 'See what fired, and say that you look after it.',
+  mend:
+    silence === undefined
+      ? 'See what fired, and say that you look after it.'
+      : `${silence.by} looks after it until ${time(silence.until)}.`,
+  held: silence !== undefined,
   link: '/alerts',
   at: null,
 });
@@ -130,5 +140,7 @@ export function headline(topology: Topology | null, troubles: readonly Trouble[]
   const flow =
     perSecond === 0 ? 'Nothing comes in at the moment' : `${number(Math.round(perSecond))} events a second`;
   if (troubles.length === 0) return `${flow}; nothing is behind, nothing is wrong.`;
-  return `${flow}; ${plural(troubles.length, 'thing needs', 'things need')} a look.`;
+  const open = troubles.filter(({ held }) => held !== true).length;
+  if (open === 0) return `${flow}; what is wrong is looked after.`;
+  return `${flow}; ${plural(open, 'thing needs', 'things need')} a look.`;
 }

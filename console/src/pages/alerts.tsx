@@ -5,11 +5,13 @@ import { useEvents, whileApart } from '../lib/events.ts';
 import { number, plural } from '../lib/format.ts';
 import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
+import { silenceOf } from '../lib/silences.ts';
 import type { Alert, Silence } from '../lib/types.ts';
 import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
 import { LiveState } from '../parts/live.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
 import { Table } from '../parts/table.tsx';
+import { Held, SilenceDialog, Silences } from './alerts/silences.tsx';
 
 const TONES: Readonly<Record<Alert['state'], Tone>> = { firing: 'bad', pending: 'warn', resolved: 'plain' };
 
@@ -25,6 +27,7 @@ export function Alerts() {
   const silences = useResource<{ silences: Silence[] }>('/v1/silences', 10_000);
   const may = useMayChange();
   const [asked, setAsked] = useState<Alert | null>(null);
+  const [quiet, setQuiet] = useState<Alert | null>(null);
   return (
     <>
       <PageHead title="Alerts" question="What fired, and who looks after it?">
@@ -65,12 +68,23 @@ export function Alerts() {
                     { name: 'until', show: ({ endedAt }) => <Time at={endedAt} /> },
                     {
                       name: 'look after',
-                      show: (alert) =>
-                        may && alert.state !== 'resolved' ? (
-                          <button type="button" onClick={() => setAsked(alert)}>
-                            Acknowledge
-                          </button>
-                        ) : null,
+                      show: (alert) => (
+                        <>
+                          <Held silence={silenceOf(alert, silences.data?.silences ?? [])} />
+                          {may && (
+                            <span className="actions">
+                              {alert.state !== 'resolved' && (
+                                <button type="button" onClick={() => setAsked(alert)}>
+                                  Acknowledge
+                                </button>
+                              )}
+                              <button type="button" onClick={() => setQuiet(alert)}>
+                                Silence
+                              </button>
+                            </span>
+                          )}
+                        </>
+                      ),
                     },
                   ]}
                   rows={all.slice(0, 200)}
@@ -81,29 +95,7 @@ export function Alerts() {
           }
         </Loaded>
       </Panel>
-      <Panel title="Silences" note="Nobody is told of these; they stay in the list above.">
-        <Loaded of={silences}>
-          {({ silences: all }) =>
-            all.length === 0 ? (
-              <Empty>Nothing is silenced.</Empty>
-            ) : (
-              <Table
-                label="Silences"
-                columns={[
-                  { name: 'rule', show: ({ rule }) => rule || 'every rule' },
-                  { name: 'model', show: ({ model }) => model || 'every model' },
-                  { name: 'subject', show: ({ subject }) => subject || 'every subject' },
-                  { name: 'until', show: ({ until }) => <Time at={until} /> },
-                  { name: 'by', show: ({ by }) => by },
-                  { name: 'why', show: ({ reason }) => reason },
-                ]}
-                rows={all}
-                id={({ id }) => id}
-              />
-            )
-          }
-        </Loaded>
-      </Panel>
+      <Silences of={silences} />
       {asked !== null && (
         <ReasonDialog
           title="Look after this alert"
@@ -121,6 +113,7 @@ export function Alerts() {
           close={() => setAsked(null)}
         />
       )}
+      {quiet !== null && <SilenceDialog alert={quiet} done={silences.reload} close={() => setQuiet(null)} />}
     </>
   );
 }

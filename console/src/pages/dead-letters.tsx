@@ -1,13 +1,13 @@
-import { useMemo, useState } from 'react';
+import { useState } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
 import { address, post } from '../lib/api.ts';
-import { bytesOf, hexOf, textOf } from '../lib/bytes.ts';
 import { number, plural } from '../lib/format.ts';
 import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
 import type { Letter, LetterCount, LetterReplay } from '../lib/types.ts';
 import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
+import { RecordBytes } from '../parts/record-bytes.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 
 /** What was refused? */
@@ -265,30 +265,9 @@ function Newest({ source, code }: { readonly source: string; readonly code: stri
   );
 }
 
-const SHOWN_BYTES = 4_096;
-
-/** One record as text and as bytes. */
-function Whole({ letter }: { readonly letter: Letter }) {
-  const bytes = useMemo(() => (letter.value === null ? null : bytesOf(letter.value)), [letter.value]);
-  if (bytes === null)
+/** One record as it came; of what a view refused there is none. */
+function Whole({ letter: { value, partition, offset } }: { readonly letter: Letter }) {
+  if (value === null)
     return <p className="muted">A view refused what the event adds to it; the event itself was taken.</p>;
-  const cut = bytes.subarray(0, SHOWN_BYTES);
-  return (
-    <div className="two">
-      <div>
-        <h3>
-          {letter.partition}:{letter.offset} as text, {plural(bytes.length, 'byte')}
-        </h3>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls */}
-        <pre tabIndex={0}>{textOf(cut)}</pre>
-      </div>
-      <div>
-        <h3>as bytes</h3>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls */}
-        <pre tabIndex={0} className="hex">
-          {hexOf(cut)}
-        </pre>
-      </div>
-    </div>
-  );
+  return <RecordBytes place={`${partition}:${offset}`} value={value} />;
 }

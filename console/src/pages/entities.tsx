@@ -9,6 +9,7 @@ import { PREDICTION_COLUMNS } from '../parts/prediction-columns.tsx';
 import { Table } from '../parts/table.tsx';
 import { EntityTimeline } from './entities/events.tsx';
 import { EntityFeatures, type View } from './entities/features.tsx';
+import { Recent } from './entities/recent.tsx';
 
 /** What does it know of this one? */
 export function Entities() {
@@ -32,11 +33,7 @@ export function Entities() {
           onAsk={(asked) => setSearch(asked)}
         />
       </Panel>
-      {entity === '' ? (
-        <Empty>Give a key, for example one that stands in a prediction.</Empty>
-      ) : (
-        <Known view={view} entity={entity} at={at} />
-      )}
+      {entity === '' ? <Recent views={project.views} /> : <Known view={view} entity={entity} at={at} />}
     </>
   );
 }

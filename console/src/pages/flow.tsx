@@ -4,7 +4,15 @@ import { useFollowed } from '../lib/events.ts';
 import { number, rate } from '../lib/format.ts';
 import { useResource } from '../lib/resource.ts';
 import { headline, streamId, type Trouble, troublesOf } from '../lib/troubles.ts';
-import type { Alert, Health, LetterCount, StreamFigures, TopicFigures, Topology } from '../lib/types.ts';
+import type {
+  Alert,
+  Health,
+  LetterCount,
+  Silence,
+  StreamFigures,
+  TopicFigures,
+  Topology,
+} from '../lib/types.ts';
 import { Badge, Failure, Loaded, PageHead, Panel } from '../parts/basics.tsx';
 import { FlowPicture } from '../parts/flow-picture.tsx';
 import { LiveState } from '../parts/live.tsx';
@@ -18,6 +26,7 @@ export function Flow() {
   const topology = useFollowed<Topology>('/v1/topology', '/v1/streams/topology', 'topology', FOLLOW);
   const health = useResource<Health>('/health', 5_000);
   const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts?state=firing', 10_000);
+  const silences = useResource<{ silences: Silence[] }>('/v1/silences', 10_000);
   const letters = useResource<{ reasons: LetterCount[] }>('/v1/dead-letters', 10_000);
 
   const troubles = useMemo(
@@ -26,10 +35,11 @@ export function Flow() {
         topology: topology.data,
         health: health.data,
         alerts: alerts.data?.alerts ?? [],
+        silences: silences.data?.silences ?? [],
         letters: letters.data?.reasons ?? [],
         now: Date.now(),
       }),
-    [topology.data, health.data, alerts.data, letters.data],
+    [topology.data, health.data, alerts.data, silences.data, letters.data],
   );
 
   return (

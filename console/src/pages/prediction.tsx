@@ -1,22 +1,36 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { Link } from 'wouter';
+import { topics } from '../../../schemas/names.ts';
+import { ApiProblem } from '../lib/api.ts';
 import { number, span } from '../lib/format.ts';
+import { useProject } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
-import type { Explanation } from '../lib/types.ts';
+import type { Explanation, RawRecord } from '../lib/types.ts';
 import { Badge, Figure, Loaded, PageHead, Panel, Time } from '../parts/basics.tsx';
 import { Inputs } from '../parts/inputs.tsx';
+import { RecordBytes } from '../parts/record-bytes.tsx';
 import { Table } from '../parts/table.tsx';
+
+/** The archive has an answer so long after it was given, ms; later where it is behind. */
+const ASK_AGAIN_MS = 1_500;
 
 /** Why did it say so? One prediction with every input. */
 export function OnePrediction({ model, id }: { readonly model: string; readonly id: string }) {
-  const found = useResource<Explanation>(
-    `/v1/models/${encodeURIComponent(model)}/predictions/${encodeURIComponent(id)}`,
-  );
+  const path = `/v1/models/${encodeURIComponent(model)}/predictions/${encodeURIComponent(id)}`;
+  const [coming, setComing] = useState(false);
+  const found = useResource<Explanation>(path, coming ? ASK_AGAIN_MS : null);
+  const missing = found.error instanceof ApiProblem && found.error.code === 'unknown_prediction';
+  useEffect(() => setComing(missing && found.data === null), [missing, found.data]);
   return (
     <>
       <PageHead title={`Prediction of ${model}`} question="Why did it say so?">
         <Link href={`/predictions/${encodeURIComponent(model)}`}>All predictions</Link>
       </PageHead>
+      {coming && (
+        <p className="muted" role="status">
+          An answer that was just given is in the archive a moment later: the page asks again by itself.
+        </p>
+      )}
       <Loaded of={found}>{(one) => <Explained one={one} />}</Loaded>
     </>
   );
@@ -97,6 +111,7 @@ function Explained({ one }: { readonly one: Explanation }) {
           <Sql sql={one.sql} />
         </div>
       </div>
+      <AsSent one={one} />
     </>
   );
 }
@@ -119,6 +134,32 @@ function Origin({ one }: { readonly one: Explanation }) {
     <>
       Asked by <code>{topic}</code>, partition {partition}, offset {offset}.
     </>
+  );
+}
+
+/** The record that asked, as its producer sent it. What was asked over HTTP has none. */
+function AsSent({ one }: { readonly one: Explanation }) {
+  const { models, prefix } = useProject();
+  const source = models.find(({ model }) => model === one.model)?.request.source ?? '';
+  const { topic, partition, offset } = one.source;
+  const sent = topic !== topics.asked(prefix, one.model) && offset >= 0;
+  const found = useResource<RawRecord>(
+    sent ? `/v1/sources/${encodeURIComponent(source)}/records/${partition}/${offset}` : null,
+  );
+  if (!sent) return null;
+  return (
+    <Panel title="The record that asked" note="As its producer sent it, from the raw topic.">
+      <Loaded of={found}>
+        {({ value, appendTime }) => (
+          <>
+            <p className="muted">
+              Arrived <Time at={appendTime} />.
+            </p>
+            {value !== null && <RecordBytes place={`${partition}:${offset}`} value={value} />}
+          </>
+        )}
+      </Loaded>
+    </Panel>
   );
 }
 

@@ -1,9 +1,10 @@
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { Answers } from '../lib/answers.ts';
-import { span } from '../lib/format.ts';
+import { number, plural, span } from '../lib/format.ts';
 import { useProject } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
+import type { Project } from '../lib/types.ts';
 import { Loaded, PageHead, Panel } from '../parts/basics.tsx';
 import { Table } from '../parts/table.tsx';
 
@@ -22,6 +23,24 @@ function Written({ view }: { readonly view: string }) {
     </details>
   );
 }
+
+type Declares = Project['models'][number];
+
+/** Where a value of the vector comes from: a view, an expression, or the request itself. */
+function From({
+  one: { expression, read },
+  views,
+}: {
+  readonly one: Declares['features'][number];
+  readonly views: Declares['reads'];
+}) {
+  if (expression !== null) return <code>{expression}</code>;
+  if (read === null) return 'the request';
+  const of = views.find(({ name }) => name === read);
+  return `view ${of?.view.split('@')[0] ?? read}, by ${of?.key.join(', ') ?? ''}`;
+}
+
+const kilobytes = (bytes: number): string => `${number(Math.ceil(bytes / 1_024))} kB`;
 
 /** What is declared? */
 export function Declared() {
@@ -62,7 +81,7 @@ export function Declared() {
         <Panel
           key={view.id}
           title={`View ${view.view}`}
-          note={`By ${view.entity.join(', ')}, from ${view.sources.join(', ')}; exact to ${span(view.resolutionMs)}, read ${span(view.readDelayMs)} behind the request, slack ${span(view.slackMs)}`}
+          note={`By ${view.entity.join(', ')}, from ${view.sources.join(', ')}; exact to ${span(view.resolutionMs)}, read ${span(view.readDelayMs)} behind the request, slack ${span(view.slackMs)}. At worst an entity takes ${kilobytes(view.worstBytes)} in the online store, in ${plural(view.worstTiles, 'tile')}.`}
           actions={<Link href={`/try?view=${encodeURIComponent(view.view)}`}>Try a change</Link>}
         >
           <Table
@@ -89,7 +108,7 @@ export function Declared() {
               { name: 'feature', show: ({ name }) => <code>{name}</code> },
               {
                 name: 'from',
-                show: ({ expression }) => (expression === null ? 'a view' : <code>{expression}</code>),
+                show: (one) => <From one={one} views={model.reads} />,
               },
             ]}
             rows={model.features}

@@ -1,4 +1,4 @@
-import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 
 /** Asks why before something is changed; the reason is kept with the change. */
 export function ReasonDialog({
@@ -7,6 +7,7 @@ export function ReasonDialog({
   doIt,
   perform,
   close,
+  children,
 }: {
   readonly title: string;
   readonly about: string;
@@ -15,6 +16,8 @@ export function ReasonDialog({
   /** Rejects where the API refuses. */
   readonly perform: (reason: string) => Promise<unknown>;
   readonly close: () => void;
+  /** What else is to be chosen, over the reason. */
+  readonly children?: ReactNode;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [reason, setReason] = useState('');
@@ -43,6 +46,7 @@ export function ReasonDialog({
       <form onSubmit={submit}>
         <h2 id="reason-title">{title}</h2>
         <p className="muted">{about}</p>
+        {children}
         <label>
           Why? It is kept with the change.
           <textarea

@@ -1,6 +1,8 @@
+import { useMemo } from 'react';
 import { Link } from 'wouter';
 import { address } from '../../lib/api.ts';
 import { time } from '../../lib/format.ts';
+import { useProject } from '../../lib/project.tsx';
 import { useResource } from '../../lib/resource.ts';
 import type { EntityEvents } from '../../lib/types.ts';
 import { Badge, Empty, Loaded, Panel, Time } from '../../parts/basics.tsx';
@@ -21,6 +23,16 @@ export function EntityTimeline({
   readonly entity: string;
   readonly at: string;
 }) {
+  const { sources } = useProject();
+  const times = useMemo(
+    () =>
+      new Set(
+        sources.flatMap(({ source, fields }) =>
+          fields.flatMap(({ name, type }) => (type === 'timestamp' ? [`${source} ${name}`] : [])),
+        ),
+      ),
+    [sources],
+  );
   const found = useResource<EntityEvents>(
     address(`/v1/features/${encodeURIComponent(view.view)}/events`, { entity, to: at, limit: SHOWN }),
     at === '' ? 5_000 : null,
@@ -62,7 +74,7 @@ export function EntityTimeline({
                       </>
                     ),
                   },
-                  { name: 'fields', show: ({ fields }) => <code>{said(fields)}</code> },
+                  { name: 'fields', show: (one) => <code>{said(one, times)}</code> },
                 ]}
                 widths="11rem 14rem minmax(14rem, 1fr)"
                 rows={events}
@@ -76,10 +88,14 @@ export function EntityTimeline({
   );
 }
 
-const said = (fields: Event['fields']): string =>
+/** @param times source and field of what is a time. */
+const said = ({ source, fields }: Event, times: ReadonlySet<string>): string =>
   Object.entries(fields)
     .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name}=${value}`)
+    .map(([name, value]) => {
+      const isTime = typeof value === 'number' && times.has(`${source} ${name}`);
+      return `${name}=${isTime ? new Date(value).toISOString() : value}`;
+    })
     .join(' ');
 
 const WIDE = 1_000;

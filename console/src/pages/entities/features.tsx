@@ -1,4 +1,5 @@
 import { type ReactNode, useEffect, useMemo, useState } from 'react';
+import { Link } from 'wouter';
 import { ApiProblem, address } from '../../lib/api.ts';
 import { number, span } from '../../lib/format.ts';
 import { featuresThen } from '../../lib/past.ts';
@@ -49,12 +50,44 @@ export function EntityFeatures({
                 />
                 <Figure name="age" value={span(data.ageMs)} note="behind the time asked for" />
               </div>
+              <Earlier view={view.view} entity={entity} from={data.asOf} at={at} />
               {show(data.features)}
             </>
           )}
         </Loaded>
       )}
     </Panel>
+  );
+}
+
+const BACK = [
+  ['an hour earlier', 3_600_000],
+  ['a day earlier', 86_400_000],
+  ['a week earlier', 604_800_000],
+] as const;
+
+/** Ways to the same entity at other times, so that nobody has to write one. */
+function Earlier({
+  view,
+  entity,
+  from,
+  at,
+}: {
+  readonly view: string;
+  readonly entity: string;
+  readonly from: number;
+  readonly at: string;
+}) {
+  const to = (time: string) => address('/entities', { view, entity, at: time });
+  return (
+    <p className="keys">
+      {BACK.map(([said, ms]) => (
+        <Link key={said} href={to(new Date(from - ms).toISOString())}>
+          {said}
+        </Link>
+      ))}
+      {at !== '' && <Link href={to('')}>the newest</Link>}
+    </p>
   );
 }
 
@@ -144,6 +177,12 @@ function Past({
         Computed from the archive as a request at {at} would have read it: the online store keeps this time no
         more.
       </p>
+      <Earlier
+        view={view.view}
+        entity={entity}
+        from={/^-?\d+$/.test(at) ? Number(at) : Date.parse(at)}
+        at={at}
+      />
       {show(values)}
     </>
   );
