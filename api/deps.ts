@@ -13,6 +13,8 @@ import type { Outbox } from './outbox.ts';
 /** What the endpoints work with: servers, or their twins in memory. */
 export interface ApiDeps {
   readonly project: Project;
+  /** The definition that was in service before, while a changed view of this one does not have its past yet. */
+  readonly before: Project | null;
   readonly kafka: Kafka;
   readonly store: OnlineStore;
   readonly warehouse: Warehouse;

@@ -8,6 +8,7 @@ import { answerHeaders } from '../streams/inference/answer-size.ts';
 import { Asker } from '../streams/inference/ask.ts';
 import type { Models } from '../streams/inference/predict.ts';
 import { SnapshotReader } from '../streams/inference/snapshot.ts';
+import { createServed, type Served } from '../streams/inference/takeover.ts';
 import { VectorReader } from '../streams/inference/vector.ts';
 import type { ApiDeps } from './deps.ts';
 import { createEventReader } from './event-input.ts';
@@ -29,6 +30,8 @@ export interface LastScore {
 /** An answer, and where its record came to stand. */
 export interface Recorded {
   readonly prediction: Prediction;
+  /** As it answered: the model of the definition before, until the views of a changed one have caught up. */
+  readonly model: Model;
   /** Rejects where the record may not be stored. */
   readonly placed: Promise<Placed>;
 }
@@ -45,7 +48,10 @@ export interface Predictor {
   last(event: EventRecord): LastScore | null;
 }
 
-export type PredictorDeps = Pick<ApiDeps, 'project' | 'store' | 'codecs' | 'clock' | 'models' | 'outbox'>;
+export type PredictorDeps = Pick<
+  ApiDeps,
+  'project' | 'before' | 'store' | 'codecs' | 'clock' | 'models' | 'outbox'
+>;
 
 export function createPredictors(deps: PredictorDeps): (model: string) => Predictor {
   const predictors = new Map<string, Predictor>();
@@ -62,11 +68,25 @@ export function createPredictors(deps: PredictorDeps): (model: string) => Predic
   };
 }
 
+/** One asker for each definition of a model that has answered. */
+function createAskers({ store, clock, models }: Pick<PredictorDeps, 'store' | 'clock'> & { models: Models }) {
+  const askers = new Map<Model, Asker>();
+  return (served: Served): Asker => {
+    const known = askers.get(served.model);
+    if (known !== undefined) return known;
+    const vectors = new VectorReader(served.project, served.model, new SnapshotReader(store));
+    const asker = new Asker({ ...served, models, vectors, clock });
+    askers.set(served.model, asker);
+    return asker;
+  };
+}
+
 function createPredictor(deps: PredictorDeps, model: Model, models: Models): Predictor {
   const { project, store, codecs, clock, outbox } = deps;
   const source = sourceOf(project, model.request.source);
   const vectors = new VectorReader(project, model, new SnapshotReader(store));
-  const asker = new Asker({ project, model, models, vectors, clock });
+  const servedNow = createServed({ project, model, store, clock, models }, deps.before);
+  const askerOf = createAskers({ store, clock, models });
   const readEvent = createEventReader(source);
   const validate = createValidator(source);
   const topic = topics.asked(project.prefix, model.name);
@@ -106,7 +126,8 @@ function createPredictor(deps: PredictorDeps, model: Model, models: Models): Pre
       const partitions = events.map((event) =>
         partitionOf(String(event[source.key] ?? event.id), source.partitions),
       );
-      const predictions = await asker.ask(
+      const served = await servedNow();
+      const predictions = await askerOf(served).ask(
         events.map((event, i) => ({ event, arrivedAt, partition: partitions[i] ?? 0 })),
         waitMs,
       );
@@ -116,7 +137,7 @@ function createPredictor(deps: PredictorDeps, model: Model, models: Models): Pre
           partition: prediction.sourcePartition,
           key: Buffer.from(prediction.requestId),
           value: codecs.predictions.encode(prediction),
-          headers: answerHeaders(project, model, prediction),
+          headers: answerHeaders(served.project, served.model, prediction),
         })),
       );
       return predictions.map((prediction, i): Recorded => {
@@ -127,7 +148,7 @@ function createPredictor(deps: PredictorDeps, model: Model, models: Models): Pre
         );
         // Whoever waits for it is told; a caller whose deadline came first is not ended by it.
         placed.catch(() => {});
-        return { prediction, placed };
+        return { prediction, model: served.model, placed };
       });
     },
     last(event) {

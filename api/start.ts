@@ -5,6 +5,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { Project } from '../schemas/project.ts';
 import { MillraceError } from '../schemas/refusal.ts';
 import { followModels, type ModelFollower } from '../streams/inference/follow-models.ts';
+import { definitionBefore } from '../streams/inference/takeover.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import type { Declarations } from './declarations.ts';
 import type { ApiDeps } from './deps.ts';
@@ -98,6 +99,13 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       models.set(name, await followModels({ ...followDeps(settings), codecs, model: name }));
     const deps: ApiDeps = {
       project,
+      before: await definitionBefore({
+        project,
+        kafka: platform.kafka,
+        store: platform.store,
+        codecs,
+        telemetry,
+      }),
       kafka: platform.kafka,
       store: platform.store,
       warehouse: platform.warehouse,

@@ -152,7 +152,7 @@ async function predict(predictor: Predictor, event: EventRecord, body: Body): Pr
   if (prediction.status === 'refused')
     return fallBack(predictor, event, body, prediction.reason ?? 'refused', { ...recorded, record });
   return {
-    ...plain(predictor, recorded, record, body),
+    ...plain(recorded, record, body),
     score: prediction.score,
     decision: prediction.decision,
   };
@@ -172,7 +172,7 @@ function fallBack(
   const base =
     known === null
       ? { ...nothing(predictor, event), status: 'refused', reason }
-      : plain(predictor, known, known.record, body);
+      : plain(known, known.record, body);
   if (body.on_refusal === 'value') {
     const score = body.value ?? 0;
     return { ...base, score, decision: score >= model.threshold, fallback: 'value' };
@@ -225,8 +225,7 @@ const nothing = ({ model }: Predictor, event: EventRecord) => ({
 });
 
 function plain(
-  predictor: Predictor,
-  { prediction }: Recorded,
+  { prediction, model: answered }: Recorded,
   record: object | null,
   { vector }: Pick<Body, 'vector'>,
 ): object {
@@ -255,7 +254,7 @@ function plain(
     features:
       vector && prediction.vector.length > 0
         ? Object.fromEntries(
-            predictor.model.features.map(({ name }, i) => {
+            answered.features.map(({ name }, i) => {
               const value = prediction.vector[i] ?? Number.NaN;
               return [name, Number.isNaN(value) ? null : value];
             }),

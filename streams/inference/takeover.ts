@@ -10,6 +10,7 @@ import type { Codecs } from '../runtime/codecs.ts';
 import type { Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { createInference, type InferenceDeps } from './inference.ts';
+import type { Models } from './predict.ts';
 import { type PartitionSnapshot, SnapshotReader, type ViewPartition } from './snapshot.ts';
 import { modelReads } from './vector.ts';
 
@@ -20,6 +21,7 @@ import { modelReads } from './vector.ts';
  *   ingest, features   feed and fold the views of both definitions
  *   inference          runs the model as it was, on the views as they were; between two batches it changes over
  *                      to the model as it is once its views have caught up and the champion fits its layout
+ *   HTTP API           makes the same choice for whoever asks it directly
  *
  * Changing over is ending one inference stream and beginning the other, in the same group and on the same topics:
  * inference goes on from its own last answer, so no request is lost or answered twice. What goes back (the
@@ -140,6 +142,30 @@ export function createTakeover(deps: InferenceDeps, before: Project): Stream {
   return { name, run };
 }
 
+/**
+ * Which definition of a model answers whoever asks it directly: the same choice as that of its stream. Throws StoreError.
+ */
+export function createServed(
+  deps: Pick<InferenceDeps, 'project' | 'model' | 'store' | 'clock'> & { readonly models: Models },
+  before: Project | null,
+): () => Promise<Served> {
+  const { project, model, store, clock, models } = deps;
+  const present: Served = { project, model };
+  const modelBefore = before === null ? null : formerOf(model, before);
+  if (before === null || modelBefore === null) return async () => present;
+  const former: Served = { project: before, model: modelBefore };
+  const look = createLook(new SnapshotReader(store), present, former);
+  let lookAt = Number.NEGATIVE_INFINITY;
+  let served: Promise<Served> = Promise.resolve(former);
+  return () => {
+    if (clock.now() < lookAt) return served;
+    lookAt = clock.now() + LOOK_EVERY_MS;
+    const { champion } = models.current()(Number.POSITIVE_INFINITY);
+    served = look(champion?.layoutHash ?? null).then((serving) => (serving === 'former' ? former : present));
+    return served;
+  };
+}
+
 /** The model as it was, where it answered the same requests. */
 function formerOf(model: Model, before: Project): Model | null {
   const former = before.models.find(({ name }) => name === model.name);
@@ -150,7 +176,8 @@ function formerOf(model: Model, before: Project): Model | null {
 
 type Serving = 'former' | 'present';
 
-interface Served {
+/** A definition of a model, in its project. */
+export interface Served {
   readonly project: Project;
   readonly model: Model;
 }

@@ -56,6 +56,7 @@ export interface WorldOptions {
   readonly champion?: ScoringModel | false;
   readonly artefacts?: ApiDeps['artefacts'];
   readonly declarations?: ApiDeps['declarations'];
+  readonly before?: ApiDeps['before'];
   readonly edit?: (project: Project) => Project;
 }
 
@@ -94,6 +95,7 @@ export async function createApiWorld(options: WorldOptions = {}): Promise<ApiWor
   const queue = createMemoryQueue();
   const deps: ApiDeps = {
     project,
+    before: options.before ?? null,
     kafka,
     store,
     warehouse: options.warehouse ?? NO_WAREHOUSE,

@@ -48,6 +48,7 @@ const outbox = createOutbox(platform.kafka);
 const away = new Proxy({}, { get: () => () => Promise.reject(new Error('not in this benchmark')) });
 const deps: ApiDeps = {
   project,
+  before: null,
   kafka: platform.kafka,
   store: platform.store,
   warehouse: away as ApiDeps['warehouse'],
