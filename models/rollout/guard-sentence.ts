@@ -14,11 +14,11 @@ export function guardSentence(
   const against = `log loss against the version before ${interval(loss)} over ${seen}`;
   switch (code) {
     case 'worse':
-      return `Roll back: the new champion's log loss is worse than the version before by more than the ${figure(rules.tolerance)} that is borne: ${interval(loss)} over ${seen}.`;
+      return `Roll back: the new champion's log loss is worse than the version before by more than the ${figure(rules.tolerance)} that is allowed: ${interval(loss)} over ${seen}.`;
     case 'refusing':
-      return `Roll back: the new champion refused ${percent(refused.champion ?? 0)} of ${many(requests)} requests, the version before ${percent(refused.previous ?? 0)}; ${percent(rules.maxRefused)} more is borne.`;
+      return `Roll back: the new champion refused ${percent(refused.champion ?? 0)} of ${many(requests)} requests, the version before ${percent(refused.previous ?? 0)}; ${percent(rules.maxRefused)} more is allowed.`;
     case 'badly_calibrated':
-      return `Roll back: the new champion's mean score lies ${apart(bias.champion)} the rate over ${seen}, that of the version before ${apart(bias.previous)} it; ${figure(rules.maxBias)} more is borne.`;
+      return `Roll back: the new champion's mean score lies ${apart(bias.champion)} the rate over ${seen}, that of the version before ${apart(bias.previous)} it; ${figure(rules.maxBias)} more is allowed.`;
     case 'time_limit':
       return rows === 0
         ? `Keep: ${span(rules.duration)} after the promotion no block of requests with labels had come together, so nothing spoke against the new champion.`

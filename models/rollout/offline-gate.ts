@@ -109,7 +109,7 @@ export function judgeOffline(data: OfflineGateRows, rules: OfflineGateRules): Of
         'worse',
         difference.high === null
           ? 'all rows are of one stretch of time, so the difference has no interval'
-          : `the log loss may be worse by ${figure(difference.high)} (difference ${interval(difference)}), and ${figure(rules.maxLoss)} is borne`,
+          : `the log loss may be worse by ${figure(difference.high)} (difference ${interval(difference)}), and ${figure(rules.maxLoss)} is allowed`,
       );
     }
     slices = slicesOf(data.slices ?? {}, differences, grouping.groups, rules.sliceMinRows ?? 500, confidence);
@@ -118,7 +118,7 @@ export function judgeOffline(data: OfflineGateRows, rules: OfflineGateRules): Of
     if (first !== undefined) {
       object(
         'worse_in_slice',
-        `in ${first.slice} the log loss is worse by ${interval(first.difference)} over ${many(first.rows)} rows${worse.length > 1 ? `, and in ${worse.length - 1} more slices` : ''}; ${figure(rules.sliceTolerance)} is borne`,
+        `in ${first.slice} the log loss is worse by ${interval(first.difference)} over ${many(first.rows)} rows${worse.length > 1 ? `, and in ${worse.length - 1} more slices` : ''}; ${figure(rules.sliceTolerance)} is allowed`,
       );
     }
   }
@@ -134,7 +134,7 @@ export function judgeOffline(data: OfflineGateRows, rules: OfflineGateRules): Of
     slices,
     objections,
     sentence: pass
-      ? `Passed: ${difference === null ? 'there is no champion to beat' : `log loss against the champion ${interval(difference)}`} on ${many(rows)} rows, calibration error ${figure(error ?? 0)}${slices.length > 0 ? `, none of ${many(slices.length)} slices worse than is borne` : ''}.`
+      ? `Passed: ${difference === null ? 'there is no champion to beat' : `log loss against the champion ${interval(difference)}`} on ${many(rows)} rows, calibration error ${figure(error ?? 0)}${slices.length > 0 ? `, none of ${many(slices.length)} slices worse than allowed` : ''}.`
       : `Failed: ${objections.map(({ sentence }) => sentence).join('; ')}.`,
   };
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { bytesOf, hexOf, textOf } from '../../console/src/lib/bytes.ts';
 import { curvesOf, reachOf } from '../../console/src/lib/calibration.ts';
+import { againOf, causeOf } from '../../console/src/lib/causes.ts';
 import { number, plural, rate, signed, span, time } from '../../console/src/lib/format.ts';
 import { standingOf } from '../../console/src/lib/inputs.ts';
 import { pictureOf } from '../../console/src/lib/picture.ts';
-import { linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
+import { aroundOne, linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
 import { differing, type TrainingRecord } from '../../console/src/lib/runs.ts';
 import { silenceOf } from '../../console/src/lib/silences.ts';
 import { headline, troublesOf } from '../../console/src/lib/troubles.ts';
@@ -89,6 +90,46 @@ describe('what is wrong', () => {
     );
     expect(many?.link).toBe('/dead-letters/trips');
   });
+});
+
+describe('before rates are measured', () => {
+  it('nothing is said to stand still, or to be behind', () => {
+    const early = topology({ lag: 5_000 });
+    const topics = early.topics.map((one) => ({ ...one, perSecond: null }));
+    expect(troublesOf(seen({ ...early, topics }))).toEqual([]);
+    expect(headline({ ...early, topics }, [])).toBe(
+      'It measures what comes in; nothing is behind, nothing is wrong.',
+    );
+    const still = early.topics.map((one) => ({ ...one, perSecond: 0 }));
+    expect(headline({ ...early, topics: still }, [])).toMatch(/^Nothing comes in at the moment;/);
+    expect(troublesOf(seen({ ...early, topics: still }))).toHaveLength(1);
+  });
+});
+
+describe('why a run of a pipeline began', () => {
+  const alert = { fingerprint: '4e05', rule: 'model_worse', summary: 'Over: cost loses 0.4 nats.' };
+
+  it('is told by the rule and the sentence of an alert, not by its fingerprint', () => {
+    expect(causeOf('alert 4e05:1', [alert])).toBe('model_worse fired (cost loses 0.4 nats)');
+  });
+
+  it('is told as it is kept where no such alert is known, and of other causes', () => {
+    expect(causeOf('alert 77:1', [alert])).toBe('alert 77:1');
+    expect(causeOf('schedule', [alert])).toBe('schedule');
+  });
+});
+
+it('a step that waits for evidence looks again; any other one is tried again', () => {
+  const step = { does: 'decide', attempt: 6, error: '' };
+  expect(againOf(step)).toEqual({ said: 'looked 6 times', failed: false });
+  expect(againOf({ ...step, error: 'The disk is full.' })).toEqual({ said: 'try 6', failed: true });
+  expect(againOf({ ...step, does: 'train' })).toEqual({ said: 'try 6', failed: true });
+  expect(againOf({ ...step, attempt: 1 })).toBeNull();
+});
+
+it('one point alone stands in the middle of a day, whatever end the scale is told', () => {
+  const [low, high] = aroundOne(1_000_000);
+  expect([low, high]).toEqual([956_800, 1_043_200]);
 });
 
 describe('an alert that somebody looks after', () => {

@@ -420,6 +420,27 @@ describe('the console in a real Chromium', () => {
     await page.close();
   });
 
+  it('tries no view before its declaration is there', async () => {
+    const page = await open('operator', 'light', 1_400);
+    let go = (): void => {};
+    const held = new Promise<void>((done) => {
+      go = done;
+    });
+    await page.route('**/declaration', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.goto(`${base}/console/try?view=zone`);
+    const button = page.getByRole('button', { name: 'Try it' });
+    await button.waitFor();
+    expect(await button.isDisabled()).toBe(true);
+    go();
+    const text = page.getByRole('textbox', { name: /^Declaration/ });
+    await expect.poll(() => text.inputValue()).toContain('view: zone');
+    expect(await button.isDisabled()).toBe(false);
+    await page.close();
+  });
+
   it('asks ClickHouse for an operator, and says what it refuses', async () => {
     const page = await open('operator', 'light', 1_400);
     await page.goto(`${base}/console/sql`);

@@ -76,3 +76,9 @@ export interface Shares {
 
 export const sharesIn = ({ detail }: Measure): Shares | null =>
   (detail as { shares?: Shares | null } | null)?.shares ?? null;
+
+/**
+ * One point alone stands in the middle of its day; seconds. uPlot tells a scale of time with one point an end that lies years behind
+ * it, which is left out here.
+ */
+export const aroundOne = (only: number): [number, number] => [only - 43_200, only + 43_200];

@@ -70,6 +70,8 @@ function behind({ topics, streams }: Topology): Trouble[] {
         },
       ];
     const lag = sum(read.map((one) => one.lag ?? 0));
+    // Until rates are measured nobody can say how long the rest takes.
+    if (read.some((one) => one.figures !== undefined && one.figures.perSecond === null)) return [];
     const perSecond = sum(read.map((one) => one.figures?.perSecond ?? 0));
     if (lag < Math.max(FEW, perSecond * BEHIND_S)) return [];
     return [
@@ -137,8 +139,11 @@ export function headline(topology: Topology | null, troubles: readonly Trouble[]
   const perSecond = sum(raw.map((one) => one.perSecond ?? 0));
   const records = sum(raw.map((one) => one.records));
   if (records === 0) return 'No event has come yet.';
-  const flow =
-    perSecond === 0 ? 'Nothing comes in at the moment' : `${number(Math.round(perSecond))} events a second`;
+  const flow = raw.every((one) => one.perSecond === null)
+    ? 'It measures what comes in'
+    : perSecond === 0
+      ? 'Nothing comes in at the moment'
+      : `${number(Math.round(perSecond))} events a second`;
   if (troubles.length === 0) return `${flow}; nothing is behind, nothing is wrong.`;
   const open = troubles.filter(({ held }) => held !== true).length;
   if (open === 0) return `${flow}; what is wrong is looked after.`;

@@ -1,10 +1,11 @@
 import { useState } from 'react';
 import { address, post } from '../lib/api.ts';
+import { causeOf } from '../lib/causes.ts';
 import { useEvents, whileApart } from '../lib/events.ts';
 import { span } from '../lib/format.ts';
 import { useMayChange } from '../lib/project.tsx';
 import { useResource } from '../lib/resource.ts';
-import type { Pipeline, PipelineRun } from '../lib/types.ts';
+import type { Alert, Pipeline, PipelineRun } from '../lib/types.ts';
 import { Badge, Empty, Loaded, PageHead, Panel, Time, type Tone } from '../parts/basics.tsx';
 import { LiveState } from '../parts/live.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
@@ -36,6 +37,7 @@ export function Pipelines() {
     address('/v1/pipeline-runs', { limit: SHOWN }),
     whileApart(following, 2_000),
   );
+  const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts', 10_000);
   const may = useMayChange();
   const [asked, setAsked] = useState<Asked | null>(null);
   return (
@@ -88,7 +90,9 @@ export function Pipelines() {
           ) : (
             [...newestOf(all, changed)]
               .reverse()
-              .map((run) => <Run key={run.id} run={run} ask={may ? setAsked : null} />)
+              .map((run) => (
+                <Run key={run.id} run={run} alerts={alerts.data?.alerts ?? []} ask={may ? setAsked : null} />
+              ))
           )
         }
       </Loaded>
@@ -131,7 +135,15 @@ const RUN_TONES: Readonly<Record<PipelineRun['state'], Tone>> = {
   cancelled: 'plain',
 };
 
-function Run({ run, ask }: { readonly run: PipelineRun; readonly ask: ((asked: Asked) => void) | null }) {
+function Run({
+  run,
+  alerts,
+  ask,
+}: {
+  readonly run: PipelineRun;
+  readonly alerts: readonly Alert[];
+  readonly ask: ((asked: Asked) => void) | null;
+}) {
   const at = `/v1/pipeline-runs/${encodeURIComponent(run.id)}`;
   const over = ['done', 'refused', 'failed', 'cancelled'].includes(run.state);
   const resumable = run.state === 'failed' || run.state === 'cancelled';
@@ -140,7 +152,7 @@ function Run({ run, ask }: { readonly run: PipelineRun; readonly ask: ((asked: A
       title={run.id}
       note={
         <>
-          <Badge tone={RUN_TONES[run.state]}>{run.state}</Badge> {run.cause}; learns up to{' '}
+          <Badge tone={RUN_TONES[run.state]}>{run.state}</Badge> {causeOf(run.cause, alerts)}; learns up to{' '}
           <Time at={run.eventTime} />
         </>
       }

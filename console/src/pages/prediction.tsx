@@ -132,10 +132,13 @@ function Origin({ one }: { readonly one: Explanation }) {
   const { topic, partition, offset } = one.source;
   return (
     <>
-      Asked by <code>{topic}</code>, partition {partition}, offset {offset}.
+      Asked by <code>{topic}</code>, partition {partition}, <a href={`#${RECORD}`}>offset {offset}</a>.
     </>
   );
 }
+
+/** Where the record stands on the page. */
+const RECORD = 'record';
 
 /** The record that asked, as its producer sent it. What was asked over HTTP has none. */
 function AsSent({ one }: { readonly one: Explanation }) {
@@ -148,7 +151,7 @@ function AsSent({ one }: { readonly one: Explanation }) {
   );
   if (!sent) return null;
   return (
-    <Panel title="The record that asked" note="As its producer sent it, from the raw topic.">
+    <Panel id={RECORD} title="The record that asked" note="As its producer sent it, from the raw topic.">
       <Loaded of={found}>
         {({ value, appendTime }) => (
           <>

@@ -26,7 +26,8 @@ export function TryView() {
   const [text, setText] = useState('');
   const [state, setState] = useState<State>({ doing: null, trial: null, error: null });
   useEffect(() => {
-    setText(NEW);
+    // Nothing can be tried before the declaration is there.
+    setText(view === '' ? NEW : '');
     if (view === '') return;
     get<{ text: string }>(`/v1/views/${encodeURIComponent(view)}/declaration`).then(
       (found) => setText(found.text),

@@ -5,18 +5,21 @@ import type { Resource } from '../lib/resource.ts';
 
 /** A titled part of a page. */
 export function Panel({
+  id,
   title,
   note,
   actions,
   children,
 }: {
+  /** What an address leads to it by. */
+  readonly id?: string;
   readonly title: string;
   readonly note?: ReactNode;
   readonly actions?: ReactNode;
   readonly children: ReactNode;
 }) {
   return (
-    <section className="panel" aria-label={title}>
+    <section id={id} className="panel" aria-label={title}>
       <header className="panel-head">
         <h2>{title}</h2>
         {note !== undefined && <p className="muted">{note}</p>}

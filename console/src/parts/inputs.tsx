@@ -40,10 +40,15 @@ export function Inputs({ one }: { readonly one: Explanation }) {
       name: 'adds',
       show: ({ contribution }) => <Adds value={contribution ?? 0} most={most} />,
     });
-  if (quantiles.size > 0)
+  if (quantiles.size > 0 || learnt.loading)
     columns.push({
       name: 'among what it learnt from',
-      show: ({ name, value }) => <StandingStrip value={value} quantiles={quantiles.get(name) ?? null} />,
+      show: ({ name, value }) =>
+        learnt.loading ? (
+          <span className="muted">…</span>
+        ) : (
+          <StandingStrip value={value} quantiles={quantiles.get(name) ?? null} />
+        ),
     });
   return (
     <Panel

@@ -2,7 +2,7 @@ import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { time } from '../lib/format.ts';
-import type { Line } from '../lib/quality.ts';
+import { aroundOne, type Line } from '../lib/quality.ts';
 
 const COLOURS = ['--series-1', '--series-2', '--series-3', '--series-4', '--series-5'];
 
@@ -46,7 +46,7 @@ export function Series({
         ],
         bands,
         scales: {
-          ...(at.length === 1 ? { x: { range: aroundOne } } : {}),
+          ...(at.length === 1 ? { x: { range: (_: uPlot, only: number) => aroundOne(only) } } : {}),
           ...(logarithmic ? { y: { distr: 3 as const } } : {}),
         },
         axes: [
@@ -80,9 +80,6 @@ export function Series({
 
   return <div className="series" ref={holder} role="img" aria-label={label} />;
 }
-
-/** One point alone stands in the middle of its day. */
-const aroundOne = (_: uPlot, low: number, high: number): [number, number] => [low - 43_200, high + 43_200];
 
 /** A day that is named already is not named again. */
 const newLabel = (label: string, before: string): string => (label === before ? '' : label);

@@ -77,7 +77,7 @@ describe('the guard after a promotion', () => {
     expect(verdict.loss.low ?? 0).toBeGreaterThan(rules.tolerance);
     expect(verdict.evidence.worse).toBeGreaterThanOrEqual(20);
     expect(verdict.decidedAt ?? 99 * DAY).toBeLessThanOrEqual(5 * DAY);
-    expect(verdict.sentence).toContain('than the 0.0020 that is borne');
+    expect(verdict.sentence).toContain('than the 0.0020 that is allowed');
   });
 
   it('bears what is declared to be borne', () => {
@@ -102,7 +102,7 @@ describe('the guard after a promotion', () => {
     expect(verdict).toMatchObject({ decision: 'rollback', code: 'badly_calibrated' });
     expect(verdict.bias.champion ?? 0).toBeGreaterThan(0.05);
     expect(Math.abs(verdict.bias.previous ?? 1)).toBeLessThan(0.03);
-    expect(verdict.sentence).toMatch(/mean score lies 0\.\d+ above the rate over .* 0\.0500 more is borne/);
+    expect(verdict.sentence).toMatch(/mean score lies 0\.\d+ above the rate over .* 0\.0500 more is allowed/);
     expect(judge({ days: 14, champion: -1.4 }, patient).sentence).toMatch(/lies 0\.\d+ below the rate/);
   });
 

@@ -92,7 +92,7 @@ export function SilenceDialog({
   const [reach, setReach] = useState<Reach>('alert');
   const [length, setLength] = useState<keyof typeof LENGTHS>('1h');
   const said: Readonly<Record<Reach, string>> = {
-    alert: `${[alert.rule, alert.model, alert.subject].filter((name) => name !== '').join(', ')} only`,
+    alert: [alert.rule, alert.model, alert.subject].filter((name) => name !== '').join(' of '),
     rule: `every alert of the rule ${alert.rule}`,
     model: `every alert of the model ${alert.model}`,
   };

@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { againOf } from '../../lib/causes.ts';
 import { span, time } from '../../lib/format.ts';
 import { useResource } from '../../lib/resource.ts';
 import type { Step, StepLog, StepState } from '../../lib/types.ts';
@@ -19,6 +20,7 @@ const LOOK_EVERY_MS = 2_000;
 export function StepLine({ run, step }: { readonly run: string; readonly step: Step }) {
   const { state, refused, startedAt, finishedAt, note, error, attempt } = step;
   const [open, setOpen] = useState(false);
+  const again = againOf(step);
   const took = startedAt === null ? null : (finishedAt ?? Date.now()) - startedAt;
   return (
     <li className={`step ${refused ? 'refused' : state}`}>
@@ -29,7 +31,8 @@ export function StepLine({ run, step }: { readonly run: string; readonly step: S
       <span className="muted digits">{took === null ? '' : span(took)}</span>
       <span>
         <span className="unseen">{refused ? 'said no' : state}. </span>
-        {attempt > 1 && <Badge tone="warn">try {attempt}</Badge>} {error || note}
+        {again !== null && (again.failed ? <Badge tone="warn">{again.said}</Badge> : `${again.said}:`)}{' '}
+        {error || note}
       </span>
       {attempt > 0 && (
         <button
