@@ -33,8 +33,8 @@ const MOST_ID_LETTERS = 500;
 
 /**
  * Reads events of a source from the JSON of a request: `id`, `type`, `time` and the declared fields side by side. Times may be ISO
- * 8601. What is left out: `id`, `type` and `time` are those of a field that is read from their place of a record; else `id` is drawn,
- * `time` is now, `type` the only one of the source. Fields are null.
+ * 8601. What is left out: `id`, `type` and `time` are those of a field that is read from their place of a record, and the other way round; else
+ * `id` is drawn, `time` is now, `type` the only one of the source, fields are null.
  */
 export function createEventReader(source: Source): (input: unknown, usual: Usual) => EventInput {
   const checkPlaces = createSamePlaceCheck(source);
@@ -76,16 +76,30 @@ export function createEventReader(source: Source): (input: unknown, usual: Usual
       if (field === undefined)
         return fault(
           'unknown_field',
-          `${source.name} has no field '${name}'; it has ${[...fields.keys()].join(', ')}.`,
+          `${source.name} has no field '${name}'; it has ${[...fields.keys()].join(', ')}, beside id, type and time.`,
         );
       const value = scalarOf(given[name], field);
       if (value === undefined)
         return fault('wrong_type', `Field '${name}' is ${shown(given[name])}, which is not a ${field.type}.`);
       event[name] = value;
     }
+    for (const [own, name] of ownPlaces) {
+      if (event[name] !== null) continue;
+      const value = valueAt(event[own], fields.get(name));
+      if (value === undefined)
+        return fault('bad_id', `The ${own} of this event is its field '${name}', a number: give '${name}'.`);
+      event[name] = value;
+    }
     const twice = checkPlaces(event);
     return twice === null ? { event } : fault('differs', `Field ${twice}`);
   };
+}
+
+/** What a field holds whose place in a record is that of the id, the type or the time. Undefined where it cannot. */
+function valueAt(own: Scalar | undefined, field: Field | undefined): Scalar | undefined {
+  if (own === undefined || own === null || field === undefined) return undefined;
+  const isNumber = field.type === 'int' || field.type === 'double';
+  return scalarOf(typeof own === 'string' && isNumber ? Number(own) : own, field);
 }
 
 /** Undefined where it does not fit. */

@@ -19,6 +19,7 @@ interface Options {
   readonly sample?: string;
   readonly topic?: string;
   readonly key?: string;
+  readonly id?: string;
   readonly time?: string;
   readonly predict?: string;
   readonly yes?: boolean;
@@ -35,6 +36,7 @@ export const registerInit: Register = (program, run) => {
     .option('--sample <json>', 'a record as JSON, a file of them, or - for standard input')
     .option('--topic <topic>', 'look at a hundred records of this topic (KAFKA_BROKERS, REGISTRY_URL)')
     .option('--key <field>', 'whose events they are: user.id')
+    .option('--id <field>', 'what names one event and no other: order_no')
     .option('--time <field>', 'when they happened: viewed_at')
     .option(
       '--predict <name>',
@@ -130,7 +132,7 @@ async function settle(
       ? basename(options.directory) || 'events'
       : (ownerOf(topic.name)?.source ?? topic.name);
   const name = (await ask(options.name, 'A name for these events', () => fallback)) ?? fallback;
-  const base: Wishes = { name, predict: null, subject: samples.subject, topic };
+  const base: Wishes = { name, predict: null, subject: samples.subject, topic, id: options.id };
   const guess = (wishes: Wishes, part: (proposal: Proposal) => string) => () => {
     try {
       return part(propose(observation, wishes));
@@ -186,11 +188,12 @@ function tell(
   written: readonly string[],
 ): void {
   const { bold, green, yellow, dim } = output.colours;
-  const { fields, key, time, views, predict } = proposal;
+  const { fields, id, key, time, views, predict } = proposal;
   output.line(
-    `${green('✓')} ${bold(proposal.name)} is a project that checks ${dim(`(from ${count(samples.records.length)} of ${samples.from})`)}`,
+    `${green('✓')} ${bold(proposal.name)} is a project that checks ${dim(`(from ${count(samples.records.length)} record${samples.records.length === 1 ? '' : 's'} of ${samples.from})`)}`,
   );
   output.line();
+  output.line(`  id        ${id.path}${id.seen ? '' : dim(' (not in the sample)')}`);
   output.line(`  time      ${time.path} ${dim(`(${time.unit})`)}`);
   output.line(`  key       ${key}`);
   output.line(`  fields    ${fields.map(({ name, type }) => `${name} ${dim(type)}`).join(', ')}`);

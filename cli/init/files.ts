@@ -13,6 +13,9 @@ const text = (value: string) =>
     ? value
     : JSON.stringify(value);
 
+/** Whoever sends again after a time-out does so within this. */
+const REPEATS_WITHIN = '10m';
+
 export function projectFiles(proposal: Proposal, version: string): Files {
   const { predict, source, views } = proposal;
   return new Map([
@@ -48,7 +51,8 @@ function sourceText(proposal: Proposal): string {
   const mapped = fields
     .filter(({ name, path }) => name !== path)
     .map(({ name, path }) => [name, path] as const);
-  const reference = predict === null ? [] : ([[predict.reference, id.path]] as const);
+  const reference =
+    predict === null || predict.reference === id.path ? [] : ([[predict.reference, id.path]] as const);
   const paths = [...mapped, ...reference];
   const required = fields.filter((field) => field.required).map(({ name }) => name);
   const width = Math.max(
@@ -59,6 +63,7 @@ function sourceText(proposal: Proposal): string {
   return `${schemaLine('source', '../')}source: ${source}
 ${topic === null ? '' : `topic: ${text(topic.name)} # of your own: Millrace neither makes nor changes it\npartitions: ${topic.partitions} # as many as it has\n`}key: ${key}
 out_of_orderness: ${outOfOrderness} # an event may come this much later than a newer one
+deduplicate: { within: ${REPEATS_WITHIN} } # an event whose id came within this time is a repeat, and does not count
 
 # The records as they are: paths say where the id, the type, the time and each field are.
 format:
@@ -81,6 +86,7 @@ function outcomesText({ id, outOfOrderness }: Proposal, predict: ProposedLabel):
 source: ${predict.source}
 key: ${predict.reference}
 out_of_orderness: ${outOfOrderness}
+deduplicate: { within: ${REPEATS_WITHIN} }
 
 format:
   json:
@@ -145,7 +151,7 @@ function packageText({ name }: Proposal, version: string): string {
 }
 
 function readmeText(proposal: Proposal): string {
-  const { name, source, subject, topic, types, key, views, predict, notes } = proposal;
+  const { name, source, subject, topic, types, key, views, predict, notes, resolution } = proposal;
   const files = [
     `| \`sources/${source}.yaml\` | what ${types.join(', ')} looks like, and when it is too late |`,
     ...(predict === null
@@ -174,12 +180,24 @@ npx millrace backfill state    # the features as the history left them, for what
 npx millrace dev               # every stream, until Ctrl-C; it applies what you change in the YAML
 \`\`\`
 
-and in two other terminals
+and in another terminal an event, a question about one to come, and what became known of the first:
+
+\`\`\`
+${posted(`events/${source}`, exampleEvent(proposal))}
+${posted(`models/${predict.name}/predict`, { request: exampleRequest(proposal) })}
+${posted(`events/${predict.source}`, exampleOutcome(proposal, predict))}
+\`\`\`
+
+The first event starts the clock of the features: until some seconds after it the answer is 409 (\`no_frontier\`). Features follow the time of the
+events, in steps of ${resolution}: an event counts in them once later ones have come. Look-alike events keep them moving:
 
 \`\`\`
 node generate.mjs --live           # sends events
-npx millrace predictions tail      # answers, as they come
+npx millrace predictions tail      # in one more terminal: answers, as they come
 \`\`\`
+
+Where you change a view, \`npx millrace backfill state --view NAME --replace\` gives it its past; where the features of the model change,
+train again, and \`npx millrace models promote VERSION --reason '...'\`. Until then the definition before goes on answering.
 `;
   const without =
     predict !== null
@@ -218,7 +236,7 @@ Records go to the Kafka topic \`${topic?.name ?? `${name}.${source}.raw`}\` as t
 While \`millrace dev\` runs, by HTTP as well, with the names that the source declares; an answer of 422 says what does not fit:
 
 \`\`\`
-curl localhost:8420/v1/events/${source} -H 'content-type: application/json' -d '${JSON.stringify(exampleEvent(proposal))}'
+${posted(`events/${source}`, exampleEvent(proposal))}
 \`\`\`
 
 ## Before you deploy a change
@@ -237,12 +255,28 @@ const EXAMPLES = {
   timestamp: '2026-01-31T12:00:00Z',
 } as const;
 
-/** An event as the API takes it: flat, by the names of the fields. Without a time it is of now. */
-function exampleEvent({ id, types, fields, predict }: Proposal): Readonly<Record<string, unknown>> {
+type Example = Readonly<Record<string, unknown>>;
+
+const posted = (path: string, body: Example) =>
+  `curl localhost:8420/v1/${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
+
+/** What a model is asked: an event without its type. Without a time it is of now. */
+const exampleRequest = ({ fields }: Proposal): Example =>
+  Object.fromEntries(fields.map(({ name, type }) => [name, EXAMPLES[type]]));
+
+/** An event as the API takes it: flat, by the names of the fields. */
+function exampleEvent(proposal: Proposal): Example {
+  const { id, types, predict } = proposal;
   return {
-    id: id.type === 'int' ? '1' : 'e-1',
+    ...(predict === null ? { id: id.type === 'int' ? '1' : 'e-1' } : { [predict.reference]: firstId(id) }),
     ...(types.length > 1 ? { type: types[0] } : {}),
-    ...Object.fromEntries(fields.map(({ name, type }) => [name, EXAMPLES[type]])),
-    ...(predict === null ? {} : { [predict.reference]: id.type === 'int' ? 1 : 'e-1' }),
+    ...exampleRequest(proposal),
   };
 }
+
+const exampleOutcome = ({ id }: Proposal, { reference, name }: ProposedLabel): Example => ({
+  [reference]: firstId(id),
+  [name]: true,
+});
+
+const firstId = ({ type }: Proposal['id']) => (type === 'int' ? 1 : 'e-1');

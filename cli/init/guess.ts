@@ -87,15 +87,33 @@ const ID_NAMES = [
 const unique = ({ values }: ObservedPath, records: number) =>
   values.length === records && new Set(values).size === records;
 
-export const guessId = (paths: readonly ObservedPath[], records: number) =>
-  best(
-    paths.filter(
-      (path) =>
-        unique(path, records) &&
-        (path.kind === 'text' || path.values.every((value) => Number.isSafeInteger(value))),
-    ),
-    ({ path }) => (path.includes('.') ? 0 : score(ID_NAMES, path)),
+/** What happens once, and then has a name of its own. */
+const HAPPENINGS =
+  'order booking rental hire trip ride journey payment transaction invoice ticket claim call visit purchase shipment delivery reservation bid loan application';
+
+/** `about` names the events: `rental_id` is the id of one of `rentals`. Null where several events may share such an id. */
+export function guessId(
+  paths: readonly ObservedPath[],
+  records: number,
+  about: string | null,
+): ObservedPath | undefined {
+  const patterns = [
+    ...ID_NAMES,
+    ...(about === null
+      ? []
+      : [about, HAPPENINGS.replaceAll(' ', '|')].map(
+          (names) => new RegExp(`^(${names})_?(id|uuid|guid|no|nr|number)$`),
+        )),
+  ];
+  return best(
+    paths.filter((path) => unique(path, records) && canBeId(path)),
+    ({ path }) => (path.includes('.') ? 0 : score(patterns, path)),
   );
+}
+
+/** Texts, or whole numbers. */
+export const canBeId = ({ kind, values }: ObservedPath) =>
+  kind === 'text' || values.every((value) => Number.isSafeInteger(value));
 
 const TYPE_NAMES = [/^(event_?)?type$/, /^event(_?name)?$/, /^kind$/, /^action$/];
 const MOST_TYPES = 20;

@@ -1,5 +1,6 @@
 import { topics } from '../../schemas/names.ts';
 import {
+  canBeId,
   EVENT_NAME,
   entityScore,
   fieldTypeOf,
@@ -24,6 +25,8 @@ export interface Wishes {
   readonly name: string;
   /** Path of the key in the records. */
   readonly key?: string | undefined;
+  /** Path of the event's own id. */
+  readonly id?: string | undefined;
   readonly time?: string | undefined;
   /** Subject of the records' schema in the registry, where they are Avro. */
   readonly subject?: string | null;
@@ -105,22 +108,26 @@ export function propose(observation: Observation, wishes: Wishes): Proposal {
   const source = identifier(wishes.name);
   const time = timePath(paths, wishes.time);
   const rest = paths.filter((path) => path !== time);
-  const id = guessId(rest, records);
+  const event = EVENT_NAME.test(singular(source)) ? singular(source) : 'event';
   const type = guessType(rest, records);
+  const id = idPath(rest, records, wishes, type === undefined ? event : null);
   const label = wishes.predict === null ? null : identifier(wishes.predict);
   const fieldPaths = rest.filter((path) => path !== id && path !== type && identifier(path.path) !== label);
   const fields = nameFields(fieldPaths, records);
   const key = keyField(fields, fieldPaths, wishes.key);
-  const event = EVENT_NAME.test(singular(source)) ? singular(source) : 'event';
   const types = type === undefined ? [event] : byFrequency(type.values.map(String));
   const predicted = label === null ? null : { label, reference: freeName(`${event}_id`, fields) };
   const notes = [
     ...observation.notes,
     ...(id === undefined
       ? [
-          `No id of the event was found: producers must send one as \`${freeId(paths)}\`, so that a repeat is seen as one.`,
+          `No id of the event was found: producers must send one as \`${freeId(paths)}\`, so that a repeat is seen as one. If a field of the record is its id, begin again with --id.`,
         ]
-      : []),
+      : wishes.id === undefined && guessId([id], records, null) === undefined
+        ? [
+            `${id.path} is taken for the id of the event: if several events have the same, begin again with another --id.`,
+          ]
+        : []),
     ...(type === undefined ? [] : [`Events of other types than ${types.join(', ')} are refused.`]),
     ...(records === 1 ? ['Types and ranges come from one record: look at them before you trust them.'] : []),
     ...(label !== null && rest.some(({ path }) => identifier(path) === label)
@@ -197,6 +204,24 @@ function timePath(paths: readonly ObservedPath[], wished: string | undefined): O
         ? `No time was found among ${paths.map(({ path }) => path).join(', ')}: name it with --time.`
         : `${named.path} holds no time: it must be epoch milliseconds or seconds, or ISO 8601 text with a zone.`),
   );
+}
+
+/** `about`: see `guessId`. A field that is named as the key is no id. */
+function idPath(
+  paths: readonly ObservedPath[],
+  records: number,
+  { id, key }: Wishes,
+  about: string | null,
+): ObservedPath | undefined {
+  if (id === undefined)
+    return guessId(
+      key === undefined ? paths : paths.filter(({ path }) => words(path) !== words(key)),
+      records,
+      about,
+    );
+  const named = pathNamed(paths, id, 'id');
+  if (named.values.length === records && canBeId(named)) return named;
+  throw new NoProposal(`${named.path} cannot be the id: each record needs one, a text or a whole number.`);
 }
 
 function pathNamed(paths: readonly ObservedPath[], wished: string, what: string): ObservedPath {

@@ -33,7 +33,7 @@ const READ_WITHIN_MS = 10_000;
 
 /** Records of `{…}`, `-` (standard input) or a file: one JSON object, a list of them, or one a line. */
 export async function readSamples(given: string): Promise<Samples> {
-  if (/^\s*[[{]/.test(given)) return parsed(given, 'the record');
+  if (/^\s*[[{]/.test(given)) return parsed(given, 'the sample');
   if (given === '-') return parsed(await text(process.stdin), 'standard input');
   if (!existsSync(given)) throw new UsageError(`There is no file ${given}, and it is no JSON either.`);
   return parsed(readFileSync(given, 'utf8'), given);

@@ -168,7 +168,7 @@ describe('an id that is a field as well', () => {
     const read = createEventReader(source);
     const usual = { type: null, now: 1_700_000_000_000 };
     const fields = { type: 'paid', card: 'c', amount: 1.5, count: 7 };
-    expect(read(fields, usual)).toMatchObject({ event: { id: '7', time: usual.now } });
+    expect(read(fields, usual)).toMatchObject({ event: { id: '7', time: usual.now, due: usual.now } });
     expect(read({ ...fields, due: good.time }, usual)).toMatchObject({ event: { id: '7', time: good.time } });
     expect(read({ ...fields, id: '8' }, usual)).toMatchObject({ fault: { code: 'differs' } });
   });

@@ -103,6 +103,62 @@ describe('page views, from one record', () => {
   });
 });
 
+const RENTAL = {
+  rental_id: 'r1001',
+  taken_at: '2026-11-30T16:20:00Z',
+  bike: 'b77',
+  rider: { id: 'u42', member: true },
+  battery: 0.83,
+};
+
+describe('the id of an event', () => {
+  const proposal = proposed([RENTAL], { name: 'rentals', predict: 'late' });
+
+  it('is a field named as the events are, and the person is told', () => {
+    expect(proposal.id).toEqual({ path: 'rental_id', seen: true, type: 'string' });
+    expect(proposal.fields.map(({ name }) => name)).not.toContain('rental_id');
+    expect(proposal.views.map(({ name }) => name)).not.toContain('rental');
+    expect(proposal.notes.join(' ')).toContain('rental_id is taken for the id');
+    const { sources } = project(proposal).project;
+    const [outcomes, rentals] = sources;
+    expect(rentals?.format).toMatchObject({
+      mapping: { id: 'rental_id', fields: { rental_id: 'rental_id' } },
+    });
+    expect([outcomes, rentals].map((one) => one?.deduplicate)).not.toContain(null);
+  });
+
+  it('is the number of an order, whatever the events are called', () => {
+    const order = { order_no: 7_001, created: 1_796_050_000_000, customer: 'c1', total: 59.9 };
+    expect(proposed([order], { name: 'shop' }).id).toEqual({ path: 'order_no', seen: true, type: 'int' });
+  });
+
+  it('is not the number of an order that several types of event share, nor the key', () => {
+    const placed = { type: 'order.placed', order_no: 1, created: 1_796_050_000_000, customer: 'c1' };
+    expect(proposed([placed], { name: 'orders' }).id.seen).toBe(false);
+    expect(proposed([RENTAL], { name: 'rentals', key: 'rental_id' }).id.seen).toBe(false);
+  });
+
+  it('is what the person names, if every record has it', () => {
+    const records = [{ ...RENTAL, slip: 'x1' }, RENTAL];
+    expect(proposed(records.slice(0, 1), { name: 'rentals', id: 'slip' }).id.path).toBe('slip');
+    expect(() => proposed(records, { name: 'rentals', id: 'slip' })).toThrow('slip cannot be the id');
+    expect(() => proposed(records, { name: 'rentals', id: 'sleep' })).toThrow("no 'sleep' for the id");
+  });
+
+  it('the README asks a first prediction by HTTP, with what the model takes', () => {
+    const readme = projectFiles(proposal, '0.1.0').get('README.md') ?? '';
+    const bodies = [...readme.matchAll(/v1\/(\S+) .* -d '(.*)'/g)].map(([, path, body]) => [
+      path,
+      JSON.parse(body ?? '') as object,
+    ]);
+    expect(bodies.slice(0, 3)).toEqual([
+      ['events/rentals', expect.objectContaining({ rental_id: 'e-1', bike: 'text' })],
+      ['models/late/predict', { request: expect.objectContaining({ bike: 'text', rider_member: true }) }],
+      ['events/late_outcomes', { rental_id: 'e-1', late: true }],
+    ]);
+  });
+});
+
 describe('temperature sensors, from one record', () => {
   const proposal = proposed([READING], { name: 'readings', predict: 'failure' });
 
