@@ -43,6 +43,8 @@ const span = {
 };
 const at = timeQuery.optional().describe('The tick at which they were measured; default: the newest.');
 
+/** Labels come after requests do: a window with these alone had no request to compare. */
+const LABEL = 'label';
 /** Ticks that are looked at for one with drift. */
 const TICKS_BACK = 10;
 
@@ -107,7 +109,7 @@ export function monitoringRoutes({ project, warehouse, clock }: ApiDeps): Route[
         let newest: readonly Measure[] = [];
         for (const tick of ticks) {
           const found = await read({ kinds: ['drift', 'detector'], model, tick });
-          if (found.some(({ kind }) => kind === 'drift')) return plain(found);
+          if (found.some(({ kind, subject }) => kind === 'drift' && subject !== LABEL)) return plain(found);
           if (newest.length === 0) newest = found;
         }
         return plain(newest);

@@ -7,6 +7,8 @@ import { createMemoryArtefacts } from '../../infrastructure/memory/artefacts.ts'
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../infrastructure/memory/warehouse.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { writeReference } from '../../monitoring/drift/references.ts';
+import { measure, writeMeasures } from '../../monitoring/measures.ts';
+import { writeTick } from '../../monitoring/progress.ts';
 import { registerVersion } from '../../pipelines/rollout/moves.ts';
 import { tables } from '../../schemas/names.ts';
 import { MINUTE, SECOND } from '../../schemas/time.ts';
@@ -597,6 +599,28 @@ describe('what the archive tells over HTTP', () => {
     expect((await get('/v1/pipeline-runs/none')).code).toBe('unknown_run');
     expect((await get('/v1/alerts/none')).code).toBe('unknown_alert');
     expect((await get('/v1/models/cost/predictions/none')).code).toBe('unknown_prediction');
+  });
+
+  it('drift is that of the newest window with requests, though labels came in one after it', async () => {
+    const { prefix } = world.project;
+    for (const [tick, subjects] of [
+      [start, ['zone.starts_10m', 'label']],
+      [start + MINUTE, ['label']],
+    ] as const) {
+      const of = { model: 'cost', version: 1, from: tick - MINUTE, to: tick, tick, rows: 9, value: 0.1 };
+      const measures = subjects.map((subject) =>
+        measure({ ...of, kind: 'drift', statistic: 'psi', subject }),
+      );
+      await writeMeasures(warehouse, prefix, 'test', measures, tick);
+      await writeTick(warehouse, prefix, tick, 'finished', {}, tick);
+    }
+    const { measures } = await get('/v1/models/cost/drift');
+    const found = measures.map(({ subject, tick }: { subject: string; tick: number }) => [subject, tick]);
+    expect(found.sort()).toEqual([
+      ['label', start],
+      ['zone.starts_10m', start],
+    ]);
+    expect((await get(`/v1/models/cost/drift?at=${start + MINUTE}`)).measures).toHaveLength(1);
   });
 
   it('topology shows what flows, with lags', async () => {

@@ -449,6 +449,9 @@ describe('the console in a real Chromium', () => {
     await statement.press('Control+Enter');
     await page.getByRole('table', { name: 'Rows' }).getByText('twice').waitFor();
     expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'predictions of cost by day' }).click();
+    await page.getByRole('button', { name: 'Ask', exact: true }).click();
+    await page.getByRole('table', { name: 'Rows' }).getByText('mean_score').waitFor();
     await statement.fill('DROP TABLE trips');
     await page.getByRole('button', { name: 'Ask', exact: true }).click();
     await page

@@ -1,8 +1,9 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useState } from 'react';
 import { useSearchParams } from 'wouter';
+import { tables } from '../../../schemas/names.ts';
 import { post } from '../lib/api.ts';
 import { number, plural, span } from '../lib/format.ts';
-import { useMayChange } from '../lib/project.tsx';
+import { useMayChange, useProject } from '../lib/project.tsx';
 import type { SqlAnswer } from '../lib/types.ts';
 import { Empty, Failure, PageHead, Panel } from '../parts/basics.tsx';
 import { LongTable } from '../parts/long-table.tsx';
@@ -64,6 +65,7 @@ export function Sql() {
                 <span className="muted">or Ctrl-Enter</span>
               </div>
             </form>
+            <Questions choose={setSql} />
             <Tables choose={(table) => setSql(`SELECT * FROM ${table} LIMIT 100`)} />
           </>
         ) : (
@@ -76,20 +78,51 @@ export function Sql() {
   );
 }
 
-/** What there is to ask; one fills the statement. */
+/** Questions that many begin with; one fills the statement. */
+function Questions({ choose }: { readonly choose: (sql: string) => void }) {
+  const { prefix, models, sources } = useProject();
+  const all = [
+    ...models.map(({ model }) => [
+      `predictions of ${model} by day`,
+      byDay(tables.predictions(prefix, model)),
+    ]),
+    ...sources.map(({ source }) => [
+      `events of ${source} by type and day`,
+      `SELECT toDate(time) AS day, type, count() AS events\nFROM ${tables.events(prefix, source)} FINAL\nGROUP BY day, type ORDER BY day DESC, type`,
+    ]),
+  ] as const;
+  return (
+    <p className="actions tables">
+      <span className="muted">Questions to begin with:</span>
+      {all.map(([said = '', sql = '']) => (
+        <button key={said} type="button" className="link" onClick={() => choose(sql)}>
+          {said}
+        </button>
+      ))}
+    </p>
+  );
+}
+
+const byDay = (table: string): string =>
+  `SELECT toDate(request_time) AS day, count() AS requests, countIf(decision) AS yes, round(avg(score), 4) AS mean_score\nFROM ${table} FINAL\nGROUP BY day ORDER BY day DESC`;
+
+/** What there is to ask, the project's own first; one fills the statement. */
 function Tables({ choose }: { readonly choose: (table: string) => void }) {
-  const [tables, setTables] = useState<readonly string[]>([]);
+  const { prefix } = useProject();
+  const [found, setFound] = useState<readonly string[]>([]);
   useEffect(() => {
     post<SqlAnswer>('/v1/sql', { sql: 'SHOW TABLES' }).then(
-      ({ rows }) => setTables(rows.map(([name]) => String(name))),
+      ({ rows }) => setFound(rows.map(([name]) => String(name))),
       () => {},
     );
   }, []);
-  if (tables.length === 0) return null;
+  if (found.length === 0) return null;
+  const own = tables.events(prefix, '').replace(/events_$/, '');
+  const sorted = found.toSorted((a, b) => Number(b.startsWith(own)) - Number(a.startsWith(own)));
   return (
     <p className="actions tables">
       <span className="muted">Tables and views:</span>
-      {tables.map((table) => (
+      {sorted.map((table) => (
         <button key={table} type="button" className="link" onClick={() => choose(table)}>
           <code>{table}</code>
         </button>
