@@ -140,6 +140,8 @@ const HTTP_SENTENCES: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'The body is no JSON',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty, and its type says JSON',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as its Content-Length says',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE:
+    "A body of this type is not taken here: send the header 'content-type: application/json'",
   FST_ERR_BAD_URL: 'The address cannot be decoded',
 };
 

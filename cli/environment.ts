@@ -26,6 +26,8 @@ export interface Environment {
   readonly ownProject: string;
   /** Directory of the package itself, where package.json is. */
   readonly packageDirectory: string;
+  /** It runs from a clone of the repository, not from an installed package. */
+  readonly isClone: boolean;
   /** This command line, for processes of its own. */
   readonly program: string;
   /** All variables, for the references to secrets in a project's connections. */

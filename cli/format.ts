@@ -4,6 +4,10 @@ const thousands = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 export const count = (value: number): string => thousands.format(value);
 
+/** `1 model`, `2 models`. */
+export const counted = (value: number, noun: string): string =>
+  `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+
 export function bytes(value: number): string {
   if (value < 1_000) return `${value} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];

@@ -66,6 +66,22 @@ function commandOf(parameters: readonly string[]): string | undefined {
   return undefined;
 }
 
+/** An installed package has neither the Makefile of a clone nor its projects. */
+export const examplesOf = ({ isClone }: { readonly isClone: boolean }): Array<[string, string]> => [
+  ...(isClone
+    ? ([
+        ['make demo', 'the whole story on three million real flights'],
+        ['millrace check --project docs/examples/payments', 'is a project right?'],
+        ['millrace features get origin=ORD', 'what is known of an airport now'],
+      ] satisfies Array<[string, string]>)
+    : ([
+        ['millrace init', 'make a project from a sample record; its README leads to a first prediction'],
+        ['millrace dev', 'run it on this machine, and apply what changes in its YAML'],
+        ['millrace check', 'is the project right?'],
+      ] satisfies Array<[string, string]>)),
+  ['millrace features get --help', 'options and examples of one command'],
+];
+
 /**
  * The program. Only the command named `called` is whole; the others have their names and summaries, for `--help`
  * and for the nearest name. `every` loads all of them.
@@ -94,15 +110,7 @@ export async function createProgram(run: Runner, called?: string, every = false)
       subcommandTerm: (command) =>
         [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
     })
-    .addHelpText(
-      'after',
-      examples(
-        ['make demo', 'the whole story on three million real flights'],
-        ['millrace check --project docs/examples/payments', 'is a project right?'],
-        ['millrace features get origin=ORD', 'what is known of an airport now'],
-        ['millrace features get --help', 'options and examples of one command'],
-      ),
-    )
+    .addHelpText('after', examples(...examplesOf(readEnvironment())))
     .exitOverride();
   for (const { name, parameters = '', summary, load } of COMMANDS)
     if (every || name === called) (await load())(program, run);

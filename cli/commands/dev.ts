@@ -6,9 +6,11 @@ import type { Project } from '../../schemas/project.ts';
 import { applyProject } from '../../streams/apply/apply.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { consoleDirectoryOf } from '../console-files.ts';
+import { afterChange } from '../dev/after-change.ts';
 import { Children, type Service, servicesOf } from '../dev/children.ts';
 import { watchProject } from '../dev/watch.ts';
 import { describeFailure } from '../errors.ts';
+import { counted } from '../format.ts';
 import { wholeOption } from '../options.ts';
 import { endWithShell } from '../parent.ts';
 import { openPlatform, openProject, projectDirectory } from '../project.ts';
@@ -60,7 +62,11 @@ async function dev(given: CommandContext, options: Options): Promise<void> {
     const services = servicesOf(options.apiPort);
     await start(context, project, children, services);
     const own = children;
-    await watchProject(directory, () => change(context, own, services), signal);
+    let running = project;
+    const onChange = async () => {
+      running = await change(context, own, services, running);
+    };
+    await watchProject(directory, onChange, signal);
   } finally {
     const stopping = output.progress('stopping');
     await children?.stop();
@@ -120,27 +126,31 @@ async function start(
   if (output.isJson) output.json({ event: 'running', prefix: project.prefix, hash: project.hash, url });
   else
     output.note(
-      `${project.name} runs: ${project.sources.length} sources, ${project.views.length} views, ${project.models.length} models.${url === null ? '' : `${consoleDirectoryOf(context) === null ? '' : ` Console at ${url}/console/.`} HTTP API at ${url}, without keys, for this machine alone.`} Change its YAML and it is applied; Ctrl-C ends all.`,
+      `${project.name} runs: ${counted(project.sources.length, 'source')}, ${counted(project.views.length, 'view')}, ${counted(project.models.length, 'model')}.${url === null ? '' : `${consoleDirectoryOf(context) === null ? '' : ` Console at ${url}/console/.`} HTTP API at ${url}, without keys, for this machine alone.`} Change its YAML and it is applied; Ctrl-C ends all.`,
     );
 }
 
-/** A project that does not check, or cannot be applied, changes nothing: what ran goes on. */
+/** The project that runs then. One that does not check, or cannot be applied, changes nothing: what ran goes on. */
 async function change(
   context: CommandContext,
   children: Children,
   services: readonly Service[],
-): Promise<void> {
+  before: Project,
+): Promise<Project> {
   const { environment, output } = context;
   try {
     const project = openProject(context);
     await apply(context, project);
     await children.stop();
     await start(context, project, children, services);
+    if (!output.isJson) for (const sentence of afterChange(before, project)) output.note(sentence);
+    return project;
   } catch (error) {
     const { code, message } = describeFailure(error, environment.debug);
     if (output.isJson) output.json({ event: 'refused', error: { code, message } });
     output.error(message);
     output.note('What ran before goes on.');
+    return before;
   }
 }
 

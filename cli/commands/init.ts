@@ -5,7 +5,7 @@ import { loadProject } from '../../config/load.ts';
 import { localVariables } from '../../infrastructure/local/addresses.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { count } from '../format.ts';
+import { counted } from '../format.ts';
 import { openQuestions, type Questions } from '../init/ask.ts';
 import { type Files, projectFiles } from '../init/files.ts';
 import { observe } from '../init/observe.ts';
@@ -190,7 +190,7 @@ function tell(
   const { bold, green, yellow, dim } = output.colours;
   const { fields, id, key, time, views, predict } = proposal;
   output.line(
-    `${green('✓')} ${bold(proposal.name)} is a project that checks ${dim(`(from ${count(samples.records.length)} record${samples.records.length === 1 ? '' : 's'} of ${samples.from})`)}`,
+    `${green('✓')} ${bold(proposal.name)} is a project that checks ${dim(`(from ${counted(samples.records.length, 'record')} of ${samples.from})`)}`,
   );
   output.line();
   output.line(`  id        ${id.path}${id.seen ? '' : dim(' (not in the sample)')}`);

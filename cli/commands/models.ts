@@ -30,6 +30,16 @@ export const registerModels: Register = (program, run) => {
     )
     .action(run(list));
   group
+    .command('ls')
+    .description('all versions, as millrace models alone shows them')
+    .option('--model <name>', 'default: all that the registry knows')
+    .addHelpText('after', examples(['millrace models ls', 'all versions']))
+    .action(
+      run((context: CommandContext, options: { readonly model?: string }) =>
+        list(context, { ...group.opts<{ model?: string }>(), ...options }),
+      ),
+    );
+  group
     .command('show')
     .argument('<version>', 'number, as millrace models lists it', versionArgument)
     .description('one version: its model card, its figures, and every change with its reason')

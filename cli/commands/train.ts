@@ -75,6 +75,7 @@ async function train(context: CommandContext, name: string | undefined, options:
     output.line(
       `${model.name} version ${version.version} is ${version.state}: ${count(dataSet.rows)} rows of ${instant(dataSet.from)} to ${instant(dataSet.to)}, in ${duration(finishedAt - startedAt)}`,
     );
+    if (version.state === 'candidate') output.note(candidateSentence(model.name, version.version));
     if (overtaken.requests > 0) output.warn(overtakenSentence(model, overtaken));
     if (dataSet.untold > 0)
       output.warn(
@@ -88,3 +89,7 @@ async function train(context: CommandContext, name: string | undefined, options:
     await platform.close();
   }
 }
+
+/** How a version that nobody has chosen yet comes to score. */
+export const candidateSentence = (model: string, version: number): string =>
+  `The champion goes on scoring. To let this version score: millrace models --model ${model} promote ${version} --reason '<why>'.`;

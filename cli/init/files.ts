@@ -197,7 +197,7 @@ npx millrace predictions tail      # in one more terminal: answers, as they come
 \`\`\`
 
 Where you change a view, \`npx millrace backfill state --view NAME --replace\` gives it its past; where the features of the model change,
-train again, and \`npx millrace models promote VERSION --reason '...'\`. Until then the definition before goes on answering.
+\`npx millrace train --promote\` trains a version that fits them. Until then the definition before goes on answering.
 `;
   const without =
     predict !== null

@@ -149,7 +149,7 @@ export async function refuseLiveState(
     if (meta?.status !== 'ready') continue;
     if (Object.values(meta.sources).some(({ runningMax }) => runningMax !== null))
       throw new StateInTheWay(
-        `Nothing was written: partition ${partition} of view ${view.id} holds a live state that has applied events from Kafka. Backfill under another prefix, or say that it may be replaced.`,
+        `Nothing was written: partition ${partition} of view ${view.id} holds a live state that has applied events from Kafka. Backfill under another prefix, or say with --replace that it may be replaced.`,
       );
   }
 }

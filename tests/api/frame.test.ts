@@ -186,6 +186,7 @@ describe('the frame of the HTTP API', () => {
     const { app } = server();
     const answer = await app.inject(request);
     expect(answer.statusCode).toBe(status);
+    if (status === 415) expect(answer.json().detail).toContain('application/json');
     if (status === 400 && request.payload !== '{') expect(answer.json().errors ?? [{}]).not.toHaveLength(0);
   });
 

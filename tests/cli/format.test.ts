@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   bytes,
   count,
+  counted,
   duration,
   instant,
   parseInstant,
@@ -13,6 +14,11 @@ import {
 describe('numbers as a person reads them', () => {
   it('counts, bytes, shares', () => {
     expect(count(1_234_567.4)).toBe('1,234,567');
+    expect([0, 1, 1_234].map((value) => counted(value, 'model'))).toEqual([
+      '0 models',
+      '1 model',
+      '1,234 models',
+    ]);
     expect([0, 999, 1_000, 22_000, 1_234_567, 5e9].map(bytes)).toEqual([
       '0 B',
       '999 B',

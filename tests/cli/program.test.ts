@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { expect, it } from 'vitest';
+import { candidateSentence } from '../../cli/commands/train.ts';
 import { COMMANDS } from '../../cli/commands.ts';
-import { createProgram } from '../../cli/program.ts';
+import { createProgram, examplesOf } from '../../cli/program.ts';
 import { root } from '../architecture/sources.ts';
 
 interface Ended {
@@ -42,6 +43,22 @@ it('every command explains itself with examples', async () => {
     expect(help, name).toContain(`$ millrace ${name.split(' ')[0]}`);
     expect(command.description(), name).not.toBe('');
   }
+});
+
+it('an installed package is shown no example that needs a clone', () => {
+  const shown = (isClone: boolean) => examplesOf({ isClone }).map(([line]) => line);
+  expect(shown(false).join('\n')).not.toMatch(/make|docs\//);
+  expect(shown(false)).toContain('millrace init');
+  expect(shown(true)).toContain('make demo');
+});
+
+it('a trained candidate comes with the command that lets it score, and models has the ls of the other groups', async () => {
+  const program = await createProgram(noRunner, 'models');
+  const models = program.commands.find((command) => command.name() === 'models');
+  expect(models?.commands.map((command) => command.name())).toEqual(
+    expect.arrayContaining(['ls', 'promote']),
+  );
+  expect(candidateSentence('fraud', 2)).toContain("millrace models --model fraud promote 2 --reason '");
 });
 
 it('the table of commands says what the commands say of themselves', async () => {

@@ -314,7 +314,9 @@ describe('backfilled state', () => {
     await parts.store.commit([
       { metaKey, expected: bytes, next, sets: [], appends: [], deletes: [], logTtlMs: DAY, metaTtlMs: DAY },
     ]);
-    await expect(backfillState({ ...parts, to: TO })).rejects.toThrow(StateInTheWay);
+    const refused = backfillState({ ...parts, to: TO });
+    await expect(refused).rejects.toThrow(StateInTheWay);
+    await expect(refused).rejects.toThrow('--replace');
     await backfillState({ ...parts, to: TO, replace: true });
   });
 });
