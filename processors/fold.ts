@@ -15,7 +15,7 @@ import {
 } from './sketches/entries.ts';
 
 /** A partial chunk to append to an entity's log of one set (an index into the view's sets). */
-export interface Partial {
+export interface PartialChunk {
   readonly set: number;
   readonly entity: string;
   readonly bytes: Uint8Array;
@@ -55,8 +55,8 @@ export class Folder {
   }
 
   /** The partial chunks of everything added, and an empty folder. */
-  drain(): Partial[] {
-    const partials: Partial[] = [];
+  drain(): PartialChunk[] {
+    const partials: PartialChunk[] = [];
     for (let set = 0; set < this.#sets.length; set += 1) {
       const folder = this.#sets[set] as SetFolder;
       const { bytes, length } = folder.encode(this.#names.length);

@@ -37,6 +37,7 @@ export interface FeaturesDeps {
 
 const MAX_POLL_RECORDS = 2_000;
 const IDLE_POLL_MS = 1_000;
+const COMPARE_EVERY_MS = 1_000;
 /** A poll while view partitions wait for their readers, ms. */
 const PACED_POLL_MS = 20;
 /** How often the readers of views are looked at, and while some view partition waits for them, ms. */
@@ -83,7 +84,7 @@ async function runLoop(deps: FeaturesDeps, signal: AbortSignal, healthy: () => v
       }
       let queues = queuesOf(context, poll);
       while (queues.length > 0) queues = await workRound(context, queues);
-      if (deps.clock.now() - comparedAt >= IDLE_POLL_MS) {
+      if (deps.clock.now() - comparedAt >= COMPARE_EVERY_MS) {
         comparedAt = deps.clock.now();
         await compare(context, poll.batches.length === 0);
       }

@@ -44,7 +44,7 @@ export interface InferenceContext {
   /** A replay's clock may have been passed on, here or before the loop began, and no request answered since. */
   clockWent: boolean;
   /** Backlog waits for its features: since when without finding any, and when that was last seen; this process' clock. */
-  waiting: { readonly since: number; readonly seenAt: number } | null;
+  backlogWait: { readonly since: number; readonly seenAt: number } | null;
   /** Versions whose layout does not fit, told once. */
   readonly mismatched: Set<number>;
 }

@@ -1,4 +1,4 @@
-import type { Kafka, Poll, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
+import type { Kafka, Position, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { groups, keys, topics } from '../../schemas/names.ts';
@@ -152,7 +152,7 @@ async function openContext(deps: InferenceDeps, kept: Kept): Promise<InferenceCo
     sending: Promise.resolve(),
     failure: null,
     clockWent: true,
-    waiting: null,
+    backlogWait: null,
     ...kept,
   };
   return context;
@@ -184,7 +184,7 @@ async function resume(
   return positions;
 }
 
-async function queueRequests(context: InferenceContext): Promise<Poll> {
+async function queueRequests(context: InferenceContext): Promise<void> {
   const { clock, consumer, name, requestCodec, telemetry } = context;
   const waiting = [...context.queues.values()].some(({ size }) => size > 0);
   const poll = await consumer.poll(waiting ? LOOK_EVERY_MS : IDLE_POLL_MS);
@@ -195,7 +195,6 @@ async function queueRequests(context: InferenceContext): Promise<Poll> {
     telemetry.lag(name, batch.topic, batch.partition, left);
     context.queues.get(batch.partition)?.add(batch, requestCodec, clock.now());
   }
-  return poll;
 }
 
 /** What may go now of all queues; looks at the frontiers again where too little may. */
@@ -222,7 +221,7 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
     waiting.promised = true;
     if (waiting.blockedAt !== 0) {
       waits.endAll('features');
-      context.waiting = null;
+      context.backlogWait = null;
     }
     return true;
   }
@@ -233,7 +232,7 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
     `Request ${event.id} has waited ${Math.round(waited)} ms for its features (${frontiers.missing(targets)}). Is the features stream running?`;
   if (replayed) {
     if (waited > replayGateLimitMs) throw new GateTimeout(sentence());
-  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, waitingSince(context, now))))
+  } else if (!(backlog && guards.backlogWaits && frontiers.moves(targets, backlogWaitsSince(context, now))))
     return waited >= model.gate.maxWait;
   else telemetry.guarded('backlogWaits');
   waits.note('features', name, sentence);
@@ -244,11 +243,11 @@ function mayGo(context: InferenceContext, waiting: Waiting, now: number): boolea
 const NEW_WAIT_AFTER_MS = 10_000;
 
 /** Since when backlog waits without finding its features: one wait for all of it, so that a dead features stream costs it once. */
-function waitingSince(context: InferenceContext, now: number): number {
-  const { waiting } = context;
-  const goesOn = waiting !== null && now - waiting.seenAt < NEW_WAIT_AFTER_MS;
-  context.waiting = { since: goesOn ? waiting.since : now, seenAt: now };
-  return context.waiting.since;
+function backlogWaitsSince(context: InferenceContext, now: number): number {
+  const { backlogWait: wait } = context;
+  const since = wait !== null && now - wait.seenAt < NEW_WAIT_AFTER_MS ? wait.since : now;
+  context.backlogWait = { since, seenAt: now };
+  return since;
 }
 
 /** Records wait here only up to a bound; past it, fetching waits too. */

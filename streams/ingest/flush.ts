@@ -12,12 +12,7 @@ import { answerLocally } from './local-answers.ts';
 import type { Neighbour } from './neighbours.ts';
 import { encodeProgress, progressCommit, progressKey } from './progress.ts';
 import type { RawPartition } from './raw-partition.ts';
-
-/** A stretch of a partition, worked, and how many of its queued records that took. */
-export interface Worked {
-  readonly segment: Segment<KafkaRecord>;
-  readonly taken: number;
-}
+import type { Worked } from './reject-cap.ts';
 
 /** Sends what partitions gave, with the markers that are due; then sets their progress. */
 export async function flushWork(

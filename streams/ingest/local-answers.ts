@@ -2,7 +2,7 @@ import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import { watermarkOf } from '../../processors/lateness.ts';
 import type { Segment } from '../../processors/segment.ts';
 import type { Section } from '../../schemas/records/block.ts';
-import type { Worked } from '../local/local.ts';
+import type { WorkedStretch } from '../local/local.ts';
 import type { LocalOutputs } from '../local/local-model.ts';
 import type { Sections } from './announcer.ts';
 import type { IngestContext } from './context.ts';
@@ -32,7 +32,7 @@ export async function answerLocally(
         if (known === undefined) views.set(view.id, [section]);
         else known.push(section);
       }
-  const worked = new Map<RawPartition, Worked>();
+  const worked = new Map<RawPartition, WorkedStretch>();
   for (const [one, { accepted, clock, progress, to }] of segments)
     worked.set(one, {
       source: one.source.name,

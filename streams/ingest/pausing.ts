@@ -1,10 +1,9 @@
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { Refusal } from '../../processors/segment.ts';
 import type { IngestContext } from './context.ts';
-import type { Worked } from './flush.ts';
 import { pauseSource, readPauses, resumeSource } from './pause.ts';
 import type { RawPartition } from './raw-partition.ts';
-import { rejectsIn, workCapped } from './reject-cap.ts';
+import { rejectsIn, type Worked, workCapped } from './reject-cap.ts';
 import { watchTopics } from './watch-topics.ts';
 
 /** Records worked, none of a source beyond those that may be refused; `over`: the first of a source that is one too many. */

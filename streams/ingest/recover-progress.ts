@@ -55,7 +55,7 @@ export async function recoverProgress(
       .flatMap(({ id, local }) =>
         (blocks.get(topics.view(project.prefix, id)) ?? [])
           .filter((_, of) => !local || of === partition)
-          .map((tail) => ({ id, sections: sectionsOf(tail, codecs, topic, partition) })),
+          .map((tail) => ({ id, sections: sectionsAbout(tail, codecs, topic, partition) })),
       );
     const known = told.map(({ sections }) => sections);
     const reached = Math.min(
@@ -116,7 +116,7 @@ async function isUntouched(
   return bounds.every((each) => each[partition]?.end === 0);
 }
 
-function sectionsOf(
+function sectionsAbout(
   tail: readonly KafkaRecord[],
   codecs: Codecs,
   topic: string,

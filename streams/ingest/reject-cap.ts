@@ -1,10 +1,14 @@
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
-import { type Refusal, workSegment } from '../../processors/segment.ts';
+import { type Refusal, type Segment, workSegment } from '../../processors/segment.ts';
 import type { Source } from '../../schemas/project.ts';
 import type { Rejected } from '../../schemas/refusal.ts';
 import type { RawPartition } from './raw-partition.ts';
 
-type Worked = ReturnType<typeof workSegment<KafkaRecord>>;
+/** A stretch of a partition, worked, and how many of its queued records that took. */
+export interface Worked {
+  readonly segment: Segment<KafkaRecord>;
+  readonly taken: number;
+}
 
 /** Late events and repeats are the ways of the world; these say that a producer and the declarations do not agree. */
 const counts = ({ stage }: Rejected) => stage === 'decode' || stage === 'validate';

@@ -19,7 +19,7 @@ export interface Begun {
 }
 
 /** What a flush of ingest gives for one source partition. */
-export interface Worked extends Stretch {
+export interface WorkedStretch extends Stretch {
   readonly source: string;
   /** What goes to the log of each view beside it, by id of the view. */
   readonly sections: ReadonlyMap<string, readonly Section[]>;
@@ -79,7 +79,7 @@ export class Local {
   }
 
   /** Takes up what was worked, and answers its requests. */
-  async answer(worked: readonly Worked[]): Promise<LocalOutputs> {
+  async answer(worked: readonly WorkedStretch[]): Promise<LocalOutputs> {
     for (const view of this.#views)
       for (const { partition, sections, source } of worked) {
         const own = view.sources[0] === source ? sections.get(view.id) : undefined;
@@ -98,7 +98,7 @@ export class Local {
   }
 
   /** What was worked of these partitions is committed. */
-  async settle(worked: readonly Worked[]): Promise<void> {
+  async settle(worked: readonly WorkedStretch[]): Promise<void> {
     for (const model of this.#models) {
       const own = worked.filter(({ source }) => source === model.model.request.source);
       model.settle(own);

@@ -244,7 +244,7 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
     decode(record) {
       const clock = readClock(record);
       const { offset, appendTime } = record;
-      const arrivedAt = arrivalOf(record);
+      const arrivedAt = arrivedAtOf(record);
       if (record.unreadable !== undefined) {
         const { bytes, detail, sha256 } = record.unreadable;
         const rejected = new DecodeFailure(
@@ -290,7 +290,7 @@ export function envelopeOf(record: KafkaRecord): Envelope | undefined {
 }
 
 /** When an event first arrived: what its replay carries, null where that says nothing, else the broker's append time. */
-function arrivalOf(record: KafkaRecord): number | null {
+function arrivedAtOf(record: KafkaRecord): number | null {
   if (textOf(record, headers.replay) === null) return record.appendTime;
   const arrivedAt = Number(textOf(record, headers.arrivedAt) ?? Number.NaN);
   return Number.isSafeInteger(arrivedAt) ? arrivedAt : null;

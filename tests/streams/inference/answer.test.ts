@@ -80,7 +80,7 @@ describe('the answer to a batch', () => {
       sending: Promise.resolve(),
       failure: null,
       clockWent: false,
-      waiting: null,
+      backlogWait: null,
       mismatched: new Set(),
     };
     hold = () => {
