@@ -14,6 +14,7 @@ import {
   checkTime,
   type Progress,
 } from './lateness.ts';
+import { partitionOf } from './partition.ts';
 import { arrivalOf, refuseRepeat } from './repeats.ts';
 import type { Validator } from './validate.ts';
 
@@ -66,7 +67,6 @@ export interface SegmentPlan {
   readonly source: Source;
   readonly views: readonly View[];
   readonly validate: Validator;
-  readonly partitionOf: (entity: string, partitions: number) => number;
 }
 
 /**
@@ -129,7 +129,7 @@ export function workSegment<Raw>(
       const contribution = contributionOf(route.view, plan.source.name, event, offset);
       if (contribution === null) continue;
       route.contributions.push(contribution);
-      route.partitions.push(plan.partitionOf(contribution.entity, route.view.partitions));
+      route.partitions.push(partitionOf(contribution.entity, route.view.partitions));
       route.after.push(progress);
     }
   }

@@ -40,7 +40,6 @@ export function plansOf(project: Project): ReadonlyMap<string, SegmentPlan> {
         source,
         views: project.views.filter((view) => view.sources.includes(source.name)),
         validate: createValidator(source),
-        partitionOf,
       },
     ]),
   );

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { inMemory } from '../../../infrastructure/readers/events.ts';
 import { IdMemory } from '../../../processors/id-memory.ts';
 import { FRESH_PROGRESS, type Progress } from '../../../processors/lateness.ts';
+import { partitionOf } from '../../../processors/partition.ts';
 import { workSegment } from '../../../processors/segment.ts';
 import type { EventRecord } from '../../../schemas/event.ts';
 import type { Source } from '../../../schemas/project.ts';
@@ -45,7 +46,7 @@ function byIngest(source: Source, events: readonly EventRecord[]): string[] {
     memory: source.deduplicate === null ? null : new IdMemory(source.deduplicate),
   }));
   return events.map((event, offset) => {
-    const one = partitions[plan.partitionOf(String(event.car), source.partitions)];
+    const one = partitions[partitionOf(String(event.car), source.partitions)];
     if (one === undefined) throw new Error('no such partition');
     const record = {
       raw: null,

@@ -1,6 +1,5 @@
 import type { Consumer } from '../../../infrastructure/kafka/port.ts';
 import { feeding, type Progress } from '../../../processors/lateness.ts';
-import { partitionOf } from '../../../processors/partition.ts';
 import { type SegmentPlan, workSegment } from '../../../processors/segment.ts';
 import { createValidator } from '../../../processors/validate.ts';
 import { groups } from '../../../schemas/names.ts';
@@ -44,7 +43,7 @@ export interface IngestProcessOptions {
 
 /** How records of the plane's source are worked. */
 export function planOf({ project, source }: Plane): SegmentPlan {
-  return { source, views: project.views, validate: createValidator(source), partitionOf };
+  return { source, views: project.views, validate: createValidator(source) };
 }
 
 export async function ingestProcess(
