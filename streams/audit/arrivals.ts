@@ -2,14 +2,13 @@ import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
+import { ms } from './books.ts';
 import type { Arrivals } from './frontier-bound.ts';
 
 /** Records that arrived within this time are taken together, ms. Less than half of the shortest silence that makes a partition idle. */
 export const STRETCH_MS = 100;
 /** A query answers with about so many records' stretches. */
 const CHUNK_RECORDS = 200_000;
-
-const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
 
 /** All records of a source that ingest took or refused, by what the archive has of them: place, arrival and time (null where refused). */
 export function recordsOf(prefix: string, { name }: Source): string {

@@ -37,7 +37,26 @@ export interface Found {
   readonly since?: number | null;
 }
 
+/** Most places of a finding that are named. */
 const NAMED = 20;
+
+/** SQL for a time, epoch ms. */
+export const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
+
+/** SQL for some places of a group, and what it answers. */
+export const PLACES = `arraySort(groupArray(${NAMED})((source_partition, source_offset)))`;
+export interface FoundRow {
+  readonly count: number;
+  readonly since: number;
+  readonly places: ReadonlyArray<readonly [partition: number, offset: number]>;
+}
+
+/** A row with `PLACES` as a finding; without one nothing was found. */
+export function foundOf(row: FoundRow | undefined): Found {
+  if (row === undefined || row.count === 0) return { count: 0, places: [], since: null };
+  const places = row.places.map(([partition, offset]): Place => ({ partition, offset: Number(offset) }));
+  return { count: row.count, places, since: row.since };
+}
 
 export class Finding implements Found {
   count = 0;

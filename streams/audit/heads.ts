@@ -2,7 +2,7 @@ import { quoteName, quoteText } from '../../infrastructure/clickhouse/tables.ts'
 import { tables, topics } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
 import { BACKLOG_AFTER_MS, STUCK_AFTER_MS } from '../runtime/backlog.ts';
-import type { Books, Found, Place } from './books.ts';
+import { type Books, type Found, type FoundRow, foundOf, ms, PLACES } from './books.ts';
 
 /** Scored answers of one model that read one view below the full head of their requests, by what allows it or does not. */
 export interface HeadAudit {
@@ -21,14 +21,9 @@ export interface HeadAudit {
 /** What an answer may take beside its waiting, so that no live one is taken for backlog, ms. */
 const MARGIN_MS = 1_000;
 
-const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
-
-interface HeadRow {
+interface HeadRow extends FoundRow {
   readonly view: string;
   readonly kind: 'replayed' | 'backlog' | 'stuck' | 'live';
-  readonly count: number;
-  readonly since: number;
-  readonly places: ReadonlyArray<readonly [number, number]>;
 }
 
 /**
@@ -72,7 +67,7 @@ export async function auditHeads(books: Books, model: Model): Promise<HeadAudit[
          ASOF LEFT JOIN begun ON below.p = begun.p AND below.at >= begun.at
        )
      SELECT view, kind, count() AS count, min(answered) AS since,
-       arraySlice(arraySort(groupArray(20)((source_partition, source_offset))), 1, 20) AS places
+       ${PLACES} AS places
      FROM judged ARRAY JOIN views AS view GROUP BY view, kind ORDER BY view`,
   );
   return [...Map.groupBy(rows, ({ view }) => view)].map(([view, ofView]) => {
@@ -86,10 +81,4 @@ export async function auditHeads(books: Books, model: Model): Promise<HeadAudit[
       live: found('live'),
     };
   });
-}
-
-function foundOf(row: HeadRow | undefined): Found {
-  if (row === undefined) return { count: 0, places: [], since: null };
-  const places = row.places.map(([partition, offset]): Place => ({ partition, offset: Number(offset) }));
-  return { count: row.count, places, since: row.since };
 }

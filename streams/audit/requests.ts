@@ -3,7 +3,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Model, Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { recordsOf } from './arrivals.ts';
-import type { Books, Found, Place } from './books.ts';
+import { type Books, type Found, type FoundRow, foundOf, ms, PLACES } from './books.ts';
 import { readMetas } from './metas.ts';
 
 /** Requests that one model refused as `behind` for the sake of one view. */
@@ -29,16 +29,6 @@ export interface RefusedAudit {
 
 /** Partitions of a view tell of their first frontier within this time of one another, ms. */
 const FIRST_FRONTIERS_MS = 1_000;
-const NAMED = 20;
-const NOTHING: Found = { count: 0, places: [], since: null };
-
-const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
-const PLACES = `arraySort(groupArray(${NAMED})((source_partition, source_offset)))`;
-
-type PlaceRow = readonly [number, number];
-
-const placesOf = (rows: readonly PlaceRow[]): Place[] =>
-  rows.map(([partition, offset]) => ({ partition, offset: Number(offset) }));
 
 /**
  * Counts refused requests by reason. Two reasons are findings. `behind`, unless the reader was over the declared hold (judged by the
@@ -61,7 +51,9 @@ export async function auditRefused(books: Books, model: Model): Promise<RefusedA
     for (const { view } of views) behind.push(await auditBehind(books, refused, view));
   }
   const lost =
-    (byReason.no_frontier ?? 0) === 0 ? NOTHING : await noFrontierAfterFirst(books, predictions, refused);
+    (byReason.no_frontier ?? 0) === 0
+      ? foundOf(undefined)
+      : await noFrontierAfterFirst(books, predictions, refused);
   return {
     model: model.name,
     byReason,
@@ -76,13 +68,12 @@ async function noFrontierAfterFirst(
   predictions: string,
   refused: string,
 ): Promise<Found> {
-  const [row] = await warehouse.query<{ count: number; since: number; places: readonly PlaceRow[] }>(
+  const [row] = await warehouse.query<FoundRow>(
     `WITH first AS (SELECT count() AS scored, min(${ms('append_time')}) AS at FROM ${predictions} WHERE status = 'scored')
      SELECT count() AS count, min(${ms('append_time')}) AS since, ${PLACES} AS places FROM ${refused} AND reason = 'no_frontier'
        AND (SELECT scored FROM first) > 0 AND ${ms('raw_append_time')} > (SELECT at FROM first) + ${FIRST_FRONTIERS_MS}`,
   );
-  if (row === undefined || row.count === 0) return NOTHING;
-  return { count: row.count, places: placesOf(row.places), since: row.since };
+  return foundOf(row);
 }
 
 async function auditBehind(books: Books, refused: string, id: string): Promise<BehindAudit> {
@@ -91,12 +82,7 @@ async function auditBehind(books: Books, refused: string, id: string): Promise<B
   const sources = project.sources.filter(({ name }) => view?.sources.includes(name));
   const kept = view === undefined ? Number.MAX_SAFE_INTEGER : view.slack + view.hold.time;
   const known = view === undefined ? null : await knownFrom(books, view);
-  const rows = await warehouse.query<{
-    kind: 'wrong' | 'overHold' | 'beforeBase';
-    count: number;
-    since: number;
-    places: readonly PlaceRow[];
-  }>(
+  const rows = await warehouse.query<FoundRow & { readonly kind: 'wrong' | 'overHold' | 'beforeBase' }>(
     `WITH
        behind AS (
          SELECT 1 AS one, source_partition, source_offset, ${ms('append_time')} AS answered, ${ms('reads[-1].head')} AS head
@@ -109,13 +95,9 @@ async function auditBehind(books: Books, refused: string, id: string): Promise<B
      GROUP BY kind`,
   );
   const countOf = (kind: string) => rows.find((row) => row.kind === kind)?.count ?? 0;
-  const wrong = rows.find(({ kind }) => kind === 'wrong');
   return {
     view: id,
-    wrong:
-      wrong === undefined
-        ? NOTHING
-        : { count: wrong.count, places: placesOf(wrong.places), since: wrong.since },
+    wrong: foundOf(rows.find(({ kind }) => kind === 'wrong')),
     overHold: countOf('overHold'),
     beforeBase: countOf('beforeBase'),
   };
