@@ -2,7 +2,7 @@ import { gather, readBlocks } from '../../infrastructure/clickhouse/native.ts';
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { retrying } from '../../infrastructure/clickhouse/retry.ts';
 import { calendarCell } from '../../models/baseline.ts';
-import { ZoneClock } from '../../processors/zones.ts';
+import { zoneClock } from '../../processors/zones.ts';
 import type { EventRecord, Scalar } from '../../schemas/event.ts';
 import type { Field, Model, Project, Source } from '../../schemas/project.ts';
 import { DAY, HOUR } from '../../schemas/time.ts';
@@ -84,7 +84,6 @@ function labelsOf(
   fields: readonly Field[],
   unread: object,
 ): Labelled & { readonly chance: number } {
-  const cellOf = cells();
   const place = new Map<string, number>();
   const all = {
     times: [] as number[],
@@ -106,17 +105,17 @@ function labelsOf(
       event.type = model.label.eventType;
       event.time = Number(labelAt?.[row]);
       for (const [f, { name, type }] of fields.entries()) {
-        const told = columns[5 + f]?.nulls?.[row] === 1 ? null : (values[f]?.[row] ?? null);
-        const value = type === 'bool' && told !== null ? told === 1 : told;
+        const stored = columns[5 + f]?.nulls?.[row] === 1 ? null : (values[f]?.[row] ?? null);
+        const value = type === 'bool' && stored !== null ? stored === 1 : stored;
         Object.defineProperty(event, name, { value, enumerable: true });
       }
-      const told = model.label.evaluate(event as EventRecord);
-      if (told === null) {
+      const label = model.label.evaluate(event as EventRecord);
+      if (label === null) {
         if (known === undefined) untold.add(requestId);
         continue;
       }
       const to = known ?? place.size;
-      all.labels[to] = told ? 1 : 0;
+      all.labels[to] = label ? 1 : 0;
       all.labelTimes[to] = event.time;
       if (known !== undefined) continue;
       untold.delete(requestId);
@@ -170,24 +169,10 @@ function sourceOf(project: Project, name: string): Source {
 }
 
 /** Calendar cell of a moment on a zone's clock (UTC where the zone is empty or unknown). */
-function cells(): (time: number, zone: string) => number {
-  const clocks = new Map<string, ZoneClock | null>();
-  const clockOf = (zone: string): ZoneClock | null => {
-    try {
-      return new ZoneClock(zone);
-    } catch {
-      return null;
-    }
-  };
-  return function cellOf(time, zone) {
-    let clock = clocks.get(zone);
-    if (clock === undefined) {
-      clock = zone === '' ? null : clockOf(zone);
-      clocks.set(zone, clock);
-    }
-    const local = time + (clock?.offset(time) ?? 0);
-    const day = Math.floor(local / DAY);
-    // 1970-01-01 was a Thursday, 4 days after a Sunday.
-    return calendarCell((local - day * DAY) / HOUR, (((day + 4) % 7) + 7) % 7);
-  };
+function cellOf(time: number, zone: string): number {
+  const clock = zone === '' ? null : zoneClock(zone);
+  const local = time + (clock?.offset(time) ?? 0);
+  const day = Math.floor(local / DAY);
+  // 1970-01-01 was a Thursday, 4 days after a Sunday.
+  return calendarCell((local - day * DAY) / HOUR, (((day + 4) % 7) + 7) % 7);
 }
