@@ -52,7 +52,7 @@ export interface OnlineStore {
   read(groups: ReadonlyArray<readonly string[]>): Promise<ReadonlyArray<ReadonlyArray<Uint8Array | null>>>;
   /** What the servers that hold these keys have dropped until now, in order. */
   evictions(keys: readonly string[]): Promise<readonly Evictions[]>;
-  /** Keys that begin with `prefix`, for tools (never in a stream). */
+  /** Keys that begin with `prefix`. It walks over all keys of a server: for tools, and where a stream begins a state, never in its loop. */
   scan(prefix: string): AsyncIterable<string>;
   remove(keys: readonly string[]): Promise<void>;
   /** Bytes the store holds under a prefix, as far as it can tell. */

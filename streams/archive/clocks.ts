@@ -51,7 +51,7 @@ export interface LastClock {
   readonly at: number;
 }
 
-/** The last clock of each partition of a topic, by partition; of all topics by `topic:partition` where none is named. */
+/** The last clock of each partition of all archived topics, by `topic:partition`. */
 export async function readLastClocks(
   warehouse: Warehouse,
   prefix: string,

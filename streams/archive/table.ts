@@ -24,8 +24,8 @@ export interface ArchiveTable<Row = unknown> {
   /** Adds a row to what the next `drain` gives. */
   add(row: Row): void;
   /**
-   * Does both at once without making an object, where the record lies as Millrace writes it, and raises the mark of its lineage. A row
-   * at or below the mark is a repeat and not added. `other`: nothing was done, the record is to be decoded.
+   * Decodes and adds in one step, without making an object, where the record's bytes are as Millrace writes them; raises the mark of
+   * its lineage. A row at or below the mark is a repeat and is not added. `other`: nothing was done, and the caller decodes the record.
    */
   copy?(record: KafkaRecord, value: Uint8Array, mark: Mark): 'added' | 'repeat' | 'other';
   /** The encoded rows added since the last call; the encoder is empty afterwards. */

@@ -5,6 +5,7 @@ import { eventEncoder } from '../../infrastructure/clickhouse/rows.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { LETTERS_IMPORT, tables } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
+import { iso } from '../runtime/iso.ts';
 import { placeOf } from './ledger.ts';
 import type { Letter } from './letter.ts';
 
@@ -27,7 +28,6 @@ export async function writeHistory(
   const places = letters.map(({ letter }) => placeOf(letter.place)).join(' ');
   const token = `letters ${createHash('sha256').update(`${source.name} ${places}`).digest('hex')}`;
   const times = letters.map(({ event }) => event.time);
-  const iso = (time: number) => new Date(time).toISOString();
   // First, since vectors that were made without these events are made anew because of it.
   const imported = {
     import_id: `${LETTERS_IMPORT}:${token.slice(-16)}`,
