@@ -6,8 +6,9 @@ import type { Clock } from '../schemas/clock.ts';
 import type { ValidatedEvent } from '../schemas/event.ts';
 import { keys, rawTopic, topics } from '../schemas/names.ts';
 import type { Project, Source } from '../schemas/project.ts';
-import { SnapshotReader, type ViewPartition } from '../streams/inference/snapshot.ts';
+import { SnapshotReader } from '../streams/inference/snapshot.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
+import type { ViewPartition } from '../streams/runtime/partitions.ts';
 
 export interface ProbeDeps {
   readonly project: Project;

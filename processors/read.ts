@@ -1,6 +1,7 @@
 import { floorTo, headOf } from '../schemas/time.ts';
 import type { PeriodicFeature, View, WindowFeature } from '../schemas/view.ts';
 import { type Log, oldestExactHead } from './decoded-log.ts';
+import type { ViewMeta } from './meta.ts';
 import { PeriodicReader } from './periodic-reader.ts';
 import { type AsOf, sketchResolutionOf } from './window.ts';
 import { type SetReader, SketchReader, WindowReader } from './window-reader.ts';
@@ -26,6 +27,14 @@ export const NO_LIMITS: ReadLimits = {
   base: Number.NEGATIVE_INFINITY,
 };
 
+/** What the meta of a view partition lets be read. */
+export function limitsOf({ oldestExactHead, base }: Pick<ViewMeta, 'oldestExactHead' | 'base'>): ReadLimits {
+  return {
+    oldestExactHead: oldestExactHead ?? Number.NEGATIVE_INFINITY,
+    base: base ?? Number.NEGATIVE_INFINITY,
+  };
+}
+
 export type ReadStatus = 'ok' | 'behind';
 
 export interface Reader {
@@ -42,15 +51,6 @@ export interface Reader {
     out: Float64Array,
     offset: number,
   ): ReadStatus;
-}
-
-/** The young edges that a request at `time` asks for, at the view's resolution and at its sketches' (NaN without). */
-export function headsOf(view: View, time: number): { readonly head: number; readonly sketchHead: number } {
-  const sketches = sketchResolutionOf(view);
-  return {
-    head: headOf(time, view.readDelay, view.resolution),
-    sketchHead: Number.isNaN(sketches) ? Number.NaN : headOf(time, view.readDelay, sketches),
-  };
 }
 
 /** The edges that a read for a request at `time` has while the frontier of its view partition is at `frontier`. */

@@ -11,6 +11,7 @@ import type { View } from '../../schemas/view.ts';
 import { backfillState } from '../history/backfill.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { HeldKey } from '../runtime/held-key.ts';
+import { viewPartitions } from '../runtime/partitions.ts';
 import { wholeMeta } from '../runtime/state.ts';
 import { Waits } from '../runtime/waits.ts';
 import type { StateDeps } from './begin-state.ts';
@@ -116,16 +117,15 @@ export class Rebuilder {
   /** Partitions of a view that hold no history, whoever owns them. */
   async #lost(view: View): Promise<number[]> {
     const { project, store } = this.#deps;
-    const all = Array.from({ length: view.partitions }, (_, partition) => partition);
-    const found = await store.read(
-      all.map((partition) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
-    );
-    return all.filter((partition) => {
+    const all = viewPartitions(project.prefix, view);
+    const found = await store.read(all.map(({ key }) => [keys.meta(key)]));
+    const lost = all.filter(({ partition }) => {
       const meta = wholeMeta(found[partition]?.[0] ?? null);
       if (meta === null) return true;
       const { history, life, status } = meta;
       return history === null || (status === 'building' && life.startsWith(REBUILD));
     });
+    return lost.map(({ partition }) => partition);
   }
 }
 

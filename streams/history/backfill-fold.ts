@@ -1,10 +1,10 @@
 import type { Warehouse } from '../../infrastructure/clickhouse/port.ts';
 import { partitionOf } from '../../processors/partition.ts';
 import { ViewState } from '../../processors/state.ts';
-import { keys } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import { floorTo, HOUR } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
+import { viewPartitions } from '../runtime/partitions.ts';
 import { type BuiltPartition, exactHead } from './backfill-write.ts';
 import { type Marks, type PastEvent, readPast } from './past.ts';
 
@@ -72,12 +72,7 @@ export async function foldPast(
 }
 
 function emptyView(prefix: string, view: View): BuiltView {
-  const partitions = Array.from({ length: view.partitions }, (_, partition) => ({
-    view,
-    partition,
-    key: keys.viewPartition(prefix, view.id, partition),
-    state: new ViewState(view),
-  }));
+  const partitions = viewPartitions(prefix, view).map((one) => ({ ...one, state: new ViewState(view) }));
   return { view, partitions };
 }
 

@@ -11,6 +11,7 @@ import { floorTo } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 import { Checkpoint } from '../runtime/checkpoint.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { viewPartitions } from '../runtime/partitions.ts';
 import { wholeMeta } from '../runtime/state.ts';
 
 export interface WriteOptions {
@@ -138,12 +139,8 @@ export async function refuseLiveState(
   { project, store }: WriteOptions,
   views: readonly View[],
 ): Promise<void> {
-  const wanted = views.flatMap((view) =>
-    Array.from({ length: view.partitions }, (_, partition) => ({ view, partition })),
-  );
-  const found = await store.read(
-    wanted.map(({ view, partition }) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
-  );
+  const wanted = views.flatMap((view) => viewPartitions(project.prefix, view));
+  const found = await store.read(wanted.map(({ key }) => [keys.meta(key)]));
   for (const [i, { view, partition }] of wanted.entries()) {
     const meta = wholeMeta(found[i]?.[0] ?? null);
     if (meta?.status !== 'ready') continue;

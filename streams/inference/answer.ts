@@ -8,7 +8,7 @@ import { type SizedAnswer, sizedAnswer } from './answer-size.ts';
 import type { InferenceContext } from './context.ts';
 import { type Asked, answerOf, draftOf, predictionId, type ScoringModel, shadowId } from './predict.ts';
 import type { Ready, Turn, Waiting } from './requests.ts';
-import type { Vector } from './vector.ts';
+import { NO_KEY, type Vector } from './vector.ts';
 
 /** The state went back or was lost between the gate and the read; whoever can wait does so until it is there again. */
 export class StateWentBack extends MillraceError {
@@ -44,8 +44,6 @@ interface Answer {
 
 /** A live request that may wait for so long is worth beginning again for, ms. */
 const LONG_WAIT_MS = 1_000;
-
-const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [], absent: [] };
 
 /**
  * Reads the vectors of a batch, scores them, and begins to send. A batch's shadow scores are acknowledged before its predictions

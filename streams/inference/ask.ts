@@ -4,7 +4,7 @@ import { topics } from '../../schemas/names.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
 import { answerOf, draftOf, type Models, predictionId } from './predict.ts';
-import type { Vector, VectorReader } from './vector.ts';
+import { NO_KEY, type Vector, type VectorReader } from './vector.ts';
 
 /** A request that somebody asks directly and waits for. */
 export interface DirectRequest {
@@ -24,7 +24,6 @@ interface AskerDeps {
 }
 
 const LOOK_EVERY_MS = 4;
-const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [], absent: [] };
 
 /**
  * Offset of an answer before it stands in its topic: it is its own lineage, and the archive takes the offset of the record.

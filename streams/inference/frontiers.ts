@@ -1,6 +1,7 @@
 import { keys } from '../../schemas/names.ts';
 import { STUCK_AFTER_MS } from '../runtime/backlog.ts';
-import type { SnapshotReader, ViewPartition } from './snapshot.ts';
+import type { ViewPartition } from '../runtime/partitions.ts';
+import type { SnapshotReader } from './snapshot.ts';
 import type { Target } from './vector.ts';
 
 /** Where a request must be able to read, and from when on. */

@@ -3,16 +3,8 @@ import type { Log } from '../../processors/decoded-log.ts';
 import { LogCache } from '../../processors/log-cache.ts';
 import { decodeMeta, type ViewMeta } from '../../processors/meta.ts';
 import { keys } from '../../schemas/names.ts';
-import type { View } from '../../schemas/view.ts';
+import type { ViewPartition } from '../runtime/partitions.ts';
 import { isTorn } from '../runtime/state.ts';
-
-/** One partition of a view, as a reader names it. */
-export interface ViewPartition {
-  readonly view: View;
-  readonly partition: number;
-  /** Prefix of its keys. */
-  readonly key: string;
-}
 
 /** Why a view partition cannot be read at all. `torn`: a write failed half-way, or the server dropped keys of it. */
 export type Unreadable = 'no_frontier' | 'torn';

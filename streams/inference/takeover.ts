@@ -2,16 +2,16 @@ import type { Kafka } from '../../infrastructure/kafka/port.ts';
 import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { reachOf } from '../../processors/window.ts';
-import { keys } from '../../schemas/names.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { loadDefinition, readDefinitions } from '../apply/definitions.ts';
 import type { Codecs } from '../runtime/codecs.ts';
+import { type ViewPartition, viewPartitions } from '../runtime/partitions.ts';
 import type { Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { createInference, type InferenceDeps } from './inference.ts';
 import type { Models } from './predict.ts';
-import { type PartitionSnapshot, SnapshotReader, type ViewPartition } from './snapshot.ts';
+import { type PartitionSnapshot, SnapshotReader } from './snapshot.ts';
 import { modelReads } from './vector.ts';
 
 /*
@@ -54,7 +54,7 @@ async function answersStill(deps: BeforeDeps, before: Project, snapshots: Snapsh
   const { project, telemetry } = deps;
   const leaving = viewsOnlyIn(before, project);
   if (leaving.length === 0) return false;
-  const partitions = leaving.flatMap((view) => partitionsOf(before, view));
+  const partitions = leaving.flatMap((view) => viewPartitions(before.prefix, view));
   const standing = await snapshots.read(partitions.map((of) => ({ of, entities: [] })));
   if (!partitions.every(({ view }, i) => isWhole(view, standing[i]))) return false;
   const lacking = before.sources.flatMap((source) => missingFields(source, project));
@@ -226,14 +226,6 @@ function viewsRead({ project, model }: Served): ViewPartition[] {
   return [
     ...new Map(reads.flatMap(({ partitions }) => partitions.map((of) => [of.key, of] as const))).values(),
   ];
-}
-
-function partitionsOf(project: Project, view: View): ViewPartition[] {
-  return Array.from({ length: view.partitions }, (_, partition) => ({
-    view,
-    partition,
-    key: keys.viewPartition(project.prefix, view.id, partition),
-  }));
 }
 
 function viewsOnlyIn(project: Project, other: Project): View[] {

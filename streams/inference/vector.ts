@@ -1,16 +1,16 @@
 import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/entity-key.ts';
 import { partitionOf } from '../../processors/partition.ts';
-import { asOf, createReader, type Reader } from '../../processors/read.ts';
+import { asOf, createReader, limitsOf, type Reader } from '../../processors/read.ts';
 import type { AsOf } from '../../processors/window.ts';
 import type { EventRecord } from '../../schemas/event.ts';
-import { keys } from '../../schemas/names.ts';
 import type { Model, Project, ViewRead } from '../../schemas/project.ts';
 import type { AbsentRead, ViewReading } from '../../schemas/records/prediction.ts';
 import type { PredictionRefusal } from '../../schemas/refusal.ts';
 import { headOf } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
-import type { PartitionSnapshot, SnapshotReader, ViewPartition } from './snapshot.ts';
+import { type ViewPartition, viewPartitions } from '../runtime/partitions.ts';
+import type { PartitionSnapshot, SnapshotReader } from './snapshot.ts';
 
 /** One read of one view by a model, resolved. */
 export interface ModelRead {
@@ -52,6 +52,9 @@ export type Vector =
       readonly reads: readonly ViewReading[];
       readonly absent: readonly AbsentRead[];
     };
+
+/** Of a request that lacks a part of the key of a read. */
+export const NO_KEY: Vector = { status: 'refused', reason: 'missing_key', reads: [], absent: [] };
 
 /** Makes the feature vectors of a model's requests from snapshots of the online store. */
 export class VectorReader {
@@ -137,10 +140,7 @@ export class VectorReader {
         snapshot.logs(entity),
         { time, zone: zoneOf(read.declared, event) },
         edge,
-        {
-          oldestExactHead: snapshot.meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
-          base: snapshot.meta.base ?? Number.NEGATIVE_INFINITY,
-        },
+        limitsOf(snapshot.meta),
         this.#stored,
         read.offset,
       );
@@ -199,11 +199,7 @@ export function modelReads(
       );
     const offset = width;
     width += view.features.length;
-    const partitions = Array.from({ length: view.partitions }, (_, partition) => ({
-      view,
-      partition,
-      key: keys.viewPartition(project.prefix, view.id, partition),
-    }));
+    const partitions = viewPartitions(project.prefix, view);
     return { declared, view, reader: createReader(view), partitions, offset };
   });
   return { reads, width };

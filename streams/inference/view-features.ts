@@ -1,8 +1,8 @@
 import { partitionOf } from '../../processors/partition.ts';
-import { type AsOf, asOf, createReader, type Reader } from '../../processors/read.ts';
-import { keys } from '../../schemas/names.ts';
+import { type AsOf, asOf, createReader, limitsOf, type Reader } from '../../processors/read.ts';
 import type { View } from '../../schemas/view.ts';
-import type { PartitionSnapshot, SnapshotReader, Unreadable, ViewPartition } from './snapshot.ts';
+import { type ViewPartition, viewPartitions } from '../runtime/partitions.ts';
+import type { PartitionSnapshot, SnapshotReader, Unreadable } from './snapshot.ts';
 
 /** One entity whose features are asked for. */
 export interface FeatureRequest {
@@ -39,11 +39,7 @@ export class ViewFeatures {
     this.view = view;
     this.#snapshots = snapshots;
     this.#reader = createReader(view);
-    this.#partitions = Array.from({ length: view.partitions }, (_, partition) => ({
-      view,
-      partition,
-      key: keys.viewPartition(prefix, view.id, partition),
-    }));
+    this.#partitions = viewPartitions(prefix, view);
   }
 
   /** All entities in one round trip, those of one view partition from one snapshot. Throws StoreError. */
@@ -72,15 +68,11 @@ export class ViewFeatures {
     const time = request.time ?? meta.frontier + this.view.readDelay;
     const edge = asOf(this.view, time, meta.frontier);
     const values = new Float64Array(this.view.features.length);
-    const limits = {
-      oldestExactHead: meta.oldestExactHead ?? Number.NEGATIVE_INFINITY,
-      base: meta.base ?? Number.NEGATIVE_INFINITY,
-    };
     const status = this.#reader.read(
       snapshot.logs(request.entity),
       { time, zone: request.zone },
       edge,
-      limits,
+      limitsOf(meta),
       values,
       0,
     );

@@ -1,12 +1,11 @@
 import type { Kafka, KafkaRecord, TopicPartition } from '../../infrastructure/kafka/port.ts';
 import { FRESH_PROGRESS, PROMPT_AFTER, type Progress } from '../../processors/lateness.ts';
-import type { ValidatedEvent } from '../../schemas/event.ts';
-import { headers, isForeign, rawTopic, topics } from '../../schemas/names.ts';
+import { isForeign, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import type { Section } from '../../schemas/records/block.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
-import { textOf } from '../runtime/clock-record.ts';
-import type { Codec, Codecs } from '../runtime/codecs.ts';
+import { sourceOffsetOf } from '../local/position.ts';
+import type { Codecs } from '../runtime/codecs.ts';
 import { readTails } from '../runtime/tail.ts';
 import { boundsOf, startOf } from '../runtime/topic.ts';
 
@@ -129,11 +128,6 @@ function sectionsAbout(
           (section) => section.history === null && section.topic === topic && section.partition === partition,
         ),
   );
-}
-
-function sourceOffsetOf(record: KafkaRecord, codec: Codec<ValidatedEvent>): number {
-  if (record.value !== null) return codec.decode(record.value).offset;
-  return Number(textOf(record, headers.sourceOffset) ?? -1);
 }
 
 /** The source that a raw topic is of. */

@@ -4,7 +4,7 @@ import type { ValidatedEvent } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
 import { readClock } from '../runtime/clock-record.ts';
 import type { Codec } from '../runtime/codecs.ts';
-import { boundsOf, readTopic } from '../runtime/topic.ts';
+import { boundsOf, onlyOf, readTopic } from '../runtime/topic.ts';
 import type { LocalDeps } from './deps.ts';
 import type { LocalModel, LocalOutputs, Stretch } from './local-model.ts';
 import { positionAfter, sourceOffsetOf } from './position.ts';
@@ -34,11 +34,10 @@ export async function catchUp(
   const from = await positionAfter(kafka, codec, { topic, partition, start, end }, answered);
   const missed: KafkaRecord[] = [];
   let last = answered;
-  const own = bounds.map((one, i) => (i === partition ? one : { start: 0, end: 0 }));
   await readTopic(
     kafka,
     topic,
-    own,
+    onlyOf(bounds, partition),
     (record) => {
       const offset = sourceOffsetOf(record, codec);
       if (offset <= last || offset >= next) return;

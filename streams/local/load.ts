@@ -7,7 +7,7 @@ import { MillraceError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { wholeMeta } from '../runtime/state.ts';
-import { boundsOf, readTopic } from '../runtime/topic.ts';
+import { boundsOf, onlyOf, readTopic } from '../runtime/topic.ts';
 import { Replica } from './replica.ts';
 
 export interface LoadDeps {
@@ -46,11 +46,10 @@ export async function loadReplica(deps: LoadDeps, view: View, partition: number)
     whole ? stored : freshMeta('memory', start, start > 0),
   );
   const marks = whole ? await readLogs(deps, replica, stored) : new Map<string, number>();
-  const tail = bounds.map((one, i) => (i === partition ? one : { start: 0, end: 0 }));
   await readTopic(
     kafka,
     topic,
-    tail,
+    onlyOf(bounds, partition),
     ({ value, offset }) => {
       const block = value === null ? null : codecs.blocks.read(value);
       if (block !== null) replica.apply(block.sections, (entity) => marks.get(entity) ?? -1);

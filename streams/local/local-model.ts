@@ -8,9 +8,10 @@ import { HoldHints } from '../inference/hold-hints.ts';
 import type { Models } from '../inference/predict.ts';
 import type { Turn } from '../inference/requests.ts';
 import { OPEN_HEADER, readResumes, SOURCE_NEXT_HEADER } from '../inference/resume.ts';
-import type { PartitionSnapshot, ViewPartition } from '../inference/snapshot.ts';
+import type { PartitionSnapshot } from '../inference/snapshot.ts';
 import { VectorReader } from '../inference/vector.ts';
 import { clockRecord } from '../runtime/clock-record.ts';
+import type { ViewPartition } from '../runtime/partitions.ts';
 import type { LocalDeps } from './deps.ts';
 
 /** A stretch of one source partition whose requests are to be answered. */

@@ -6,7 +6,8 @@ import { keys, rawTopicNamed } from '../../schemas/names.ts';
 import type { Project } from '../../schemas/project.ts';
 import type { Section } from '../../schemas/records/block.ts';
 import type { View } from '../../schemas/view.ts';
-import type { PartitionSnapshot, ViewPartition } from '../inference/snapshot.ts';
+import type { PartitionSnapshot } from '../inference/snapshot.ts';
+import type { ViewPartition } from '../runtime/partitions.ts';
 
 /**
  * One partition of a local view in the memory of the process that ingests it. It is what features makes of the same sections in the

@@ -3,6 +3,7 @@ import { watermarkOf } from '../../processors/lateness.ts';
 import { keys, rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { progressKey, wholeProgress } from '../ingest/progress.ts';
+import { viewPartitions } from '../runtime/partitions.ts';
 import { wholeMeta } from '../runtime/state.ts';
 import { ReplayRefused } from './errors.ts';
 
@@ -26,10 +27,8 @@ export async function refuseLate(
   }
   const fed = project.views
     .filter(({ sources }) => sources.includes(source.name))
-    .flatMap((view) => Array.from({ length: view.partitions }, (_, partition) => ({ view, partition })));
-  const metas = await store.read(
-    fed.map(({ view, partition }) => [keys.meta(keys.viewPartition(project.prefix, view.id, partition))]),
-  );
+    .flatMap((view) => viewPartitions(project.prefix, view));
+  const metas = await store.read(fed.map(({ key }) => [keys.meta(key)]));
   for (const [i, { view, partition }] of fed.entries()) {
     const frontier = wholeMeta(metas[i]?.[0] ?? null)?.frontier ?? null;
     refuseBelow(frontier, time, `the view ${view.id} partition ${partition}`);

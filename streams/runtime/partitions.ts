@@ -1,6 +1,23 @@
 import type { Kafka } from '../../infrastructure/kafka/port.ts';
-import { rawTopic, topics } from '../../schemas/names.ts';
+import { keys, rawTopic, topics } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
+import type { View } from '../../schemas/view.ts';
+
+/** One partition of a view, as a reader names it. */
+export interface ViewPartition {
+  readonly view: View;
+  readonly partition: number;
+  /** Prefix of its keys in the online store. */
+  readonly key: string;
+}
+
+export function viewPartitions(prefix: string, view: View): ViewPartition[] {
+  return Array.from({ length: view.partitions }, (_, partition) => ({
+    view,
+    partition,
+    key: keys.viewPartition(prefix, view.id, partition),
+  }));
+}
 
 /** The topics that have the partitions of a source's raw topic, one to one. */
 export function topicsOfSource(

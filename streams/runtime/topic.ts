@@ -11,6 +11,11 @@ export async function startOf(kafka: Kafka, topic: string, partition: number): P
   return (await boundsOf(kafka, topic))[partition]?.start ?? 0;
 }
 
+/** The bounds of one partition alone: nothing is read of the others. */
+export function onlyOf(bounds: Bounds, partition: number): Bounds {
+  return bounds.map((one, i) => (i === partition ? one : { start: 0, end: 0 }));
+}
+
 /** Every record from `from` (the start, where absent) to the end as `bounds` tells it; `tick` is told how many were read. */
 export async function readTopic(
   kafka: Kafka,

@@ -7,7 +7,6 @@ import { VirtualClock } from '../../infrastructure/memory/clock.ts';
 import { createMemoryStore } from '../../infrastructure/memory/store.ts';
 import { assembler } from '../../processors/assemble.ts';
 import { entityKey } from '../../processors/entity-key.ts';
-import { headsOf } from '../../processors/read.ts';
 import type { EventRecord } from '../../schemas/event.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
@@ -21,6 +20,7 @@ import { openCodecs } from '../../streams/runtime/codecs.ts';
 import { readTails } from '../../streams/runtime/tail.ts';
 import { SILENT } from '../../streams/runtime/telemetry.ts';
 import { oracleRead } from '../oracle/naive.ts';
+import { headsOf } from '../processors/harness.ts';
 
 /** The payments project through the real streams, on the in-memory twins, in virtual time. */
 

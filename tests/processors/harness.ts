@@ -2,7 +2,9 @@ import { expect } from 'vitest';
 import { Folder } from '../../processors/fold.ts';
 import { compactLog } from '../../processors/log.ts';
 import { type AsOf, createReader, NO_LIMITS, type ReadRequest } from '../../processors/read.ts';
+import { sketchResolutionOf } from '../../processors/window.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
+import { headOf } from '../../schemas/time.ts';
 import type { View } from '../../schemas/view.ts';
 
 /** A seeded stream of numbers in [0, 1), so that one drawn number decides a whole history of batches. */
@@ -23,6 +25,15 @@ export function shuffled<T>(items: readonly T[], next: () => number): T[] {
     [copy[k], copy[other]] = [copy[other] as T, copy[k] as T];
   }
   return copy;
+}
+
+/** The young edges that a request at `time` asks for, at the view's resolution and at its sketches' (NaN without). */
+export function headsOf(view: View, time: number): { readonly head: number; readonly sketchHead: number } {
+  const sketches = sketchResolutionOf(view);
+  return {
+    head: headOf(time, view.readDelay, view.resolution),
+    sketchHead: Number.isNaN(sketches) ? Number.NaN : headOf(time, view.readDelay, sketches),
+  };
 }
 
 export type Logs = Array<Uint8Array | null>;

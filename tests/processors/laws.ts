@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { addValue, layoutOf, mergeRow } from '../../processors/columns.ts';
 import { compactLog } from '../../processors/log.ts';
-import { asOf, headsOf } from '../../processors/read.ts';
+import { asOf } from '../../processors/read.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
 import type { Column, View } from '../../schemas/view.ts';
-import { append, dice, expectSameBits, type Logs, logsOf, readLogs, shuffled } from './harness.ts';
+import { append, dice, expectSameBits, headsOf, type Logs, logsOf, readLogs, shuffled } from './harness.ts';
 
 /**
  * What every aggregation must keep, whatever it computes: reads do not depend on the order of events, on how

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { asOf, createReader, headsOf, NO_LIMITS } from '../../processors/read.ts';
+import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import { floorTo } from '../../schemas/time.ts';
 import { oracleRead } from '../oracle/naive.ts';
 import { buildView } from './build-view.ts';
-import { dice, expectClose, expectSameBits, logsOf, readLogs, shuffled } from './harness.ts';
+import { dice, expectClose, expectSameBits, headsOf, logsOf, readLogs, shuffled } from './harness.ts';
 import { AROUND, AUTUMN, contributionsOf, historyOf, spanOf, viewSpecs, ZONES } from './random-views.ts';
 
 const RUNS = Number(process.env.LAW_RUNS ?? 250);

@@ -3,8 +3,9 @@ import { encodeMeta, freshMeta, type ViewMeta } from '../../../processors/meta.t
 import { keys } from '../../../schemas/names.ts';
 import { Frontiers } from '../../../streams/inference/frontiers.ts';
 import { HoldHints } from '../../../streams/inference/hold-hints.ts';
-import { SnapshotReader, type ViewPartition } from '../../../streams/inference/snapshot.ts';
+import { SnapshotReader } from '../../../streams/inference/snapshot.ts';
 import { decodeHold } from '../../../streams/runtime/hold.ts';
+import type { ViewPartition } from '../../../streams/runtime/partitions.ts';
 import { createPlane, type Plane } from '../plane.ts';
 
 let plane: Plane;
