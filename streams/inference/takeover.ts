@@ -7,7 +7,7 @@ import type { View } from '../../schemas/view.ts';
 import { loadDefinition, readDefinitions } from '../apply/definitions.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { type ViewPartition, viewPartitions } from '../runtime/partitions.ts';
-import type { Stream } from '../runtime/stream.ts';
+import { runUntil, type Stream } from '../runtime/stream.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { createInference, type InferenceDeps } from './inference.ts';
 import type { Models } from './predict.ts';
@@ -120,23 +120,14 @@ export function createTakeover(deps: InferenceDeps, before: Project): Stream {
 
   async function run(signal: AbortSignal, healthy?: () => void): Promise<void> {
     let serving = await choose('former');
-    while (!signal.aborted) {
-      const change = new AbortController();
-      const stop = AbortSignal.any([signal, change.signal]);
-      const running = streams[serving].run(stop, healthy).finally(() => change.abort());
-      // Its failure is thrown below, once this turn of the loop has seen that it ended.
-      running.catch(() => {});
-      while (!stop.aborted) {
-        await clock.sleep(LOOK_EVERY_MS);
-        if (stop.aborted) break;
-        const next = await choose(serving);
-        if (next === serving) continue;
-        telemetry.note(name, next === 'present' ? 'took over' : 'went back', { layout: model.layoutHash });
-        serving = next;
-        change.abort();
-      }
-      await running;
-    }
+    const over = async (): Promise<boolean> => {
+      const next = await choose(serving);
+      if (next === serving) return false;
+      telemetry.note(name, next === 'present' ? 'took over' : 'went back', { layout: model.layoutHash });
+      serving = next;
+      return true;
+    };
+    while (!signal.aborted) await runUntil(streams[serving], clock, LOOK_EVERY_MS, over, signal, healthy);
   }
 
   return { name, run };

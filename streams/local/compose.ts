@@ -1,5 +1,5 @@
 import type { Clock } from '../../schemas/clock.ts';
-import type { Stream } from '../runtime/stream.ts';
+import { runUntil, type Stream } from '../runtime/stream.ts';
 
 const LOOK_EVERY_MS = 5_000;
 
@@ -20,25 +20,17 @@ export function standby(name: string): Stream {
  * them from then on. What nobody answered in between, ingest answers when it begins.
  */
 export function afterTakeover(
-  without: Stream,
-  within: Stream,
+  withoutLocal: Stream,
+  withLocal: Stream,
   clock: Pick<Clock, 'sleep'>,
   inService: () => Promise<boolean>,
 ): Stream {
   return {
-    name: without.name,
+    name: withoutLocal.name,
     async run(signal, healthy) {
-      const change = new AbortController();
-      const stop = AbortSignal.any([signal, change.signal]);
-      const running = without.run(stop, healthy).finally(() => change.abort());
-      // Its failure is thrown below, once this turn of the loop has seen that it ended.
-      running.catch(() => {});
-      while (!stop.aborted) {
-        await clock.sleep(LOOK_EVERY_MS);
-        if (!stop.aborted && !(await inService().catch(() => true))) change.abort();
-      }
-      await running;
-      if (!signal.aborted) await within.run(signal, healthy);
+      const over = async () => !(await inService().catch(() => true));
+      await runUntil(withoutLocal, clock, LOOK_EVERY_MS, over, signal, healthy);
+      if (!signal.aborted) await withLocal.run(signal, healthy);
     },
   };
 }

@@ -13,6 +13,30 @@ export interface Stream {
   run(signal: AbortSignal, healthy?: () => void): Promise<void>;
 }
 
+/**
+ * Runs a stream until the signal, or until `over`, which is asked every `everyMs`, says that its time is over: it is drained either way.
+ * Throws what the stream ends with.
+ */
+export async function runUntil(
+  stream: Stream,
+  clock: Pick<Clock, 'sleep'>,
+  everyMs: number,
+  over: () => Promise<boolean>,
+  signal: AbortSignal,
+  healthy?: () => void,
+): Promise<void> {
+  const end = new AbortController();
+  const stop = AbortSignal.any([signal, end.signal]);
+  const running = stream.run(stop, healthy).finally(() => end.abort());
+  // Its failure is thrown below, once this turn of the loop has seen that it ended.
+  running.catch(() => {});
+  while (!stop.aborted) {
+    await clock.sleep(everyMs);
+    if (!stop.aborted && (await over())) end.abort();
+  }
+  await running;
+}
+
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 /** Failures of one kind in a row from which on they are told as one that lasts. */
