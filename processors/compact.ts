@@ -2,6 +2,7 @@ import { floorTo } from '../schemas/time.ts';
 import type { TileSet, View } from '../schemas/view.ts';
 import { ByteWriter } from './bytes.ts';
 import { layoutOf, mergeRow, type RowLayout } from './columns.ts';
+import { grown } from './grown.ts';
 import { compactedChunk, eachTile, firstPlace, logInfo } from './log-layout.ts';
 import { addNumericTile, writeNumericTile } from './numeric.ts';
 import {
@@ -149,15 +150,9 @@ class Compactor {
   #room(): number {
     const tile = this.#tiles;
     if (tile < this.#starts.length) return tile;
-    const rows = new Float64Array(this.#rows.length * 2);
-    rows.set(this.#rows);
-    this.#rows = rows;
-    const starts = new Float64Array(tile * 2);
-    starts.set(this.#starts);
-    this.#starts = starts;
-    const level = new Uint8Array(tile * 2);
-    level.set(this.#level);
-    this.#level = level;
+    this.#rows = grown(this.#rows, this.#rows.length * 2);
+    this.#starts = grown(this.#starts, tile * 2);
+    this.#level = grown(this.#level, tile * 2);
     this.#order = new Float64Array(tile * 2);
     return tile;
   }
@@ -198,12 +193,6 @@ class Compactor {
       order[k] = Math.round(((starts[k] as number) - least) / unit) * tiles + k;
     order.subarray(0, tiles).sort();
     for (let k = 0; k < tiles; k += 1) order[k] = (order[k] as number) % tiles;
-  }
-
-  /** Writes tiles `first` to before `last` of the order as one run; tiles of the same start are already one. */
-  #beginRun(level: number, tiles: number): void {
-    this.#runs.unsigned(level);
-    this.#runs.unsigned(tiles);
   }
 
   #writeNumeric(): void {
@@ -252,7 +241,7 @@ class Compactor {
     });
   }
 
-  /** Calls `write` for each of the first `kept` tiles in order, with run headers between. */
+  /** Writes the header of each run of tiles of one level, and calls `write` for each of its tiles: the first `kept`, in order. */
   #eachRun(kept: number, write: (tile: number, place: number, start: number) => void): void {
     const order = this.#order;
     let k = 0;
@@ -261,7 +250,8 @@ class Compactor {
       const width = this.#levels[level] as number;
       let end = k + 1;
       while (end < kept && this.#level[order[end] as number] === level) end += 1;
-      this.#beginRun(level, end - k);
+      this.#runs.unsigned(level);
+      this.#runs.unsigned(end - k);
       let before = 0;
       for (let first = true; k < end; k += 1, first = false) {
         const tile = order[k] as number;

@@ -3,6 +3,7 @@ import { floorTo } from '../schemas/time.ts';
 import type { TileSet, View } from '../schemas/view.ts';
 import { ByteWriter } from './bytes.ts';
 import { addValue, layoutOf, type RowLayout } from './columns.ts';
+import { grown } from './grown.ts';
 import { firstPlace, ONE_TILE, TILES } from './log-layout.ts';
 import { writeNumericTile } from './numeric.ts';
 import {
@@ -137,9 +138,8 @@ class SetFolder {
   /** The entity's tile that begins at `start`, made where there is none. */
   #tile(entity: number, start: number): number {
     if (entity >= this.#youngest.length) {
-      const grown = new Int32Array(entity * 2).fill(-1);
-      grown.set(this.#youngest);
-      this.#youngest = grown;
+      const known = this.#youngest.length;
+      this.#youngest = grown(this.#youngest, entity * 2).fill(-1, known);
     }
     let younger = -1;
     let tile = this.#youngest[entity] as number;
@@ -161,15 +161,9 @@ class SetFolder {
   }
 
   #grow(): void {
-    const rows = new Float64Array(this.#rows.length * 2);
-    rows.set(this.#rows);
-    this.#rows = rows;
-    const starts = new Float64Array(this.#starts.length * 2);
-    starts.set(this.#starts);
-    this.#starts = starts;
-    const older = new Int32Array(this.#older.length * 2);
-    older.set(this.#older);
-    this.#older = older;
+    this.#rows = grown(this.#rows, this.#rows.length * 2);
+    this.#starts = grown(this.#starts, this.#starts.length * 2);
+    this.#older = grown(this.#older, this.#older.length * 2);
   }
 
   /** Writes the chunks of entities 0 to before `entities`, and empties the tiles. Valid until the next call. */
@@ -221,11 +215,7 @@ class SetFolder {
     const writer = this.#writer;
     let count = 0;
     for (let tile = youngest; tile >= 0; tile = this.#older[tile] as number) {
-      if (count === this.#list.length) {
-        const grown = new Int32Array(count * 2);
-        grown.set(this.#list);
-        this.#list = grown;
-      }
+      if (count === this.#list.length) this.#list = grown(this.#list, count * 2);
       this.#list[count] = tile;
       count += 1;
     }

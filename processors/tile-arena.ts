@@ -11,6 +11,7 @@ import {
   slotKindsOf,
 } from './columns.ts';
 import type { DecodedTiles } from './compact.ts';
+import { grown } from './grown.ts';
 import { eachTile } from './log-layout.ts';
 import { addNumericTile } from './numeric.ts';
 import type { Cuts } from './scan.ts';
@@ -58,11 +59,8 @@ export class TileArena {
     if (left !== undefined) return left;
     const at = this.#used;
     this.#used = at + capacity * this.stride;
-    if (this.#used > this.cells.length) {
-      const larger = new Float64Array(Math.max(this.cells.length * 2, this.#used));
-      larger.set(this.cells);
-      this.cells = larger;
-    }
+    if (this.#used > this.cells.length)
+      this.cells = grown(this.cells, Math.max(this.cells.length * 2, this.#used));
     return at;
   }
 

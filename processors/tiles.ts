@@ -1,4 +1,5 @@
 import { addLast, addStretch, type RowLayout, type SlotKinds, slotKindsOf } from './columns.ts';
+import { grown } from './grown.ts';
 import { eachTile } from './log-layout.ts';
 import { addNumericTile } from './numeric.ts';
 import type { Cuts } from './scan.ts';
@@ -160,10 +161,4 @@ export class Tiles {
     this.#ends = grown(this.#ends, capacity);
     this.#rows = grown(this.#rows, capacity * this.#layout.width);
   }
-}
-
-function grown(array: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(length);
-  larger.set(array);
-  return larger;
 }
