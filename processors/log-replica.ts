@@ -1,8 +1,8 @@
 import type { TileSet, View } from '../schemas/view.ts';
 import { layoutOf, type RowLayout } from './columns.ts';
+import { compactLog } from './compact.ts';
 import type { DecodedLog, Log } from './decoded-log.ts';
-import { compactLog, logInfo, wantsCompaction } from './log.ts';
-import { oldestExactHeadOf } from './log-layout.ts';
+import { logInfo, oldestExactHeadOf, wantsCompaction } from './log-layout.ts';
 import { exactHeadOf, type ViewMeta } from './meta.ts';
 import { Tiles } from './tiles.ts';
 import { levelsOf } from './window.ts';

@@ -1,8 +1,9 @@
 import type { TileSet, View } from '../schemas/view.ts';
 import { layoutOf } from './columns.ts';
+import { compactLog, compactTiles } from './compact.ts';
 import type { DecodedLog, Log } from './decoded-log.ts';
 import { Folder } from './fold.ts';
-import { compactLog, compactTiles, wantsCompaction } from './log.ts';
+import { wantsCompaction } from './log-layout.ts';
 import { ArenaLog, TileArena } from './tile-arena.ts';
 import { levelsOf } from './window.ts';
 

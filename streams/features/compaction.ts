@@ -1,5 +1,6 @@
 import type { Commit, CommitResult } from '../../infrastructure/redis/port.ts';
-import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
+import { compactLog } from '../../processors/compact.ts';
+import { logInfo, wantsCompaction } from '../../processors/log-layout.ts';
 import { exactHeadOf } from '../../processors/meta.ts';
 import type { FeaturesContext } from './context.ts';
 import { keepHead } from './pace.ts';

@@ -1,6 +1,7 @@
+import { compactLog } from '../../processors/compact.ts';
 import { Folder } from '../../processors/fold.ts';
-import { compactLog, logInfo, wantsCompaction } from '../../processors/log.ts';
 import { LogCache } from '../../processors/log-cache.ts';
+import { logInfo, wantsCompaction } from '../../processors/log-layout.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { Contribution } from '../../schemas/records/block.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
+import { compactLog } from '../../processors/compact.ts';
 import { Folder } from '../../processors/fold.ts';
-import { compactLog } from '../../processors/log.ts';
 import { type AsOf, createReader, NO_LIMITS, type ReadRequest } from '../../processors/read.ts';
 import { sketchResolutionOf } from '../../processors/window.ts';
 import type { Contribution } from '../../schemas/records/block.ts';

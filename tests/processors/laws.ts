@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { addValue, layoutOf, mergeRow } from '../../processors/columns.ts';
-import { compactLog } from '../../processors/log.ts';
+import { compactLog } from '../../processors/compact.ts';
 import { asOf } from '../../processors/read.ts';
 import type { Contribution } from '../../schemas/records/block.ts';
 import type { Column, View } from '../../schemas/view.ts';

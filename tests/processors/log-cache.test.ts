@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptState } from '../../processors/bytes.ts';
+import { compactLog } from '../../processors/compact.ts';
 import type { Log } from '../../processors/decoded-log.ts';
 import { Folder } from '../../processors/fold.ts';
-import { compactLog } from '../../processors/log.ts';
 import { LogCache } from '../../processors/log-cache.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import type { Contribution } from '../../schemas/records/block.ts';

@@ -1,12 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { CorruptState, UnknownStateFormat } from '../../processors/bytes.ts';
+import { compactLog } from '../../processors/compact.ts';
 import { Folder } from '../../processors/fold.ts';
-import {
-  CorruptState,
-  compactLog,
-  logInfo,
-  UnknownStateFormat,
-  wantsCompaction,
-} from '../../processors/log.ts';
+import { logInfo, wantsCompaction } from '../../processors/log-layout.ts';
 import { asOf, createReader, NO_LIMITS } from '../../processors/read.ts';
 import { ViewState } from '../../processors/state.ts';
 import type { Contribution } from '../../schemas/records/block.ts';

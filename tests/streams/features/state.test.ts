@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { KafkaRecord } from '../../../infrastructure/kafka/port.ts';
-import { logInfo } from '../../../processors/log.ts';
+import { logInfo } from '../../../processors/log-layout.ts';
 import { encodeMeta } from '../../../processors/meta.ts';
 import { keys } from '../../../schemas/names.ts';
 import type { Section } from '../../../schemas/records/block.ts';
