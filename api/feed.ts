@@ -1,5 +1,6 @@
 import type { Kafka, KafkaRecord, Reader, TopicPartition } from '../infrastructure/kafka/port.ts';
 import type { Clock } from '../schemas/clock.ts';
+import { asError } from '../schemas/refusal.ts';
 import type { EventSink } from './events.ts';
 
 /** What a record says to readers of a feed; null: nothing (a clock, a repeat). */
@@ -178,7 +179,7 @@ export function createFeed(options: FeedOptions): Feed {
 }
 
 const onFailureOf = (onFailure: FeedOptions['onFailure']) => (error: unknown) => {
-  onFailure(error instanceof Error ? error : new Error(String(error)));
+  onFailure(asError(error));
   return false;
 };
 
@@ -238,7 +239,7 @@ class Tail {
         await this.#poll(toEvent);
       } catch (error) {
         if (this.#stopped) return;
-        this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
+        this.#options.onFailure(asError(error));
         await this.#reader?.close().catch(() => {});
         this.#reader = null;
         await this.#options.clock.sleep(PAUSE_MS);

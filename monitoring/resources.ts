@@ -2,7 +2,7 @@ import { constants, monitorEventLoopDelay, PerformanceObserver, performance } fr
 import type { Warehouse } from '../infrastructure/clickhouse/port.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Measure } from '../schemas/monitoring.ts';
-import { MillraceError } from '../schemas/refusal.ts';
+import { asError, MillraceError } from '../schemas/refusal.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import { measure, writeMeasures } from './measures.ts';
 
@@ -41,7 +41,7 @@ export async function sampleResources(deps: ResourceDeps, signal: AbortSignal): 
         failing = '';
       } catch (error) {
         // Whatever it is: a sample that is lost ends nothing.
-        const known = error instanceof Error ? error : new Error(String(error));
+        const known = asError(error);
         const code = known instanceof MillraceError ? known.code : known.name;
         if (failing !== code) telemetry.failure('resources', known);
         failing = code;

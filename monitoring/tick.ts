@@ -4,7 +4,7 @@ import { answersOf } from '../infrastructure/clickhouse/tables.ts';
 import { parseArtefact } from '../models/artefact.ts';
 import { ESTIMATED_STATISTICS, type Measure } from '../schemas/monitoring.ts';
 import type { Model, Project, Source } from '../schemas/project.ts';
-import { MillraceError } from '../schemas/refusal.ts';
+import { asError, MillraceError } from '../schemas/refusal.ts';
 import { reasonOf } from '../streams/runtime/failing.ts';
 import type { Telemetry } from '../streams/runtime/telemetry.ts';
 import { lossPoints, measureDetectors, scorePoints } from './drift/detectors.ts';
@@ -98,7 +98,7 @@ async function apart(
   try {
     return await work();
   } catch (error) {
-    const known = error instanceof Error ? error : new Error(String(error));
+    const known = asError(error);
     if (known instanceof MillraceError && (known.retriable || NOT_THE_TICK.includes(known.code))) throw error;
     const reason = reasonOf(known);
     telemetry.failure('monitoring', known);
@@ -284,7 +284,7 @@ async function importanceOf(
     importance.set(address, shares);
     return shares;
   } catch (error) {
-    telemetry.failure(`monitoring ${model.name}`, error instanceof Error ? error : new Error(String(error)));
+    telemetry.failure(`monitoring ${model.name}`, asError(error));
     return new Array<number>(width).fill(1 / width);
   }
 }

@@ -10,6 +10,7 @@ import { eventTimeFinished, writeTick } from '../monitoring/progress.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { tables } from '../schemas/names.ts';
 import type { Project } from '../schemas/project.ts';
+import { asError } from '../schemas/refusal.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
 import { iso } from '../streams/runtime/iso.ts';
 import { restartOnFailure, type Stream } from '../streams/runtime/stream.ts';
@@ -89,7 +90,7 @@ export function openRunLog(
       if ((unwritten.get(run.id)?.revision ?? 0) <= run.revision) unwritten.delete(run.id);
     } catch (error) {
       unwritten.set(run.id, run);
-      onFailure(error instanceof Error ? error : new Error(String(error)));
+      onFailure(asError(error));
     }
   };
   return {

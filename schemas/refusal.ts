@@ -44,6 +44,10 @@ export const PREDICTION_REFUSALS = [
 ] as const;
 export type PredictionRefusal = (typeof PREDICTION_REFUSALS)[number];
 
+/** Whatever was thrown, as an error. */
+export const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(String(thrown));
+
 /** Base of every failure of the world: `retriable` says whether the same call may succeed later. */
 export abstract class MillraceError extends Error {
   abstract readonly code: string;

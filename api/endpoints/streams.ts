@@ -3,6 +3,7 @@ import { openRunLog } from '../../pipelines/pipelines.ts';
 import { isOver, type PipelineRun } from '../../pipelines/runs/run.ts';
 import { topics } from '../../schemas/names.ts';
 import type { Prediction } from '../../schemas/records/prediction.ts';
+import { asError } from '../../schemas/refusal.ts';
 import type { ApiDeps } from '../deps.ts';
 import { type EventSink, EventStream } from '../events.ts';
 import { createFeed, type Feed, type ToEvent } from '../feed.ts';
@@ -217,7 +218,7 @@ function everyWhile(ms: number, onFailure: (error: Error) => void, look: () => P
           if (more) next();
         },
         (error: unknown) => {
-          onFailure(error instanceof Error ? error : new Error(String(error)));
+          onFailure(asError(error));
           next();
         },
       );

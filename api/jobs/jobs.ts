@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { MillraceError } from '../../schemas/refusal.ts';
+import { asError, MillraceError } from '../../schemas/refusal.ts';
 import { Problem } from '../problem.ts';
 
 export const JOB_STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const;
@@ -118,8 +118,7 @@ export function createJobs(now: () => number, onFailure: (error: Error) => void)
       change(job, { state: 'done', finishedAt: now(), result: { type: job.made.type, bytes } });
     } catch (error) {
       output.destroy();
-      if (!(error instanceof Problem) && !job.stop.signal.aborted)
-        onFailure(error instanceof Error ? error : new Error(String(error)));
+      if (!(error instanceof Problem) && !job.stop.signal.aborted) onFailure(asError(error));
       rmSync(job.file, { force: true });
       change(job, {
         state: job.stop.signal.aborted ? 'cancelled' : 'failed',

@@ -4,6 +4,7 @@ import { type PipelineRun, ready, type StepRecord, stepOf } from '../../pipeline
 import { jobsOf, type StepExecutor, workOn } from '../../pipelines/runs/work.ts';
 import type { StepMessage } from '../../pipelines/steps/child.ts';
 import { openExecutor, stepTools } from '../../platform/step-tools.ts';
+import { asError } from '../../schemas/refusal.ts';
 import type { CommandContext } from '../command.ts';
 import { FailedResult, NotYet, UsageError } from '../errors.ts';
 import { findRun } from '../pipeline-runs.ts';
@@ -132,7 +133,7 @@ async function answerWorker(
     const outcome = await execute({ run, step, token, note }, context.signal);
     await say({ kind: 'outcome', outcome });
   } catch (error) {
-    const known = error instanceof Error ? error : new Error(String(error));
+    const known = asError(error);
     const code = 'code' in known && typeof known.code === 'string' ? known.code : known.name;
     const retriable = 'retriable' in known && known.retriable === true;
     await say({ kind: 'failure', message: known.message, code, retriable });

@@ -1,3 +1,4 @@
+import { asError } from '../../schemas/refusal.ts';
 import { QueueError } from '../queue/errors.ts';
 import type { Job, JobData, JobQueue, Lane, QueueWorker, WorkOptions } from '../queue/port.ts';
 
@@ -78,7 +79,7 @@ export function createMemoryQueue(options: { readonly againMs?: number } = {}): 
           if (one.hold === hold) known.delete(one.job.id);
         },
         (error: unknown) => {
-          worker.options.onError(error instanceof Error ? error : new Error(String(error)));
+          worker.options.onError(asError(error));
           if (one.hold === hold) wake(one, againMs);
         },
       )

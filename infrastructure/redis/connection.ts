@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import type { RedisConnection } from '../../schemas/project.ts';
+import { asError } from '../../schemas/refusal.ts';
 import { addressOf, clientOptions, type Host, nameOf } from './address.ts';
 import { StoreError, storeErrorOf } from './errors.ts';
 import { evictionsOf, evicts, factsOf, type ServerFacts } from './facts.ts';
@@ -95,7 +96,7 @@ export function createConnection(options: ConnectionOptions, host?: Host): Conne
     } catch (error) {
       if (redis.stream !== stream) return;
       open = false;
-      lastFailure = error instanceof Error ? error : new Error(String(error));
+      lastFailure = asError(error);
     }
     changed();
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Job, JobData } from '../../infrastructure/queue/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { MillraceError } from '../../schemas/refusal.ts';
+import { asError, MillraceError } from '../../schemas/refusal.ts';
 import { begin, fail, release, remark, type StepOutcome, settle } from './changes.ts';
 import type { RunLog } from './log.ts';
 import { type PipelineRun, ready, type StepRecord, stepOf } from './run.ts';
@@ -136,7 +136,6 @@ const overTime = ({ step }: StepRecord) =>
     `Step ${step.name} was stopped after its time limit of ${Math.round(step.timeout / 1_000)} s: raise its timeout in pipelines.yaml and start a new run, or find out what held it up and resume this one.`,
   );
 
-const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)));
 const isRetriable = (error: Error) => 'retriable' in error && error.retriable === true;
 
 /** What the queue should hold for a run, were nothing in it: steps that may begin, and those in hand. */

@@ -4,6 +4,7 @@ import { boundsOf } from '../../infrastructure/registry/models.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { topics } from '../../schemas/names.ts';
 import type { ModelVersion } from '../../schemas/records/model-version.ts';
+import { asError } from '../../schemas/refusal.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import { type LoadedStretch, loadTimeline, NO_MODELS, sameRoles } from './load-timeline.ts';
@@ -105,7 +106,7 @@ class LogFollower {
     while (!this.#stopped)
       await this.#pollOnce().catch(async (error: unknown) => {
         if (this.#stopped) return;
-        telemetry.failure(`inference ${model}`, error instanceof Error ? error : new Error(String(error)));
+        telemetry.failure(`inference ${model}`, asError(error));
         await clock.sleep(POLL_MS);
       });
   }

@@ -1,6 +1,6 @@
 import { parseArtefact } from '../../models/artefact.ts';
 import { createScorer } from '../../models/scorer.ts';
-import { MillraceError } from '../../schemas/refusal.ts';
+import { asError, MillraceError } from '../../schemas/refusal.ts';
 import type { Telemetry } from '../runtime/telemetry.ts';
 import type { ScoringModel } from './predict.ts';
 
@@ -70,7 +70,7 @@ export class ScorerCache {
       });
       this.#failures.delete(version);
     } catch (thrown) {
-      const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+      const cause = asError(thrown);
       if (!this.#failures.has(version))
         telemetry.failure(`inference ${model}`, passedOver(model, version, cause));
       const retriable = cause instanceof MillraceError && cause.retriable;

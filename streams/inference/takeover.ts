@@ -3,6 +3,7 @@ import type { OnlineStore } from '../../infrastructure/redis/port.ts';
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { reachOf } from '../../processors/window.ts';
 import type { Model, Project, Source } from '../../schemas/project.ts';
+import { asError } from '../../schemas/refusal.ts';
 import type { View } from '../../schemas/view.ts';
 import { loadDefinition, readDefinitions } from '../apply/definitions.ts';
 import type { Codecs } from '../runtime/codecs.ts';
@@ -113,7 +114,7 @@ export function createTakeover(deps: InferenceDeps, before: Project): Stream {
   const choose = (now: Serving): Promise<Serving> => {
     const { champion } = deps.models.current()(Number.POSITIVE_INFINITY);
     return look(champion?.layoutHash ?? null).catch((error: unknown) => {
-      telemetry.failure(name, error instanceof Error ? error : new Error(String(error)));
+      telemetry.failure(name, asError(error));
       return now;
     });
   };

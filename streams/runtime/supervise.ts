@@ -1,5 +1,5 @@
 import type { Clock } from '../../schemas/clock.ts';
-import { MillraceError } from '../../schemas/refusal.ts';
+import { asError, MillraceError } from '../../schemas/refusal.ts';
 import { Failing, reasonOf } from './failing.ts';
 import type { Stream } from './stream.ts';
 import { SILENT, type Telemetry } from './telemetry.ts';
@@ -108,7 +108,7 @@ async function endOf(stream: Stream, stop: AbortSignal, healthy: () => void): Pr
   try {
     await stream.run(stop, healthy);
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return asError(error);
   }
   return stop.aborted ? null : new Error(`The stream ${stream.name} ended although nobody told it to.`);
 }
