@@ -22,7 +22,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Own scripts and styles alone; no page of another origin may show it in a frame. */
 const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-export const CONSOLE_PATH = '/console/';
+const CONSOLE_PATH = '/console/';
 
 /** Serves the files of `directory` below `/console/`; an address without a file gets index.html, whose script knows its pages. */
 export function serveConsole(app: FastifyInstance, directory: string): void {

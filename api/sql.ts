@@ -10,7 +10,7 @@ const QUOTED = /'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*"|--[^\n]
 const READS = /^[\s(]*(select|with|show|describe|desc|explain|exists)\b/i;
 
 /** Why a statement is not even sent; null where nothing speaks against it. The server refuses what changes anything in any case. */
-export function faultOfSql(sql: string): string | null {
+function faultOfSql(sql: string): string | null {
   const bare = sql.replace(QUOTED, ' ');
   if (!READS.test(bare)) return 'Only SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN are taken here.';
   const elsewhere = ELSEWHERE.exec(bare)?.[1];

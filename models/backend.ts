@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers';
 import type { Engine } from './trainer.ts';
 
-export const TRAINING_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const;
+const TRAINING_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const;
 export type TrainingBackendName = (typeof TRAINING_BACKENDS)[number];
 
 export type TrainingBackend = Engine;

@@ -68,7 +68,7 @@ async function newestEvent(
   return row === undefined || row.rows === 0 ? Number.NEGATIVE_INFINITY : row.last;
 }
 
-export const TICK_STATES = ['measured', 'finished'] as const;
+const TICK_STATES = ['measured', 'finished'] as const;
 export type TickState = (typeof TICK_STATES)[number];
 
 export interface Tick {

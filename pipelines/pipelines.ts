@@ -235,7 +235,7 @@ export function createPipelines(deps: PipelinesDeps): Stream {
 }
 
 /** The alerts that monitoring names in a tick's detail: `{"fired": [{rule, id, model}]}`. */
-export function firedOf(detail: string): readonly FiredAlert[] {
+function firedOf(detail: string): readonly FiredAlert[] {
   const { fired = [] } = objectIn(detail);
   if (!Array.isArray(fired)) return [];
   return fired.flatMap((one: unknown) => {

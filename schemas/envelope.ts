@@ -15,7 +15,7 @@ export interface Envelope {
 const HEADERS = '$headers';
 const KEY = '$key';
 const TIMESTAMP = '$timestamp';
-export const ENVELOPE_NAMES: readonly string[] = [HEADERS, KEY, TIMESTAMP];
+const ENVELOPE_NAMES: readonly string[] = [HEADERS, KEY, TIMESTAMP];
 
 /** The steps of a path; the name of a header may hold dots. */
 export function stepsOf(path: string): string[] {

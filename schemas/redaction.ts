@@ -4,7 +4,7 @@
  * a logger that begins before the project is loaded knows it too.
  */
 
-export const REDACTED = '***';
+const REDACTED = '***';
 
 /** Below this a text is too common to be taken out everywhere; a password in an address is, whatever its length. */
 const SHORTEST = 4;

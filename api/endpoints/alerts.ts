@@ -63,7 +63,7 @@ const RANK: Readonly<Record<Alert['state'], number>> = { firing: 0, pending: 1, 
 export const plainAlert = ({ format: _, ...rest }: Alert) => rest;
 
 /** The alerts topic as one reader of this process has read it; each look reads what came since. */
-export function alertReader({ kafka, codecs, project }: Pick<ApiDeps, 'kafka' | 'codecs' | 'project'>) {
+function alertReader({ kafka, codecs, project }: Pick<ApiDeps, 'kafka' | 'codecs' | 'project'>) {
   const log = new AlertLog({ kafka, codec: codecs.alerts as never, prefix: project.prefix });
   let turn: Promise<unknown> = Promise.resolve();
   return async (): Promise<readonly Alert[]> => {

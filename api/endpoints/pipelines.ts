@@ -29,7 +29,7 @@ const stepSchema = z.object({
   error: z.string(),
 });
 
-export const runSchema = z.object({
+const runSchema = z.object({
   id: z.string(),
   pipeline: z.string(),
   model: z.string(),

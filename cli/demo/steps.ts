@@ -184,6 +184,3 @@ export async function untilStarted(
   );
   return streams;
 }
-
-export const startStreams = (stage: Stage, embedded: boolean): Promise<RunningStreams> =>
-  untilStarted(stage, launchStreams(stage, embedded), embedded);

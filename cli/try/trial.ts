@@ -38,7 +38,7 @@ const TRAINING_SHARE = 0.7;
 const LEAST_ROWS = 200;
 
 /** Request times of a model in the histories, in order, epoch ms. */
-export async function requestTimes(histories: readonly TriedHistory[], model: Model): Promise<Float64Array> {
+async function requestTimes(histories: readonly TriedHistory[], model: Model): Promise<Float64Array> {
   const times: number[] = [];
   for (const { source, file } of histories) {
     if (source.name !== model.request.source) continue;

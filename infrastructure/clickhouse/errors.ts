@@ -2,7 +2,7 @@ import type { ClickHouseError } from '@clickhouse/client';
 import { MillraceError } from '../../schemas/refusal.ts';
 import { HttpAnswer } from './http-answer.ts';
 
-export const WAREHOUSE_ERROR_CODES = [
+const WAREHOUSE_ERROR_CODES = [
   'unreachable',
   /** Sent, and no answer came: an insert may have been stored; the same token makes its repeat harmless. */
   'answer_lost',

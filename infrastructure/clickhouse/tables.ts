@@ -133,7 +133,7 @@ const IMPORT_COLUMNS: readonly ColumnSpec[] = [
   column('at', TIME, 'when this was written'),
 ];
 
-export const LETTER_REPLAY_COLUMNS: readonly ColumnSpec[] = [
+const LETTER_REPLAY_COLUMNS: readonly ColumnSpec[] = [
   column('source', WORD, ''),
   column('source_partition', 'Int32', "place of the letter's record in the raw topic"),
   column('source_offset', 'Int64', ''),

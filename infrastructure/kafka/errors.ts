@@ -1,6 +1,6 @@
 import { MillraceError } from '../../schemas/refusal.ts';
 
-export const KAFKA_ERROR_CODES = [
+const KAFKA_ERROR_CODES = [
   /** No broker answers at the given addresses. */
   'unreachable',
   /** The broker does not let us in: TLS, SASL or access rules. */

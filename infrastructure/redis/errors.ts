@@ -1,6 +1,6 @@
 import { MillraceError } from '../../schemas/refusal.ts';
 
-export const STORE_ERROR_CODES = [
+const STORE_ERROR_CODES = [
   /** No connection within the wait; nothing was sent. */
   'unreachable',
   /** Sent, and no answer came: it may have been stored or not. */

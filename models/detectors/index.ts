@@ -5,4 +5,3 @@ import { pageHinkley } from './page-hinkley.ts';
 /** Every detector by name. */
 export const DETECTORS = { page_hinkley: pageHinkley, adwin, ddm } as const;
 export type DetectorName = keyof typeof DETECTORS;
-export const DETECTOR_NAMES = Object.keys(DETECTORS) as readonly DetectorName[];

@@ -8,7 +8,7 @@ import { DETECTORS, type DetectorName } from './index.ts';
 
 export const CHANGES = ['abrupt', 'gradual', 'none'] as const;
 export type Change = (typeof CHANGES)[number];
-export const NOISES = ['gaussian', 'bernoulli'] as const;
+const NOISES = ['gaussian', 'bernoulli'] as const;
 export type Noise = (typeof NOISES)[number];
 
 export interface SeriesSpec {

@@ -64,7 +64,7 @@ export interface ReferenceSummary {
   readonly windows: readonly WindowSummary[];
 }
 
-export const COMPARISON_STATUSES = [
+const COMPARISON_STATUSES = [
   /** All figures that make sense for the kind of column are there. */
   'compared',
   /** No rows, or fewer than asked for, on one side. */
@@ -161,7 +161,7 @@ export interface DriftInput {
   readonly rule: DriftRule;
 }
 
-export const DRIFT_REASONS = [
+const DRIFT_REASONS = [
   'fired',
   'calendar',
   'too_few',

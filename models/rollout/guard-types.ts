@@ -13,7 +13,7 @@ export type GuardRules = Rollout['guard'] & {
   readonly maxBias?: number;
 };
 
-export const GUARD_CODES = ['watching', 'worse', 'refusing', 'badly_calibrated', 'time_limit'] as const;
+const GUARD_CODES = ['watching', 'worse', 'refusing', 'badly_calibrated', 'time_limit'] as const;
 export type GuardCode = (typeof GUARD_CODES)[number];
 
 export interface GuardVerdict {

@@ -33,7 +33,7 @@ export type OfflineGateRules = Omit<Rollout['gate'], 'testLast'> & {
   readonly seed?: number;
 };
 
-export const GATE_OBJECTIONS = ['too_few_rows', 'worse', 'worse_in_slice', 'badly_calibrated'] as const;
+const GATE_OBJECTIONS = ['too_few_rows', 'worse', 'worse_in_slice', 'badly_calibrated'] as const;
 export type GateObjection = (typeof GATE_OBJECTIONS)[number];
 
 export interface SliceDifference {

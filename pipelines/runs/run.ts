@@ -8,7 +8,7 @@ export type StepState = 'waiting' | 'running' | 'done' | 'skipped' | 'failed' | 
 export type RunState = 'waiting' | 'running' | 'shadowing' | 'done' | 'refused' | 'failed' | 'cancelled';
 
 /** Kinds that wait in event time: each tick is one more look. */
-export const LOOKS: readonly StepKind[] = ['shadow', 'decide'];
+const LOOKS: readonly StepKind[] = ['shadow', 'decide'];
 
 export interface StepRecord {
   /** As it was declared when the run began: a change of the file does not reach runs on their way. */

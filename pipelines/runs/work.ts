@@ -56,7 +56,7 @@ export async function workOn(deps: WorkDeps, data: JobData, ending: AbortSignal)
 }
 
 /** The work of a step that is held. */
-export async function carryOut(
+async function carryOut(
   deps: WorkDeps,
   run: PipelineRun,
   step: StepRecord,

@@ -11,7 +11,7 @@ export interface LetterPlace {
 
 export const placeOf = ({ partition, offset }: LetterPlace) => `${partition}:${offset}`;
 
-export const REPLAY_STATES = ['begun', 'sent', 'history'] as const;
+const REPLAY_STATES = ['begun', 'sent', 'history'] as const;
 export type ReplayState = (typeof REPLAY_STATES)[number];
 
 /** What is known of a letter that was to come back. */

@@ -2,7 +2,7 @@ import { readRuns } from '../../../cli/demo/loop.ts';
 import { createMeasures } from '../../../cli/demo/measure.ts';
 import { settle, stopwatch } from '../../../cli/demo/play.ts';
 import type { Closing, Stage } from '../../../cli/demo/stage.ts';
-import { build, learn, load, startStreams } from '../../../cli/demo/steps.ts';
+import { build, launchStreams, learn, load, untilStarted } from '../../../cli/demo/steps.ts';
 import { count, day, instant } from '../../../cli/format.ts';
 import { plant } from '../../../infrastructure/readers/planted.ts';
 import { createModelRegistry } from '../../../infrastructure/registry/models.ts';
@@ -69,7 +69,7 @@ async function play(stage: Stage, { from, to }: Options, closing: Closing[]): Pr
   await load(stage, from);
   await build(stage, from);
   await learn(stage, { ...JANUARY, by: 'millrace train' });
-  const streams = await startStreams(stage, false);
+  const streams = await untilStarted(stage, launchStreams(stage, false), false);
   closing.push(streams.stop);
   const measures = createMeasures(stage.project, stage.source, stage.model, stage.platform.warehouse);
   const { sent, seconds, watchedSeconds } = await Promise.race([send(stage, from, to + DAY), streams.failed]);

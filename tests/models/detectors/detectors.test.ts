@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adwin } from '../../../models/detectors/adwin.ts';
 import { ddm } from '../../../models/detectors/ddm.ts';
-import { DETECTOR_NAMES, DETECTORS } from '../../../models/detectors/index.ts';
+import { DETECTORS } from '../../../models/detectors/index.ts';
 import { pageHinkley } from '../../../models/detectors/page-hinkley.ts';
 import { scoreDetectors, seriesOf } from '../../../models/detectors/score.ts';
 import { createRandom, type Random } from '../../../models/random.ts';
@@ -106,7 +106,7 @@ describe('scoring detectors', () => {
     const scores = scoreDetectors({ seed: 1, series: 8 });
     expect(scoreDetectors({ seed: 1, series: 8 })).toEqual(scores);
     expect(scores.map(({ detector }) => detector)).toEqual(
-      DETECTOR_NAMES.flatMap((name) => new Array(name === 'ddm' ? 3 : 6).fill(name)),
+      Object.keys(DETECTORS).flatMap((name) => new Array(name === 'ddm' ? 3 : 6).fill(name)),
     );
     for (const { detector, change, found, medianDelay, falseAlarms } of scores) {
       expect(found === null).toBe(change === 'none');
