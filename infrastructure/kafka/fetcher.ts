@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cluster, isConnectionFailure, kafkaError, PASSING_ERRORS, protocolError } from './cluster.ts';
+import { type Cluster, isConnectionFailure, kafkaError } from './cluster.ts';
 import type { Unreadable } from './decode-batch.ts';
 import { KafkaError } from './errors.ts';
 import { fairShare } from './fair-share.ts';
@@ -15,6 +15,7 @@ import {
   takeRecords,
 } from './partition-buffer.ts';
 import type { ConsumerOptions, PartitionBatch, Position, TopicPartition } from './port.ts';
+import { CODES, PASSING, ProtocolError } from './protocol-errors.ts';
 
 /** Failing for longer than this, a fetch loop gives up and `poll` throws. */
 const GIVE_UP_MS = 60_000;
@@ -271,8 +272,8 @@ export class Fetcher {
           const answer = byKey.get(buffer.key);
           if (answer === undefined || buffer.epoch !== epochs[i]) continue;
           if (answer.errorCode === 0) news = acceptFetched(buffer, answer, this.#unreadable) || news;
-          else if (answer.errorCode === 1) await this.#cut(buffer);
-          else trouble = new PartitionTrouble(buffer, answer.errorCode);
+          else if (answer.errorCode === CODES.OFFSET_OUT_OF_RANGE) await this.#cut(buffer);
+          else trouble = troubleOf(buffer, answer.errorCode);
         }
         if (news) this.#wakeTaker();
         const untaken = from.reduce((sum, one) => sum + (one.paused ? 0 : one.records.length - one.head), 0);
@@ -289,7 +290,9 @@ export class Fetcher {
       const failingSince = this.#failingSince.get(nodeId) ?? now;
       this.#failingSince.set(nodeId, failingSince);
       const waits =
-        this.#waitsForMissing && trouble instanceof PartitionTrouble && trouble.protocolCode === 3;
+        this.#waitsForMissing &&
+        trouble instanceof ProtocolError &&
+        trouble.protocolCode === CODES.UNKNOWN_TOPIC_OR_PARTITION;
       if (!isPassing(trouble) || (!waits && now - failingSince > GIVE_UP_MS)) {
         this.fail(kafkaError(trouble, 'reading from Kafka failed', 'request_failed'));
         return;
@@ -312,23 +315,17 @@ export class Fetcher {
   }
 }
 
-class PartitionTrouble extends Error {
-  readonly protocolCode: number;
-  readonly type: string;
-  readonly retriable: boolean;
-
-  constructor(place: TopicPartition, code: number) {
-    const type = protocolError(code);
-    super(`${keyOf(place)} answers ${type}`);
-    this.protocolCode = code;
-    this.type = type;
-    this.retriable = code !== 29;
-  }
-}
+/** What a fetch answered of one partition instead of records. */
+const troubleOf = (place: TopicPartition, code: number) =>
+  new ProtocolError(
+    code,
+    code !== CODES.TOPIC_AUTHORIZATION_FAILED,
+    (type) => `${keyOf(place)} answers ${type}`,
+  );
 
 function isPassing(error: unknown): boolean {
   if (error instanceof KafkaError) return error.retriable;
-  if (error instanceof PartitionTrouble)
-    return PASSING_ERRORS.has(error.protocolCode) || error.protocolCode === 2;
+  if (error instanceof ProtocolError)
+    return PASSING.has(error.protocolCode) || error.protocolCode === CODES.CORRUPT_MESSAGE;
   return isConnectionFailure(error) || (error as { retriable?: boolean }).retriable === true;
 }

@@ -3,18 +3,17 @@ import {
   type BrokerNode,
   type Cluster,
   isConnectionFailure,
-  PASSING_ERRORS,
-  protocolError,
   REQUEST_TIMEOUT_MS,
   request,
 } from './cluster.ts';
 import type { OutgoingRecord } from './port.ts';
+import { CODES, PASSING, ProtocolError } from './protocol-errors.ts';
 import { Cursor, Writer } from './wire.ts';
 
 const PRODUCE = { key: 0, version: 7, name: 'Produce' } as const;
 
-/** A batch that its topic does not take, for its size: MESSAGE_TOO_LARGE and RECORD_LIST_TOO_LARGE. */
-const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
+/** A batch that its topic does not take, for its size. */
+const TOO_LARGE: ReadonlySet<number> = new Set([CODES.MESSAGE_TOO_LARGE, CODES.RECORD_LIST_TOO_LARGE]);
 
 /** A batch of one partition, encoded, with what it takes to cut it into smaller ones. */
 export interface Pending {
@@ -25,18 +24,14 @@ export interface Pending {
   readonly baseSequence: number;
 }
 
-export class Refused extends Error {
-  readonly protocolCode: number;
-  readonly type: string;
-  readonly retriable: boolean;
-
-  constructor(pending: Pending, code: number) {
-    const type = protocolError(code);
-    const { topic, partition } = pending;
-    super(`${topic}:${partition} refused a batch of ${pending.records.length} records with ${type}`);
-    this.protocolCode = code;
-    this.type = type;
-    this.retriable = code !== 10 && code !== 18 && code !== 87;
+/** A broker's refusal of a batch. */
+class Refused extends ProtocolError {
+  constructor({ topic, partition, records }: Pending, code: number) {
+    super(
+      code,
+      !TOO_LARGE.has(code) && code !== CODES.INVALID_RECORD,
+      (type) => `${topic}:${partition} refused a batch of ${records.length} records with ${type}`,
+    );
   }
 }
 
@@ -45,7 +40,7 @@ export type Told = (record: OutgoingRecord, offset: number) => void;
 
 /** Whether the same request may succeed later. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof Refused ? PASSING_ERRORS.has(error.protocolCode) : isConnectionFailure(error);
+  return error instanceof Refused ? PASSING.has(error.protocolCode) : isConnectionFailure(error);
 }
 
 export function isTooLarge(reason: unknown): boolean {
@@ -73,8 +68,8 @@ export async function attemptRound(
   for (const pending of round) {
     const { topic, partition } = pending;
     const leader = cluster.findTopicPartitionMetadata(topic).find((p) => p.partitionId === partition)?.leader;
-    if (leader === undefined) refuse(pending, new Refused(pending, 3));
-    else if (leader < 0) refuse(pending, new Refused(pending, 5));
+    if (leader === undefined) refuse(pending, new Refused(pending, CODES.UNKNOWN_TOPIC_OR_PARTITION));
+    else if (leader < 0) refuse(pending, new Refused(pending, CODES.LEADER_NOT_AVAILABLE));
     else byLeader.set(leader, [...(byLeader.get(leader) ?? []), pending]);
   }
   let appendTime: number | null = null;
@@ -89,13 +84,13 @@ export async function attemptRound(
       }
       for (const pending of pendings) {
         const answer = answers.get(`${pending.topic}:${pending.partition}`);
-        const code = answer?.code ?? 7;
+        const code = answer?.code ?? CODES.REQUEST_TIMED_OUT;
         if (code === 0) {
           appendTime = earlier(appendTime, answer?.appendTime ?? null);
           if (told !== null) tell(told, pending, answer?.base ?? null);
         }
         // A batch the broker has stored already, from an attempt whose answer was lost.
-        else if (code !== 46) refuse(pending, new Refused(pending, code));
+        else if (code !== CODES.DUPLICATE_SEQUENCE_NUMBER) refuse(pending, new Refused(pending, code));
       }
     }),
   );

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
-import { type BrokerNode, protocolError, request } from './cluster.ts';
+import { type BrokerNode, request } from './cluster.ts';
 import type { TopicFacts } from './port.ts';
+import { CODES, ProtocolError } from './protocol-errors.ts';
 import { Cursor, Writer } from './wire.ts';
 
 /**
@@ -8,19 +9,7 @@ import { Cursor, Writer } from './wire.ts';
  * was deleted and made again has another id. Lengths are unsigned varints, one more than the length, and structures end in tagged fields.
  */
 const METADATA = { key: 3, version: 10, name: 'Metadata' } as const;
-const UNKNOWN_TOPIC = 3;
 const ID_BYTES = 16;
-
-class MetadataRefused extends Error {
-  readonly type: string;
-  readonly retriable = true;
-
-  constructor(topic: string, code: number) {
-    const type = protocolError(code);
-    super(`${topic}: ${type}`);
-    this.type = type;
-  }
-}
 
 /** In order of `names`; a topic that is not there has no partitions, and no id. */
 export async function describeTopics(broker: BrokerNode, names: readonly string[]): Promise<TopicFacts[]> {
@@ -38,9 +27,10 @@ export async function describeTopics(broker: BrokerNode, names: readonly string[
   const byName = new Map(found.map((one) => [one.topic, one]));
   return names.map((topic) => {
     const one = byName.get(topic);
-    if (one === undefined || one.code === UNKNOWN_TOPIC) return { topic, id: null, partitions: 0 };
+    if (one === undefined || one.code === CODES.UNKNOWN_TOPIC_OR_PARTITION)
+      return { topic, id: null, partitions: 0 };
     // A topic that was just made has partitions without a leader: it is there.
-    if (one.partitions === 0) throw new MetadataRefused(topic, one.code);
+    if (one.partitions === 0) throw new ProtocolError(one.code, true, (type) => `${topic}: ${type}`);
     return { topic, id: one.id, partitions: one.partitions };
   });
 }

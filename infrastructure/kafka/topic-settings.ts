@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
-import { type BrokerNode, protocolError, request } from './cluster.ts';
+import { type BrokerNode, request } from './cluster.ts';
 import type { TimestampType } from './port.ts';
+import { CODES, ProtocolError } from './protocol-errors.ts';
 import { Cursor, Writer } from './wire.ts';
 
 /**
@@ -27,19 +28,9 @@ interface Described extends Answer {
   readonly value: string | null;
 }
 
-/** A broker's refusal to tell or change the settings of a topic; `type` and `retriable` are read by `kafkaError`. */
-class SettingsRefused extends Error {
-  readonly type: string;
-  readonly retriable = false;
-
-  constructor({ topic, code, message }: Answer) {
-    const type = protocolError(code);
-    super(`${topic}: ${type}${message === '' ? '' : ` (${message})`}`);
-    this.type = type;
-  }
-}
-
-const TOPIC_AUTHORIZATION_FAILED = 29;
+/** A broker's refusal to tell or change the settings of a topic. */
+const settingsRefused = ({ topic, code, message }: Answer) =>
+  new ProtocolError(code, false, (type) => `${topic}: ${type}${message === '' ? '' : ` (${message})`}`);
 
 /** A setting of each topic as text, in order of `topics`; null where the broker does not let us read the settings. */
 async function describe(
@@ -54,8 +45,8 @@ async function describe(
   const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
   return topics.map((topic) => {
     const answer = byTopic.get(topic);
-    if (answer === undefined || answer.code === TOPIC_AUTHORIZATION_FAILED) return null;
-    if (answer.code !== 0) throw new SettingsRefused(answer);
+    if (answer === undefined || answer.code === CODES.TOPIC_AUTHORIZATION_FAILED) return null;
+    if (answer.code !== 0) throw settingsRefused(answer);
     return answer.value;
   });
 }
@@ -83,7 +74,7 @@ export async function setAppendTime(broker: BrokerNode, topic: string): Promise<
   const writer = new Writer().int32(1).int8(TOPIC).text(topic);
   writer.int32(1).text(TIMESTAMP_TYPE).int8(SET).text('LogAppendTime').int8(0); // Not only validated.
   const answers = await request(broker, ALTER, writer.done(), decodeAltered);
-  for (const answer of answers) if (answer.code !== 0) throw new SettingsRefused(answer);
+  for (const answer of answers) if (answer.code !== 0) throw settingsRefused(answer);
 }
 
 function readAnswer(cursor: Cursor): Answer {
