@@ -1,6 +1,6 @@
+import { checkCommit, checkGroup } from '../redis/check-request.ts';
 import { StoreError } from '../redis/errors.ts';
 import { type Commit, type CommitResult, hasEvicted, type OnlineStore, TORN } from '../redis/port.ts';
-import { checkCommit, checkGroup } from '../redis/request.ts';
 
 /** A value grows in place: bytes below `length` never change, so a reader may keep its view of them. */
 interface Entry {

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
+import { checkCommit, checkGroup } from './check-request.ts';
 import type { Connection } from './connection.ts';
+import { decodeCommit, encodeCommit, encodeRead, FUNCTION, LIBRARY } from './encode-request.ts';
 import { StoreError } from './errors.ts';
 import { openServers } from './open.ts';
 import type { OnlineStore } from './port.ts';
-import { checkCommit, checkGroup } from './request.ts';
-import { decodeCommit, encodeCommit, encodeRead, FUNCTION, LIBRARY } from './requests.ts';
 import { scanServer } from './scan.ts';
 import { gather, type Send, type ServersOptions } from './servers.ts';
 import { ReadyCommand } from './wire.ts';
