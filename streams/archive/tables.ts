@@ -130,11 +130,16 @@ function askedTable(project: Project, model: string, codecs: Codecs): ArchiveTab
     table: tables.asked(project.prefix, model),
     lineageSql: lineageBy('model'),
     decode(record, value) {
+      const prediction = codecs.predictions.read(value);
+      if (prediction === null) return null;
       const { partition: sourcePartition, offset: sourceOffset } = record;
-      const prediction = { ...codecs.predictions.decode(value), sourcePartition, sourceOffset };
       return {
         lineage: { sourcePartition, sourceOffset, writer: model },
-        row: { prediction, appendTime: record.appendTime, ...place(record) },
+        row: {
+          prediction: { ...prediction, sourcePartition, sourceOffset },
+          appendTime: record.appendTime,
+          ...place(record),
+        },
       };
     },
   };

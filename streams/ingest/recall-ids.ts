@@ -115,7 +115,7 @@ async function findBack(
   }
 }
 
-/** The events of a partition of a validated topic from one of its offsets up to another; clocks are passed over. */
+/** The events of a partition of a validated topic from one of its offsets up to another; clocks are passed over, and so is what somebody else put there. */
 async function readEvents(
   { kafka, topic, partition, codec }: ValidatedLog,
   from: number,
@@ -126,6 +126,7 @@ async function readEvents(
     p === partition ? { start: from, end: to } : { start: 0, end: 0 },
   );
   await readTopic(kafka, topic, only, ({ value }: KafkaRecord) => {
-    if (value !== null) see(codec.decode(value));
+    const event = value === null ? null : codec.read(value);
+    if (event !== null) see(event);
   });
 }

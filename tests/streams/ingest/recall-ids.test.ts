@@ -56,9 +56,9 @@ describe('the ids that a raw partition remembers', () => {
         const codec = codecs.validated(name);
         return {
           ...codec,
-          decode(bytes) {
+          read(bytes) {
             decoded += 1;
-            return codec.decode(bytes);
+            return codec.read(bytes);
           },
         };
       },
@@ -87,6 +87,17 @@ describe('the ids that a raw partition remembers', () => {
 
   it('are none where the source does not deduplicate', async () => {
     expect(await recall(plane.source, {})).toBeNull();
+  });
+
+  it('are read past a record that somebody else put on the validated topic', async () => {
+    const one = { id: 't1', offset: 1, arrival: T };
+    await validated([one]);
+    const producer = await plane.kafka.producer();
+    const topic = topics.validated(plane.project.prefix, plane.source.name);
+    await producer.send([{ topic, partition: 1, key: null, value: Buffer.from('none of ours') }]);
+    await producer.close();
+    const memory = await recall(sourceWith({ within: MINUTE, atMost: 10 }), { next: 2 });
+    expect(answers(memory, ['t1'], T)).toEqual([1]);
   });
 
   it('are what the owner before remembered, whatever was sent twice and what was not worked yet', async () => {
