@@ -9,7 +9,7 @@ import { aroundOne, linesOf, newest, ranked } from '../../console/src/lib/qualit
 import { differing, type TrainingRecord } from '../../console/src/lib/runs.ts';
 import { silenceOf } from '../../console/src/lib/silences.ts';
 import { headline, troublesOf } from '../../console/src/lib/troubles.ts';
-import type { Alert, Measure, Topology } from '../../console/src/lib/types.ts';
+import type { Alert, Measure, PipelineRun, Topology } from '../../console/src/lib/types.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -39,6 +39,7 @@ const seen = (shown: Topology | null) => ({
   alerts: [],
   silences: [],
   letters: [],
+  runs: [],
   now: NOW,
 });
 
@@ -90,6 +91,18 @@ describe('what is wrong', () => {
     );
     expect(many?.link).toBe('/dead-letters/trips');
   });
+});
+
+it('a run that failed is a trouble until a later one of its pipeline came to its end', () => {
+  const run = (id: string, state: PipelineRun['state'], pipeline = 'retrain') =>
+    ({ id, pipeline, state, steps: [{ step: 'gate', state: 'failed' }] }) as unknown as PipelineRun;
+  const found = (...runs: PipelineRun[]) =>
+    troublesOf({ ...seen(null), runs }).map(({ what, link }) => `${what} ${link}`);
+  const told = ['a failed at gate. /pipelines'];
+  expect(found(run('a', 'failed'), run('b', 'running'))).toEqual(told);
+  expect(found(run('a', 'failed'), run('b', 'done', 'other'))).toEqual(told);
+  expect(found(run('a', 'failed'), run('b', 'done'))).toEqual([]);
+  expect(found(run('a', 'cancelled'), run('b', 'shadowing'))).toEqual([]);
 });
 
 describe('before rates are measured', () => {

@@ -1,6 +1,6 @@
 import { ago, number, plural, time } from './format.ts';
 import { silenceOf } from './silences.ts';
-import type { Alert, Health, LetterCount, Silence, Topology } from './types.ts';
+import type { Alert, Health, LetterCount, PipelineRun, Silence, Topology } from './types.ts';
 
 /** One thing that is not as it should be: what it is, and what to do. */
 export interface Trouble {
@@ -32,6 +32,8 @@ export function troublesOf(seen: {
   readonly alerts: readonly Alert[];
   readonly silences: readonly Silence[];
   readonly letters: readonly LetterCount[];
+  /** Oldest first. */
+  readonly runs: readonly PipelineRun[];
   readonly now: number;
 }): readonly Trouble[] {
   const found = [
@@ -48,6 +50,7 @@ export function troublesOf(seen: {
     ...seen.alerts
       .filter(({ state }) => state === 'firing')
       .map((alert) => firing(alert, silenceOf(alert, seen.silences))),
+    ...failedRuns(seen.runs),
     ...refusals(seen.letters, seen.now),
   ];
   return [...found.filter(({ level }) => level === 'bad'), ...found.filter(({ level }) => level === 'warn')];
@@ -97,6 +100,25 @@ const firing = (alert: Alert, silence: Silence | undefined): Trouble => ({
   link: '/alerts',
   at: null,
 });
+
+/** Runs that failed and wait for somebody, as long as no later run of their pipeline came to its end. */
+function failedRuns(runs: readonly PipelineRun[]): Trouble[] {
+  return runs.flatMap((run, i): Trouble[] => {
+    const later = runs.slice(i + 1).filter(({ pipeline }) => pipeline === run.pipeline);
+    if (run.state !== 'failed' || later.some(({ state }) => state === 'done' || state === 'refused'))
+      return [];
+    const step = run.steps.find(({ state }) => state === 'failed');
+    return [
+      {
+        level: 'warn',
+        what: `${run.id} failed${step === undefined ? '' : ` at ${step.step}`}.`,
+        mend: 'See what it said, and let it go on.',
+        link: '/pipelines',
+        at: null,
+      },
+    ];
+  });
+}
 
 const refused = ({ source, code, records, last }: LetterCount, now: number): Trouble => ({
   level: 'warn',

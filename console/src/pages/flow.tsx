@@ -8,6 +8,7 @@ import type {
   Alert,
   Health,
   LetterCount,
+  PipelineRun,
   Silence,
   StreamFigures,
   TopicFigures,
@@ -27,6 +28,7 @@ export function Flow() {
   const health = useResource<Health>('/health', 5_000);
   const alerts = useResource<{ alerts: Alert[] }>('/v1/alerts?state=firing', 10_000);
   const silences = useResource<{ silences: Silence[] }>('/v1/silences', 10_000);
+  const runs = useResource<{ runs: PipelineRun[] }>('/v1/pipeline-runs?limit=30', 10_000);
   const letters = useResource<{ reasons: LetterCount[] }>('/v1/dead-letters', 10_000);
 
   const troubles = useMemo(
@@ -37,9 +39,10 @@ export function Flow() {
         alerts: alerts.data?.alerts ?? [],
         silences: silences.data?.silences ?? [],
         letters: letters.data?.reasons ?? [],
+        runs: runs.data?.runs ?? [],
         now: Date.now(),
       }),
-    [topology.data, health.data, alerts.data, silences.data, letters.data],
+    [topology.data, health.data, alerts.data, silences.data, letters.data, runs.data],
   );
 
   return (
