@@ -3,7 +3,7 @@ import { bytesOf, hexOf, textOf } from '../../console/src/lib/bytes.ts';
 import { curvesOf, reachOf } from '../../console/src/lib/calibration.ts';
 import { againOf, causeOf } from '../../console/src/lib/causes.ts';
 import { number, plural, rate, signed, span, time } from '../../console/src/lib/format.ts';
-import { standingOf } from '../../console/src/lib/inputs.ts';
+import { readOf, standingOf } from '../../console/src/lib/inputs.ts';
 import { pictureOf } from '../../console/src/lib/picture.ts';
 import { aroundOne, linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
 import { differing, type TrainingRecord } from '../../console/src/lib/runs.ts';
@@ -253,6 +253,24 @@ describe('measures', () => {
     ]);
     expect(order.map(({ subject }) => subject)).toEqual(['fired', 'large', 'small', 'none']);
   });
+});
+
+it('a view is found under the name that a model reads it by, the one with most features first', () => {
+  const model = {
+    model: 'late',
+    reads: [
+      { name: 'back', view: 'daily', key: [] },
+      { name: 'day', view: 'daily', key: [] },
+      { name: 'idle', view: 'idle', key: [] },
+    ],
+    features: ['back', 'day', 'day'].map((read, i) => ({ name: `${read}.${i}`, expression: null, read })),
+  };
+  expect(readOf([{ ...model, model: 'other', features: [] }, model], 'daily')).toEqual({
+    model: 'late',
+    read: 'day',
+  });
+  expect(readOf([model], 'idle')).toBeNull();
+  expect(readOf([model], 'unknown')).toBeNull();
 });
 
 describe('where a value stands', () => {

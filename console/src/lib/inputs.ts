@@ -1,3 +1,5 @@
+import type { Project } from './types.ts';
+
 /** Where a value stands among those that a version learnt from. */
 export interface Standing {
   /** Share of the rows below it, 0 to 1. */
@@ -30,4 +32,25 @@ const middle = (first: number, last: number, steps: number): number => (first + 
 function between(value: number, quantiles: readonly number[], upper: number, steps: number): number {
   const [low, high] = [quantiles[upper - 1] ?? value, quantiles[upper] ?? value];
   return (upper - 1 + (value - low) / (high - low)) / steps;
+}
+
+type Reader = Pick<Project['models'][number], 'model' | 'reads' | 'features'>;
+
+/**
+ * The read that shows how the values of a view are spread: of the first model that has features of one. A model may read a view under
+ * other names, and more than once; the read that brings most features tells most.
+ */
+export function readOf(
+  models: readonly Reader[],
+  view: string,
+): { readonly model: string; readonly read: string } | null {
+  for (const { model, reads, features } of models) {
+    const counted = reads
+      .filter((read) => read.view.split('@')[0] === view)
+      .map(({ name }) => ({ name, count: features.filter(({ read }) => read === name).length }))
+      .toSorted((a, b) => b.count - a.count);
+    const [most] = counted;
+    if (most !== undefined && most.count > 0) return { model, read: most.name };
+  }
+  return null;
 }

@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useMemo, useState } from 'react';
 import { Link } from 'wouter';
 import { ApiProblem, address } from '../../lib/api.ts';
 import { number, span } from '../../lib/format.ts';
+import { readOf } from '../../lib/inputs.ts';
 import { featuresThen } from '../../lib/past.ts';
 import { useProject } from '../../lib/project.tsx';
 import { useResource } from '../../lib/resource.ts';
@@ -96,21 +97,21 @@ type Quantiles = ReadonlyMap<string, readonly number[] | null>;
 /** How the values of the view's features were spread where the champion learnt that reads them; by feature. */
 function useLearnt(view: string): Quantiles {
   const project = useProject();
-  const reader = project.models.find(({ features }) =>
-    features.some(({ name }) => name.startsWith(`${view}.`)),
-  );
-  const at = reader === undefined ? null : `/v1/models/${encodeURIComponent(reader.model)}`;
+  const found = readOf(project.models, view);
+  const reader = found?.model;
+  const at = reader === undefined ? null : `/v1/models/${encodeURIComponent(reader)}`;
   const { data: model } = useResource<Model>(at);
   const champion = model?.champion ?? null;
   const { data } = useResource<VersionInputs>(champion === null ? null : `${at}/versions/${champion}/inputs`);
+  const read = found?.read ?? '';
   return useMemo(
     () =>
       new Map(
         data?.features.flatMap(({ name, quantiles }) =>
-          name.startsWith(`${view}.`) ? [[name.slice(view.length + 1), quantiles]] : [],
+          name.startsWith(`${read}.`) ? [[name.slice(read.length + 1), quantiles]] : [],
         ),
       ),
-    [data, view],
+    [data, read],
   );
 }
 
