@@ -1,5 +1,6 @@
 import { createModelRegistry } from '../../infrastructure/registry/models.ts';
 import { emptyFeaturesSentence } from '../../models/empty-features.ts';
+import { fewLabelsSentence } from '../../models/few-labels.ts';
 import { openMirror } from '../../pipelines/training/runs-mirror.ts';
 import { overtakenSentence, trainModel } from '../../pipelines/training/training.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
@@ -71,6 +72,8 @@ async function train(context: CommandContext, name: string | undefined, options:
     const { validation } = fitted;
     const empty = emptyFeaturesSentence(emptyFeatures);
     if (empty !== null) output.warn(empty);
+    const few = fewLabelsSentence(dataSet.rows, validation.model.rows);
+    if (few !== null) output.warn(few);
     if (output.isJson) return output.json({ run, version, dataSet, overtaken, emptyFeatures, validation });
     output.line(
       `${model.name} version ${version.version} is ${version.state}: ${count(dataSet.rows)} rows of ${instant(dataSet.from)} to ${instant(dataSet.to)}, in ${duration(finishedAt - startedAt)}`,

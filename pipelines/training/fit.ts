@@ -134,7 +134,7 @@ export async function fitModel(options: FitOptions): Promise<Fitted> {
   const { labels, times } = training;
   if (labels.length > 0 && labels.every((label) => label === labels[0]))
     throw new CannotLearn(
-      `All ${labels.length.toLocaleString('en-US')} labels are ${labels[0] === 0 ? 'false' : 'true'}, so there is nothing to tell apart: choose a range that holds both, or look at what the label checks.`,
+      `${labels.length === 1 ? 'The only label is' : `All ${labels.length.toLocaleString('en-US')} labels are`} ${labels[0] === 0 ? 'false' : 'true'}, so there is nothing to tell apart: choose a range that holds both, or look at what the label checks.`,
     );
   const { trial = fitTrial } = options;
   const { trained, parameters, backend, durationMs } = await trial(

@@ -106,6 +106,8 @@ describe.each(TRAINERS.map((name) => [name] as const))('a fit by %s', (name) => 
     await expect(fitModel(optionsOf(name, { training }))).rejects.toThrow(
       'All 200 labels are false, so there is nothing to tell apart',
     );
+    const single = dataSet(1, 1);
+    await expect(fitModel(optionsOf(name, { training: single }))).rejects.toThrow('The only label is');
   });
 
   it('is a trial on a share of its epochs, at least one', async () => {
