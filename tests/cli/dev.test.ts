@@ -85,7 +85,7 @@ it('runs a project, applies what changes in its YAML, refuses what is wrong, and
   directories.push(dirname(shop));
   const variables = { MILLRACE_STACK: stack };
   const dev = startDev(shop, variables);
-  await dev.heard(/runs: 2 sources, 2 views, 1 models/);
+  await dev.heard(/runs: 2 sources, 2 views, 1 model\b/);
   await dev.heard(/HTTP API at http/);
   const url = /HTTP API at (http:\S+?),/.exec(dev.said())?.[1] ?? '';
   expect((await fetch(`${url}/openapi.json`)).status).toBe(200);
@@ -128,7 +128,7 @@ it('runs a project, applies what changes in its YAML, refuses what is wrong, and
     await dev.heard(/views\/user\.yaml:\d+:\d+.*kount/);
     await dev.heard(/What ran before goes on/);
     writeFileSync(view, `${text}  - { name: views, aggregation: count, windows: [1h] }\n`);
-    await dev.heard(/runs: 2 sources, 2 views, 1 models/);
+    await dev.heard(/runs: 2 sources, 2 views, 1 model\b/);
     await send('u17');
     await until(async () => {
       await send('other');
