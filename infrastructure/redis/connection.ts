@@ -36,6 +36,7 @@ export interface Connection {
 /** How often a server is asked whether it still may hold our keys. */
 const WATCH_EVERY_MS = 1_000;
 const LOADING_EVERY_MS = 200;
+const CONNECT_AGAIN_MS = 200;
 
 /**
  * One connection, to a server or to the primary that Sentinels name, that reconnects by itself. Nothing is queued while it is
@@ -87,7 +88,7 @@ export function createConnection(options: ConnectionOptions, host?: Host): Conne
       if (found.loading) lastFailure = new Error('LOADING the server is loading its data');
       else if (sentinel !== undefined && found.role === 'slave') {
         lastFailure = new Error('READONLY the Sentinels named a server that is no primary');
-        redis.disconnect(true);
+        if (redis.status === 'ready') redis.disconnect(true);
       } else {
         open = true;
         lastFailure = undefined;
@@ -108,15 +109,18 @@ export function createConnection(options: ConnectionOptions, host?: Host): Conne
   redis.on('close', () => {
     open = false;
   });
-  redis.on('end', changed);
+  // The client gives up for good where it is told to hang up while it connects, as several READONLY answers of one failover tell it.
+  redis.on('end', () => {
+    if (closed) changed();
+    else setTimeout(() => !closed && redis.connect().catch(() => undefined), CONNECT_AGAIN_MS);
+  });
   const watch = setInterval(() => {
     if (redis.status === 'ready') void inspect();
   }, WATCH_EVERY_MS).unref();
 
   /** Whether commands can be sent. Throws what waiting does not change. */
   function usable(): boolean {
-    if (closed || redis.status === 'end')
-      throw new StoreError('closed', `The connection to Redis at ${where} is closed.`);
+    if (closed) throw new StoreError('closed', `The connection to Redis at ${where} is closed.`);
     if (lastFailure !== undefined && /NOPERM/.test(lastFailure.message) && redis.status === 'ready')
       throw storeErrorOf(lastFailure, where);
     // After a READONLY answer the client is still `ready` while it hangs up.

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createConnection } from '../../../infrastructure/redis/connection.ts';
 import type { OnlineStore } from '../../../infrastructure/redis/port.ts';
 import { createRedisStore } from '../../../infrastructure/redis/store.ts';
 import { checkStore } from './conformance.ts';
@@ -51,6 +52,19 @@ describe('a failover of the Sentinels', () => {
     },
     60_000,
   );
+
+  it('is survived by a connection that is told to hang up again while it connects', async () => {
+    const connection = createConnection((await setup()).connection);
+    await connection.ready();
+    connection.redis.once('connecting', () => connection.redis.disconnect(true));
+    const ended = new Promise<void>((resolve) => connection.redis.once('end', resolve));
+    connection.redis.disconnect(true);
+    await ended;
+    await connection.ready();
+    expect(await connection.redis.ping()).toBe('PONG');
+    await connection.close();
+    await expect(connection.ready()).rejects.toMatchObject({ code: 'closed' });
+  });
 
   it('says in one sentence that no Sentinel is there, or that none knows the name', async () => {
     const nowhere = createRedisStore({
