@@ -60,7 +60,7 @@ async function get(context: CommandContext, parts: string[], options: Options): 
         ),
       );
     if (output.isJson) output.json(found.length === 1 ? found[0] : found);
-    else for (const one of found) print(one, output);
+    else for (const one of found) printLookUp(one, output);
   } finally {
     await platform.close();
   }
@@ -87,11 +87,14 @@ function viewsOf(
   return views.map((view) => ({ view, entity: entityOf(project, view, key) }));
 }
 
-function print(found: LookUp, output: Output): void {
+export function printLookUp(found: LookUp, output: Output): void {
   const { bold, dim } = output.colours;
   output.line(
     `${bold(`${found.view} ${found.entity}`)} as of ${instant(found.asOf)} ${dim(`(${duration(found.ageMs)} before the request at ${instant(found.time)}; source: ${found.source})`)}`,
   );
+  const values = Object.values(found.features);
+  if (values.every((value) => value === null || value === 0))
+    output.line(dim(`  nothing is known of it: no event with this key lies in any window. Is the key right?`));
   output.table(
     [{ title: '' }, { title: '', align: 'right' }],
     Object.entries(found.features).map(([name, value]) => [

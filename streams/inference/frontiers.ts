@@ -61,6 +61,12 @@ export class Frontiers {
     }
   }
 
+  /** The least of those that have begun, as of the last look: ingest sends nothing older any more. Minus infinity where none has. */
+  least(): number {
+    const begun = [...this.#frontiers.values()].map(({ time }) => time).filter(Number.isFinite);
+    return begun.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...begun);
+  }
+
   /** What a request still waits for, for a person. */
   missing(targets: readonly Place[]): string {
     return targets

@@ -20,6 +20,7 @@ import { chooseReady, type Ready, type RequestCodec, RequestQueue, type Waiting 
 import { readResumes } from './resume.ts';
 import { SnapshotReader } from './snapshot.ts';
 import { VectorReader } from './vector.ts';
+import { writeHints } from './write-hints.ts';
 
 export interface InferenceDeps {
   readonly project: Project;
@@ -84,6 +85,7 @@ async function runLoop(
 ): Promise<void> {
   const context = await openContext(deps, kept);
   let hintedAt = 0;
+  let quietMoves = false;
   try {
     while (!signal.aborted) {
       if (context.failure !== null) throw context.failure;
@@ -96,9 +98,10 @@ async function runLoop(
       }
       balance(context, held);
       const inBacklog = held.some((queue) => queue.head()?.backlog === true);
-      if (deps.clock.now() - hintedAt >= (inBacklog ? BACKLOG_HINT_EVERY_MS : HINT_EVERY_MS)) {
+      const often = inBacklog || quietMoves;
+      if (deps.clock.now() - hintedAt >= (often ? BACKLOG_HINT_EVERY_MS : HINT_EVERY_MS)) {
         hintedAt = deps.clock.now();
-        await writeHints(context, held);
+        quietMoves = await writeHints(context, held);
       }
       context.checkpoint.report();
       healthy();
@@ -256,13 +259,4 @@ function balance({ consumer }: InferenceContext, held: readonly RequestQueue[]):
   const free = held.filter(({ size }) => size < MAX_WAITING);
   if (full.length > 0) consumer.pause(full);
   if (free.length > 0) consumer.resume(free);
-}
-
-async function writeHints(context: InferenceContext, held: readonly RequestQueue[]): Promise<void> {
-  const { clock, hints, model, project } = context;
-  const source = project.sources.find(({ name }) => name === model.request.source);
-  const now = clock.now();
-  await hints.write(
-    new Map(held.map((queue) => [queue.partition, queue.least(source?.outOfOrderness ?? 0, now)])),
-  );
 }

@@ -7,9 +7,6 @@ import type { Codec } from '../runtime/codecs.ts';
 import type { Resume } from './resume.ts';
 import type { Target } from './vector.ts';
 
-/** A reader that found the end of its partition may have looked so long ago, ms; the slack covers longer pauses. */
-const END_MARGIN_MS = 1_000;
-
 /** A record of the validated topic, waiting for its turn. `request` is null for a clock, and for an event that asks for nothing. */
 export interface Waiting {
   /** Offset in the validated topic. */
@@ -85,15 +82,20 @@ export class RequestQueue {
     if (time > this.#acknowledged) this.#acknowledged = time;
   }
 
+  /** A live partition of which nothing is left to fetch, to answer or to acknowledge, as of the last poll. */
+  get quiet(): boolean {
+    return this.ended && this.size === 0 && this.#underWay === 0 && !this.#replayed;
+  }
+
   /**
    * The least time that this partition may still ask for, after this process or the next; minus infinity where that is not
-   * known. Validated events are no older than the largest time before them, less outOfOrderness.
+   * known. Validated events are no older than the largest time before them, less outOfOrderness. `comesFrom`: whatever is still to come
+   * is no older, where that is known of a quiet partition.
    */
-  least(outOfOrderness: number, now: number): number {
+  least(outOfOrderness: number, comesFrom = Number.NEGATIVE_INFINITY): number {
     const head = this.#underWay === 0 ? this.head() : undefined;
-    if (head !== undefined) return Math.max(this.#acknowledged, head.time) - outOfOrderness;
-    const quiet = this.ended && this.size === 0 && this.#underWay === 0 && !this.#replayed;
-    return (quiet ? Math.max(this.#acknowledged, now - END_MARGIN_MS) : this.#acknowledged) - outOfOrderness;
+    const time = head?.time ?? (this.quiet ? comesFrom : Number.NEGATIVE_INFINITY);
+    return Math.max(this.#acknowledged, time) - outOfOrderness;
   }
 
   add(batch: PartitionBatch, { codec, targetsOf }: RequestCodec, now: number): void {
