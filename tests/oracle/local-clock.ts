@@ -2,6 +2,8 @@
 const QUARTER = 15 * 60_000;
 const formats = new Map<string, Intl.DateTimeFormat>();
 const shown = new Map<string, number>();
+const found = new Map<string, number | null>();
+const MOST_KEPT = 200_000;
 
 /** What a local clock shows, as if it were UTC, epoch ms. Whole quarters of an hour only. */
 function localOf(zone: string, time: number): number {
@@ -18,7 +20,7 @@ function localOf(zone: string, time: number): number {
     formats.set(zone, format);
   }
   const local = Date.parse(`${format.format(time).replace(' ', 'T')}Z`);
-  if (shown.size > 200_000) shown.clear();
+  if (shown.size > MOST_KEPT) shown.clear();
   shown.set(key, local);
   return local;
 }
@@ -29,6 +31,16 @@ function localOf(zone: string, time: number): number {
  */
 export function sameLocalClock(time: number, back: number, zone: string | null): number | null {
   if (zone === null) return time - back;
+  const key = `${zone} ${time} ${back}`;
+  const known = found.get(key);
+  if (known !== undefined) return known;
+  if (found.size > MOST_KEPT) found.clear();
+  const then = search(time, back, zone);
+  found.set(key, then);
+  return then;
+}
+
+function search(time: number, back: number, zone: string): number | null {
   const quarter = Math.floor(time / QUARTER) * QUARTER;
   const rest = time - quarter;
   try {

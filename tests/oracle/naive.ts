@@ -71,16 +71,32 @@ interface Timed extends OracleEvent {
   readonly time: number;
 }
 
+/** The times that key a view of all events of an entity, epoch ms; NaN where an event is too old for its second time. */
+function timesOf(view: View, events: readonly OracleEvent[]): Float64Array {
+  const known = kept.get(events);
+  if (known !== undefined && known.view === view && known.times.length === events.length) return known.times;
+  const { at } = view;
+  const times = Float64Array.from(events, ({ event }) => {
+    if (at === null) return event.time;
+    const second = event[at.field];
+    return typeof second !== 'number' || event.time - second > at.maxDelay ? Number.NaN : second;
+  });
+  kept.set(events, { view, times });
+  return times;
+}
+
+const kept = new WeakMap<readonly OracleEvent[], { readonly view: View; readonly times: Float64Array }>();
+
 function eventsInside(view: View, events: readonly OracleEvent[], stretches: readonly Stretch[]): Timed[] {
+  const times = timesOf(view, events);
   const inside: Timed[] = [];
-  for (const { source, event } of events) {
-    let time = event.time;
-    if (view.at !== null) {
-      const second = event[view.at.field];
-      if (typeof second !== 'number' || event.time - second > view.at.maxDelay) continue;
-      time = second;
-    }
-    if (stretches.some(({ from, to }) => time >= from && time < to)) inside.push({ source, event, time });
+  for (let i = 0; i < times.length; i += 1) {
+    const time = times[i] as number;
+    for (const { from, to } of stretches)
+      if (time >= from && time < to) {
+        inside.push({ ...(events[i] as OracleEvent), time });
+        break;
+      }
   }
   return inside;
 }
@@ -88,10 +104,12 @@ function eventsInside(view: View, events: readonly OracleEvent[], stretches: rea
 /** The values that events give to one input. */
 function valuesOf(view: View, events: readonly Timed[], index: number): Seen[] {
   const input = view.inputs[index];
-  return events.flatMap(({ source, event, time }) => {
+  const seen: Seen[] = [];
+  for (const { source, event, time } of events) {
     const value = input?.source === source ? input.evaluate(event) : null;
-    return value === null ? [] : [{ time, value: BigInt(value) }];
-  });
+    if (value !== null) seen.push({ time, value: BigInt(value) });
+  }
+  return seen;
 }
 
 /** Stretches of time that the feature is the aggregate of; null where one is not over yet. */
