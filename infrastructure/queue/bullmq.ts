@@ -10,7 +10,7 @@ export interface BullQueueOptions {
   readonly server: RedisConnection;
   /** Part of every key up to the closing brace: one slot of a Redis Cluster. */
   readonly prefix: string;
-  /** A worker that has not been heard of for so long is dead; its jobs go to others at most half as long later. A busy machine keeps one silent for seconds. */
+  /** A worker that has not been heard of for so long is dead; its jobs go to others at most half as long later. */
   readonly lockMs?: number;
 }
 
@@ -23,7 +23,7 @@ const CONNECT_WAIT_MS = 5_000;
  * the documents; BullMQ carries the job, waits out its delay, and gives it to another worker where one died.
  */
 export function createBullQueue(options: BullQueueOptions): JobQueue {
-  const { server, prefix, lockMs = 8_000 } = options;
+  const { server, prefix, lockMs = 3_000 } = options;
   const documents = createDocuments(server, `${prefix}:runs`);
   const { where } = addressOf(server);
   const queues = new Map<Lane, Promise<Queue<JobData>>>();
