@@ -148,6 +148,15 @@ async function hold(store: Store, stack: Awaited<ReturnType<typeof up>>): Promis
   }
 }
 
+function tell({ store, events, perSecond, tookMs, findings }: Outcome): void {
+  const longest = Math.max(0, ...tookMs);
+  const books = findings.length === 0 ? 'audit is clean' : `${findings.length} findings`;
+  say(
+    `${store}: ${events} events at ${perSecond} a second, ${tookMs.length} failovers of at most ${longest} ms, ${books}`,
+  );
+  for (const finding of findings) say(`  ${finding}`);
+}
+
 async function main(): Promise<number> {
   if (values.help) {
     process.stdout.write(USAGE);
@@ -161,17 +170,12 @@ async function main(): Promise<number> {
     for (const [name, open] of Object.entries(STORES)) {
       if (!name.includes(values.only)) continue;
       const store = await open();
-      outcomes.push(await hold(store, stack).finally(() => store.stop()));
+      const outcome = await hold(store, stack).finally(() => store.stop());
+      tell(outcome);
+      outcomes.push(outcome);
     }
   } finally {
     await removeStack(dataDir);
-  }
-  for (const { store, events, perSecond, tookMs, findings } of outcomes) {
-    const longest = Math.max(0, ...tookMs);
-    process.stdout.write(
-      `${store}: ${events} events at ${perSecond} a second, ${tookMs.length} failovers of at most ${longest} ms, ${findings.length === 0 ? 'audit is clean' : `${findings.length} findings`}\n`,
-    );
-    for (const finding of findings) process.stdout.write(`  ${finding}\n`);
   }
   return outcomes.length > 0 && outcomes.every(({ findings }) => findings.length === 0) ? 0 : 1;
 }
