@@ -1,17 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { up } from '../../infrastructure/local/stack.ts';
+import { type StackAddresses, up } from '../../infrastructure/local/stack.ts';
 import type { HistoryFile } from '../../infrastructure/readers/port.ts';
-import { keys } from '../../schemas/names.ts';
 import { DAY, MINUTE, SECOND } from '../../schemas/time.ts';
-import { startCluster } from '../infrastructure/redis/clusters.ts';
-import { startSentinels } from '../infrastructure/redis/sentinels.ts';
-import type { TestServer } from '../infrastructure/redis/server.ts';
 import { Flights, openFlightsFile } from '../scenarios/flights.ts';
-import { pick, seeded } from '../simulation/random.ts';
+import { seeded } from '../simulation/random.ts';
 import { removeStack, stackDirectory, sweepStacks } from '../stack-directory.ts';
-import type { ManyServers } from './harness/bench.ts';
 import { audited } from './harness/stage.ts';
+import { failPrimary, type ManyServers, STORES, stopStore, viewKey } from './harness/stores.ts';
 
 const USAGE = `The flights at full speed on a Redis Cluster, then behind Sentinels, while primaries fail over; afterwards audit must be clean.
 
@@ -39,29 +35,6 @@ const began = Date.now();
 const say = (line: string) =>
   process.stdout.write(`${((Date.now() - began) / SECOND).toFixed(0).padStart(5)} s  ${line}\n`);
 
-interface Store extends ManyServers {
-  readonly name: string;
-  primaryOf(key: string): Promise<TestServer>;
-  failedOver(key: string, old: TestServer): Promise<unknown>;
-  stop(): Promise<void>;
-}
-
-const STORES: Readonly<Record<string, () => Promise<Store>>> = {
-  async cluster() {
-    const cluster = await startCluster();
-    return { ...cluster, name: 'cluster' };
-  },
-  async sentinels() {
-    const sentinels = await startSentinels();
-    return {
-      ...sentinels,
-      name: 'sentinels',
-      primaryOf: () => sentinels.primary(),
-      failedOver: (_, old) => sentinels.failedOver(old),
-    };
-  },
-};
-
 /** A file that ends when the time is up. */
 function until(file: HistoryFile, time: number): HistoryFile {
   return {
@@ -85,40 +58,38 @@ interface Outcome {
   readonly findings: readonly string[];
 }
 
-/** Fails primaries over in turn, killed or hung, until the replay has ended. */
-async function strike(store: Store, flights: Flights, replaying: Promise<unknown>): Promise<number[]> {
+/** Fails primaries over, killed or hung, until the replay has ended; answers how long each took, ms. Throws what ends the replay. */
+async function strike(
+  name: string,
+  store: ManyServers,
+  { project }: Flights,
+  replaying: Promise<unknown>,
+): Promise<number[]> {
+  // Its failure is thrown below, once no primary is on its way.
+  replaying.catch(() => {});
   const random = seeded(Number(values.seed));
   const took: number[] = [];
-  let ended = false;
-  void replaying.finally(() => {
-    ended = true;
-  });
   for (;;) {
-    await Promise.race([sleep(Number(values.every) * SECOND), replaying]);
+    const ended = await Promise.race([
+      sleep(Number(values.every) * SECOND, false),
+      replaying.then(() => true),
+    ]);
     if (ended) return took;
-    const view = pick(random, flights.project.views);
-    const key = keys.viewPartition(flights.project.prefix, view.id, Math.floor(random() * view.partitions));
-    const old = await store.primaryOf(key);
-    const killed = random() < 0.5;
-    const from = Date.now();
-    if (killed) await old.kill();
-    else old.freeze();
-    await store.failedOver(key, old);
-    took.push(Date.now() - from);
-    if (killed) await old.start();
-    else old.thaw();
-    say(
-      `${store.name}: the primary of ${view.id} was ${killed ? 'killed' : 'hung'}, another took over after ${took.at(-1)} ms`,
-    );
+    const key = viewKey({ project, random });
+    const how = random() < 0.5 ? 'killed' : 'hung';
+    const tookMs = await failPrimary(store, key, how);
+    if (tookMs === null) throw new Error(`${name} has one server alone`);
+    took.push(tookMs);
+    say(`${name}: the primary of ${key} was ${how}, another took over after ${tookMs} ms`);
   }
 }
 
-async function hold(store: Store, stack: Awaited<ReturnType<typeof up>>): Promise<Outcome> {
+async function hold(name: string, store: ManyServers, stack: StackAddresses): Promise<Outcome> {
   const flights = new Flights(stack, 3, store.connection);
   try {
     await flights.createTopics();
     await flights.createTables();
-    for (const name of STREAMS) await flights.start([name]);
+    for (const stream of STREAMS) await flights.start([stream]);
     const file = until(await openFlightsFile(), Date.now() + Number(values.minutes) * MINUTE);
     let told = 0;
     const replaying = flights.replay(
@@ -128,16 +99,16 @@ async function hold(store: Store, stack: Awaited<ReturnType<typeof up>>): Promis
         onProgress({ sent }) {
           if (Date.now() - told < MINUTE) return;
           told = Date.now();
-          say(`${store.name}: ${sent} events sent`);
+          say(`${name}: ${sent} events sent`);
         },
       },
     );
-    const tookMs = await strike(store, flights, replaying);
+    const tookMs = await strike(name, store, flights, replaying);
     const { sent, startedAt, finishedAt } = await replaying;
-    say(`${store.name}: ${sent} events sent and answered; reading the books`);
+    say(`${name}: ${sent} events sent and answered; reading the books`);
     const { findings } = await audited(flights.project, flights.platform, AUDIT_WITHIN_MS);
     return {
-      store: store.name,
+      store: name,
       events: sent,
       perSecond: Math.round(sent / ((finishedAt - startedAt) / SECOND)),
       tookMs,
@@ -170,7 +141,7 @@ async function main(): Promise<number> {
     for (const [name, open] of Object.entries(STORES)) {
       if (!name.includes(values.only)) continue;
       const store = await open();
-      const outcome = await hold(store, stack).finally(() => store.stop());
+      const outcome = await hold(name, store, stack).finally(() => stopStore(store));
       tell(outcome);
       outcomes.push(outcome);
     }

@@ -3,15 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { up } from '../../infrastructure/local/stack.ts';
-import { startCluster } from '../infrastructure/redis/clusters.ts';
-import { startSentinels } from '../infrastructure/redis/sentinels.ts';
 import { removeStack, stackDirectory, sweepStacks } from '../stack-directory.ts';
-import { type Bench, type ManyServers, openBench } from './harness/bench.ts';
+import { type Bench, openBench } from './harness/bench.ts';
 import { type Played, play, report } from './harness/play.ts';
 import { playReplay } from './harness/replayed.ts';
+import { STORES, type StoreKind } from './harness/stores.ts';
 import { type Row, rowsOf, table } from './harness/table.ts';
 import { pauseScenarios } from './pauses.ts';
-import { SCENARIOS, type StoreKind } from './scenarios.ts';
+import { SCENARIOS } from './scenarios.ts';
 
 const USAGE = `The long form of the fault tests: every scenario once, then again with the next seed until the time is up.
 
@@ -59,17 +58,6 @@ function items(): readonly Item[] {
   if (!values.pauses) all.splice(2, 0, REPLAY);
   return all.filter(({ name }) => name.includes(values.only));
 }
-
-const STORES: Readonly<Record<StoreKind, () => Promise<ManyServers>>> = {
-  async cluster() {
-    const cluster = await startCluster();
-    return { connection: cluster.connection, cluster };
-  },
-  async sentinels() {
-    const sentinels = await startSentinels();
-    return { connection: sentinels.connection, sentinels };
-  },
-};
 
 const REPLAY: Item = {
   name: 'replay',

@@ -2,10 +2,10 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { startCluster } from '../infrastructure/redis/clusters.ts';
 import { testStack } from '../stack.ts';
-import { type ManyServers, openBench } from './harness/bench.ts';
+import { openBench } from './harness/bench.ts';
 import { play, report, type Scenario } from './harness/play.ts';
+import { type ManyServers, STORES } from './harness/stores.ts';
 import { CLUSTER_STRUCK } from './scenarios.ts';
 
 const SEED = Number(process.env.SEED ?? 1);
@@ -27,7 +27,6 @@ describe(`Redis as people run it, seed ${SEED}`, () => {
   }
 
   it('a Redis Cluster: slots moved, a primary killed and one hung lose nothing', async () => {
-    const cluster = await startCluster();
-    await holds(CLUSTER_STRUCK, { connection: cluster.connection, cluster });
+    await holds(CLUSTER_STRUCK, await STORES.cluster());
   }, 300_000);
 });

@@ -1,5 +1,6 @@
 import { pick } from '../simulation/random.ts';
 import { type Scenario, type Scheduled, UNLIMITED } from './harness/play.ts';
+import type { StoreKind } from './harness/stores.ts';
 import * as strikes from './harness/strikes.ts';
 import { idleAfterMs, type Silence } from './harness/traffic.ts';
 
@@ -243,12 +244,10 @@ const LEADERS: Scenario = {
     ),
 };
 
-/** What holds the project's keys: one server where nothing is said. */
-export type StoreKind = 'cluster' | 'sentinels';
-
 export const SCENARIOS: ReadonlyArray<{
   readonly scenario: Scenario;
   readonly brokers: number;
+  /** What holds the project's keys; default: one server. */
   readonly store?: StoreKind;
 }> = [
   ...[STREAMS_STRUCK, SERVERS_STRUCK, ...LONG].map((scenario) => ({ scenario, brokers: 1 })),

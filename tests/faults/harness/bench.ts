@@ -5,13 +5,11 @@ import { cacheDirectory } from '../../../infrastructure/local/places.ts';
 import { freePort } from '../../../infrastructure/local/ports.ts';
 import type { Launch, Service } from '../../../infrastructure/local/service.ts';
 import { valkey } from '../../../infrastructure/local/valkey.ts';
-import type { RedisConnection } from '../../../schemas/project.ts';
-import type { ClusterSetup } from '../../infrastructure/redis/clusters.ts';
-import type { SentinelSetup } from '../../infrastructure/redis/sentinels.ts';
 import { type Brokers, openBrokers } from './brokers.ts';
 import { openDisk, type SmallDisk } from './disk.ts';
 import { openProxy, type TcpProxy } from './proxy.ts';
 import { createServer, type Server } from './server.ts';
+import { type ManyServers, stopStore } from './stores.ts';
 
 /** The servers of a run, all to be struck. They outlive a scenario; each scenario has topics, keys and tables of its own. */
 export interface Bench {
@@ -26,12 +24,6 @@ export interface Bench {
   readonly disks: { readonly redis: SmallDisk | null; readonly kafka: SmallDisk | null };
   readonly directory: string;
   close(): Promise<void>;
-}
-
-export interface ManyServers {
-  readonly connection: RedisConnection;
-  readonly cluster?: ClusterSetup;
-  readonly sentinels?: SentinelSetup;
 }
 
 export interface RedisServer extends Server {
@@ -91,8 +83,7 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
       await Promise.all(servers.map((server) => server.kill()));
       for (const proxy of [...brokers.proxies, redis.proxy, registry.proxy]) await proxy.close();
       for (const disk of [disks.redis, disks.kafka]) disk?.close();
-      await options.store?.cluster?.stop();
-      await options.store?.sentinels?.stop();
+      await stopStore(options.store ?? {});
       rmSync(directory, { recursive: true, force: true });
     },
   };

@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keys } from '../../../schemas/names.ts';
 import { lagOf, stopInHand } from './hand.ts';
 import type { TcpProxy, Weather } from './proxy.ts';
 import type { Server } from './server.ts';
 import type { Stage } from './stage.ts';
+import { failPrimary, viewKey } from './stores.ts';
 import type { StreamName } from './streams.ts';
 
 const WITHIN_MS = 120_000;
@@ -136,12 +136,6 @@ export const olderRedis = (ageMs: number): Fault => ({
   },
 });
 
-const viewKey = ({ project, random }: Stage): string => {
-  const view = project.views[Math.floor(random() * project.views.length)];
-  if (view === undefined) throw new Error('the project has views');
-  return keys.viewPartition(project.prefix, view.id, Math.floor(random() * view.partitions));
-};
-
 /** The slot of a view partition moves to another primary, a few keys at a time. */
 export const moveSlot = (stepMs: number): Fault => ({
   name: 'move slot',
@@ -165,18 +159,8 @@ export const failOver = (how: 'killed' | 'hung'): Fault => ({
   name: `primary ${how}`,
   subject: 'redis',
   async strike(stage) {
-    const { cluster, sentinels } = stage.bench.store ?? {};
-    const key = viewKey(stage);
-    const old = await (cluster?.primaryOf(key) ?? sentinels?.primary());
-    if (old === undefined) return null;
-    if (how === 'hung') old.freeze();
-    else await old.kill();
-    const began = Date.now();
-    await (cluster?.failedOver(key, old) ?? sentinels?.failedOver(old));
-    const tookMs = Date.now() - began;
-    if (how === 'hung') old.thaw();
-    else await old.start();
-    return `another took over after ${tookMs} ms`;
+    const tookMs = await failPrimary(stage.bench.store ?? {}, viewKey(stage), how);
+    return tookMs === null ? null : `another took over after ${tookMs} ms`;
   },
 });
 
