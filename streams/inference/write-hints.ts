@@ -13,36 +13,35 @@ const LEAP_MS = 10_000;
 export async function writeHints(context: HintContext, held: readonly RequestQueue[]): Promise<boolean> {
   const { frontiers, hints, model, project } = context;
   const source = project.sources.find(({ name }) => name === model.request.source);
+  const disorder = source?.outOfOrderness ?? 0;
   const before = frontiers.least();
-  const comesFrom = await ofQuiet(context, held);
+  const atEnd = await quietAtEnd(context, held);
+  const reached = frontiers.least();
   await hints.write(
     new Map(
       held.map((queue) => [
         queue.partition,
-        queue.least(source?.outOfOrderness ?? 0, comesFrom.get(queue.partition)),
+        queue.least(disorder, atEnd.has(queue) ? reached : Number.NEGATIVE_INFINITY),
       ]),
     ),
   );
-  return comesFrom.size > 0 && frontiers.least() - before > LEAP_MS;
+  return atEnd.size > 0 && reached - before > LEAP_MS;
 }
 
 /**
- * How old what comes of quiet partitions can be. Ingest sends a request before the mark that lets a frontier pass it, so a partition that
- * is at its end after the frontiers were read holds nothing older than these. The clock on the wall says nothing: ingest may be away, and
- * come back with the requests of hours.
+ * Quiet partitions of which nothing comes that is older than the frontiers: ingest sends a request before the mark that lets a frontier
+ * pass it, so the frontiers are read first, and only then whether the partition is at its end. The clock on the wall says nothing: ingest
+ * may be away, and come back with the requests of hours.
  */
-async function ofQuiet(
+async function quietAtEnd(
   { consumer, frontiers }: HintContext,
   held: readonly RequestQueue[],
-): Promise<ReadonlyMap<number, number>> {
+): Promise<ReadonlySet<RequestQueue>> {
   const quiet = held.filter((queue) => queue.quiet);
-  if (quiet.length === 0) return new Map();
+  if (quiet.length === 0) return new Set();
   await frontiers.look();
-  const least = frontiers.least();
   const ends = await consumer
     .atEnd(quiet.map(({ topic, partition }) => ({ topic, partition })))
     .catch((): Array<number | null> => []);
-  return new Map(
-    quiet.filter((_, i) => typeof ends[i] === 'number').map(({ partition }) => [partition, least]),
-  );
+  return new Set(quiet.filter((_, i) => typeof ends[i] === 'number'));
 }
