@@ -49,9 +49,7 @@ export function createEventReader(source: Source): (input: unknown, usual: Usual
         'not_an_object',
         'An event is a JSON object: id, type, time and the fields of its source.',
       );
-    const given: Record<string, unknown> = { ...input };
-    for (const [own, field] of ownPlaces)
-      given[own] ??= own === 'id' && typeof given[field] === 'number' ? String(given[field]) : given[field];
+    const given = withOwnOf(input as Given, ownPlaces);
     const named = given.type ?? usual.type ?? type;
     if (typeof named !== 'string')
       return fault('bad_type', `Field 'type' is missing or no text; ${source.name} has ${names}.`);
@@ -93,6 +91,17 @@ export function createEventReader(source: Source): (input: unknown, usual: Usual
     const twice = checkPlaces(event);
     return twice === null ? { event } : fault('differs', `Field ${twice}`);
   };
+}
+
+type Given = Readonly<Record<string, unknown>>;
+
+/** What was given, with the id, the type and the time that only a field of the same place of a record tells. */
+function withOwnOf(given: Given, ownPlaces: ReturnType<typeof fieldsAtOwnPlaces>): Given {
+  if (ownPlaces.length === 0) return given;
+  const filled: Record<string, unknown> = { ...given };
+  for (const [own, field] of ownPlaces)
+    filled[own] ??= own === 'id' && typeof given[field] === 'number' ? String(given[field]) : given[field];
+  return filled;
 }
 
 /** What a field holds whose place in a record is that of the id, the type or the time. Undefined where it cannot. */
