@@ -71,6 +71,9 @@ export type QualityStatistic = (typeof QUALITY_STATISTICS)[number];
 export const ESTIMATED_STATISTICS = ['auc', 'log_loss', 'brier', 'precision', 'recall', 'base_rate'] as const;
 export type EstimatedStatistic = (typeof ESTIMATED_STATISTICS)[number];
 
+/** Subject of what is measured of the label, among the names of features. */
+export const LABEL_SUBJECT = 'label';
+
 /** Everything that is measured, by what it tells of. One table holds all; alert rules name these. */
 export const MEASURES = {
   quality: QUALITY_STATISTICS, // with labels

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type MeasureQuery, readMeasures } from '../../monitoring/measures.ts';
 import { eventTimeFinished, nextTick, readTicks } from '../../monitoring/progress.ts';
-import { MEASURE_KINDS, type Measure } from '../../schemas/monitoring.ts';
+import { LABEL_SUBJECT, MEASURE_KINDS, type Measure } from '../../schemas/monitoring.ts';
 import type { ApiDeps } from '../deps.ts';
 import { modelOf } from '../find.ts';
 import { LOOK } from '../roles.ts';
@@ -43,8 +43,6 @@ const span = {
 };
 const at = timeQuery.optional().describe('The tick at which they were measured; default: the newest.');
 
-/** Labels come after requests do: a window with these alone had no request to compare. */
-const LABEL = 'label';
 /** Ticks that are looked at for one with drift. */
 const TICKS_BACK = 10;
 
@@ -109,7 +107,9 @@ export function monitoringRoutes({ project, warehouse, clock }: ApiDeps): Route[
         let newest: readonly Measure[] = [];
         for (const tick of ticks) {
           const found = await read({ kinds: ['drift', 'detector'], model, tick });
-          if (found.some(({ kind, subject }) => kind === 'drift' && subject !== LABEL)) return plain(found);
+          // Labels come after requests do: a window with these alone had no request to compare.
+          if (found.some(({ kind, subject }) => kind === 'drift' && subject !== LABEL_SUBJECT))
+            return plain(found);
           if (newest.length === 0) newest = found;
         }
         return plain(newest);

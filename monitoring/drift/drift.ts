@@ -14,7 +14,7 @@ import type {
   ReferenceSummary,
   WindowSummary,
 } from '../../models/drift/types.ts';
-import type { Measure } from '../../schemas/monitoring.ts';
+import { LABEL_SUBJECT, type Measure } from '../../schemas/monitoring.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
 import { DAY } from '../../schemas/time.ts';
@@ -22,8 +22,6 @@ import { detailOf, measure } from '../measures.ts';
 import type { WindowDeps } from '../window.ts';
 import { importanceOfWords, type WindowBook, wordFields } from './drift-source.ts';
 
-/** Column of the label among those that are compared. */
-const LABEL = 'label';
 /** Of the budget of false alarms; the rest is the features' and the score's. */
 const LABEL_BUDGET = 0.1;
 const MONTH = 30 * DAY;
@@ -104,8 +102,8 @@ export async function measureLabelDrift(
     window,
     referenceOf(before),
     current,
-    new Map([[LABEL, 1]]),
-    earlier.filter(({ subject }) => subject === LABEL),
+    new Map([[LABEL_SUBJECT, 1]]),
+    earlier.filter(({ subject }) => subject === LABEL_SUBJECT),
     LABEL_BUDGET,
   );
 }
@@ -244,7 +242,7 @@ function labelSummary(
   { rows, positives }: { readonly rows: number; readonly positives: number },
 ): WindowSummary {
   const values = Array.from({ length: rows }, (_, i) => (i < positives ? 1 : 0));
-  return { from, to, columns: { [LABEL]: summariseNumbers(values, LABEL_CELLS) } };
+  return { from, to, columns: { [LABEL_SUBJECT]: summariseNumbers(values, LABEL_CELLS) } };
 }
 
 /** Labels of the windows of the reference: as they were measured, and before the first of those what the version learnt from. */
