@@ -7,7 +7,7 @@ import { declaredSchemas } from '../../streams/apply/declared-schemas.ts';
 import { declaredDefinition } from '../../streams/apply/definitions.ts';
 import { examples, type Register } from '../command.ts';
 import { FailedResult } from '../errors.ts';
-import { count } from '../format.ts';
+import { count, counted } from '../format.ts';
 import type { Output } from '../output.ts';
 import { openPlatform, openProject } from '../project.ts';
 
@@ -65,7 +65,7 @@ export function countChanges(changes: readonly Change[]): string {
     const made = changes.filter(
       (change) => change.kind === kind && !['keep', 'unknown', 'foreign'].includes(change.action),
     ).length;
-    return made === 0 ? [] : [`${count(made)} ${kind}${made === 1 ? '' : 's'}`];
+    return made === 0 ? [] : [counted(made, kind)];
   });
   return parts.length === 0 ? 'nothing' : parts.join(', ');
 }

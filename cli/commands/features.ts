@@ -94,7 +94,9 @@ export function printLookUp(found: LookUp, output: Output): void {
   );
   const values = Object.values(found.features);
   if (values.every((value) => value === null || value === 0))
-    output.line(dim(`  nothing is known of it: no event with this key lies in any window. Is the key right?`));
+    output.line(
+      dim(`  nothing is known of it: no event with this key lies in any window. Is the key right?`),
+    );
   output.table(
     [{ title: '' }, { title: '', align: 'right' }],
     Object.entries(found.features).map(([name, value]) => [

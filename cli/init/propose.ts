@@ -1,12 +1,10 @@
 import { topics } from '../../schemas/names.ts';
 import {
-  canBeId,
   EVENT_NAME,
   entityScore,
   fieldTypeOf,
   guessId,
   guessKey,
-  guessTime,
   guessType,
   isCategory,
   namesSomething,
@@ -14,10 +12,10 @@ import {
   type TimeUnit,
   timeOf,
   unitOf,
-  whyNoTime,
   words,
 } from './guess.ts';
 import type { Observation, ObservedPath, Value } from './observe.ts';
+import { idPath, NoProposal, pathNamed, timePath } from './paths.ts';
 import type { SampledTopic } from './samples.ts';
 
 /** What a person said; what is left out is guessed. */
@@ -88,9 +86,6 @@ export interface ProposedLabel {
   readonly reference: string;
   readonly features: readonly string[];
 }
-
-/** The samples, or the wishes, do not make a project. The message says what to do. */
-export class NoProposal extends Error {}
 
 const NAME = /^[a-z][a-z0-9_]*$/;
 /** Names that every event has, and words of the expression language. */
@@ -192,47 +187,6 @@ export function identifier(text: string): string {
 
 const singular = (name: string) =>
   name.length > 3 && name.endsWith('s') && !/(ss|us|is)$/.test(name) ? name.slice(0, -1) : name;
-
-function timePath(paths: readonly ObservedPath[], wished: string | undefined): ObservedPath {
-  const named = wished === undefined ? undefined : pathNamed(paths, wished, 'time');
-  const chosen = named ?? guessTime(paths);
-  if (chosen !== undefined && unitOf(chosen) !== null) return chosen;
-  const why = (named === undefined ? paths : [named]).map(whyNoTime).find((reason) => reason !== null);
-  throw new NoProposal(
-    why ??
-      (named === undefined
-        ? `No time was found among ${paths.map(({ path }) => path).join(', ')}: name it with --time.`
-        : `${named.path} holds no time: it must be epoch milliseconds or seconds, or ISO 8601 text with a zone.`),
-  );
-}
-
-/** `about`: see `guessId`. A field that is named as the key is no id. */
-function idPath(
-  paths: readonly ObservedPath[],
-  records: number,
-  { id, key }: Wishes,
-  about: string | null,
-): ObservedPath | undefined {
-  if (id === undefined)
-    return guessId(
-      key === undefined ? paths : paths.filter(({ path }) => words(path) !== words(key)),
-      records,
-      about,
-    );
-  const named = pathNamed(paths, id, 'id');
-  if (named.values.length === records && canBeId(named)) return named;
-  throw new NoProposal(`${named.path} cannot be the id: each record needs one, a text or a whole number.`);
-}
-
-function pathNamed(paths: readonly ObservedPath[], wished: string, what: string): ObservedPath {
-  const found =
-    paths.find(({ path }) => path === wished) ?? paths.find(({ path }) => words(path) === words(wished));
-  if (found === undefined)
-    throw new NoProposal(
-      `The sample has no '${wished}' for the ${what}; it has ${paths.map(({ path }) => path).join(', ')}.`,
-    );
-  return found;
-}
 
 function nameFields(paths: readonly ObservedPath[], records: number): ProposedField[] {
   const used = new Set<string>();
