@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { keyOfParts } from '../../processors/entity-key.ts';
-import type { Project } from '../../schemas/project.ts';
 import type { View } from '../../schemas/view.ts';
 import { SnapshotReader } from '../../streams/inference/snapshot.ts';
+import { createServedView } from '../../streams/inference/takeover.ts';
 import {
   type FeatureAnswer,
   type FeatureRequest,
@@ -59,14 +59,27 @@ const entitySchema = z.union([
 ]);
 
 const ABOUT =
-  'Read in one round trip to the online store, each view partition in one snapshot with its meta, by the reader that inference uses. `at` is the event time of an imagined request; left out it is the newest for which every value is exact. Times older than the store keeps are refused as `behind`: ask POST /v1/history.';
+  'Read in one round trip to the online store, each view partition in one snapshot with its meta, by the reader that inference uses. `at` is the event time of an imagined request; left out it is the newest for which every value is exact. Times older than the store keeps are refused as `behind`: ask POST /v1/history. After a view has changed, its definition before answers until the new one has its past: `view` names which.';
 
-export function featureRoutes({ project, store }: Pick<ApiDeps, 'project' | 'store'>): Route[] {
+/** Readers of the views by name, each of the definition that answers now. */
+function createReaders(deps: Pick<ApiDeps, 'project' | 'before' | 'store' | 'clock'>) {
+  const { project, before, store } = deps;
   const snapshots = new SnapshotReader(store);
-  const readers = new Map(
-    project.views.map((view) => [view.name, new ViewFeatures(project.prefix, view, snapshots)]),
-  );
-  const readerOf = (name: string) => readers.get(name) ?? unknown(project, name);
+  const readers = new Map<string, ViewFeatures>();
+  const readerOf = (view: View): ViewFeatures => {
+    const reader = readers.get(view.id) ?? new ViewFeatures(project.prefix, view, snapshots);
+    readers.set(view.id, reader);
+    return reader;
+  };
+  const served = new Map(project.views.map((view) => [view.name, createServedView(deps, view, before)]));
+  return async (name: string): Promise<ViewFeatures> => {
+    const viewNow = served.get(name);
+    return readerOf(viewNow === undefined ? viewOf(project, name) : await viewNow());
+  };
+}
+
+export function featureRoutes(deps: Pick<ApiDeps, 'project' | 'before' | 'store' | 'clock'>): Route[] {
+  const readerOf = createReaders(deps);
   return [
     route({
       method: 'GET',
@@ -94,7 +107,7 @@ export function featureRoutes({ project, store }: Pick<ApiDeps, 'project' | 'sto
         422: 'The key has another number of parts.',
       },
       handle: async ({ params, query }) => {
-        const reader = readerOf(params.view);
+        const reader = await readerOf(params.view);
         const entity = keyOf(reader.view, query.entity);
         const [found] = await reader.read([{ entity, time: query.at ?? null, zone: zoneOf(query.zone) }]);
         if (found?.status !== 'read') throw refused(reader.view, found);
@@ -132,7 +145,7 @@ export function featureRoutes({ project, store }: Pick<ApiDeps, 'project' | 'sto
       answers: [{ status: 200, description: 'An answer for each entity.', schema: manySchema }],
       problems: { 422: 'A key has other parts than the view declares.' },
       handle: async ({ params, body }) => {
-        const reader = readerOf(params.view);
+        const reader = await readerOf(params.view);
         const zone = zoneOf(body.zone);
         const requests = body.entities.map(
           (given): FeatureRequest => ({ entity: keyOf(reader.view, given), time: body.at ?? null, zone }),
@@ -147,11 +160,6 @@ export function featureRoutes({ project, store }: Pick<ApiDeps, 'project' | 'sto
     }),
   ];
 }
-
-const unknown = (project: Project, name: string): never => {
-  viewOf(project, name);
-  throw new Problem(404, 'unknown_view', `There is no view '${name}'.`);
-};
 
 function answerOf(entity: string, answer: FeatureAnswer) {
   return answer.status === 'read'

@@ -158,6 +158,33 @@ export function createServed(
   };
 }
 
+/**
+ * Which definition of a view answers whoever asks for its features: the one before, until the present one can answer as
+ * far back as it declares. Throws StoreError.
+ */
+export function createServedView(
+  { project, store, clock }: Pick<InferenceDeps, 'project' | 'store' | 'clock'>,
+  view: View,
+  before: Project | null,
+): () => Promise<View> {
+  const former = before?.views.find(
+    ({ name, entity }) => name === view.name && entity.join('|') === view.entity.join('|'),
+  );
+  if (former === undefined || former.id === view.id) return async () => view;
+  const snapshots = new SnapshotReader(store);
+  const partitions = viewPartitions(project.prefix, view);
+  let lookAt = Number.NEGATIVE_INFINITY;
+  let served: Promise<View> = Promise.resolve(former);
+  return () => {
+    if (clock.now() < lookAt) return served;
+    lookAt = clock.now() + LOOK_EVERY_MS;
+    served = snapshots
+      .read(partitions.map((of) => ({ of, entities: [] })))
+      .then((found) => (found.every((snapshot) => isWhole(view, snapshot)) ? view : former));
+    return served;
+  };
+}
+
 /** The model as it was, where it answered the same requests. */
 function formerOf(model: Model, before: Project): Model | null {
   const former = before.models.find(({ name }) => name === model.name);
