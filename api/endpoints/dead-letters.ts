@@ -6,8 +6,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { dryRun } from '../../streams/letters/dry-run.ts';
 import { createFix } from '../../streams/letters/fix.ts';
-import { totalOf } from '../../streams/letters/groups.ts';
-import { OUTCOMES } from '../../streams/letters/judge.ts';
+import { GROUP_OUTCOMES, totalOf } from '../../streams/letters/groups.ts';
 import type { Fix } from '../../streams/letters/letter.ts';
 import { LettersBusy, replayLetters } from '../../streams/letters/replay.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -176,9 +175,9 @@ const replaySchema = z.object({
       source: z.string(),
       reason: z.string().describe('Code that they were refused with.'),
       outcome: z
-        .enum(OUTCOMES)
+        .enum(GROUP_OUTCOMES)
         .describe(
-          'live: accepted now; late: history alone can take them; refused: again; repeat: of an accepted event; done: came back before; exhausted: refused three times; gone: cannot come back.',
+          'live: accepted now; late: history alone can take them; refused: again; repeat: of an accepted event; done: came back before; exhausted: refused three times; gone: cannot come back; imported: rows of a file, told by a dry run.',
         ),
       code: z.string().nullable().describe('Code that they would be refused with again.'),
       letters: z.number().int(),

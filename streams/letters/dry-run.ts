@@ -4,6 +4,7 @@ import type { Judged } from './judge.ts';
 import type { Letter } from './letter.ts';
 import { type LookDeps, lookAtLetters } from './look.ts';
 import type { LetterReplay } from './replay.ts';
+import { importedLetters } from './select.ts';
 
 export interface DryRun {
   readonly letters: readonly LetterGroup[];
@@ -20,8 +21,11 @@ export async function dryRun(
   const verdicts = new Map<string, Judged<Letter>[]>();
   for (const { source, selection, fix } of replays)
     verdicts.set(source.name, await lookAtLetters(deps, source, selection, fix));
+  const imported: LetterGroup[] = [];
+  for (const { source, selection } of replays)
+    imported.push(...(await importedLetters(deps, source, selection)));
   return {
-    letters: [...verdicts].flatMap(([source, judged]) => groupLetters(source, judged)),
+    letters: [...[...verdicts].flatMap(([source, judged]) => groupLetters(source, judged)), ...imported],
     effect: effect ? await effectOf(deps, verdicts) : null,
   };
 }

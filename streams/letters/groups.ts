@@ -2,8 +2,12 @@ import { type Judged, OUTCOMES, type Outcome } from './judge.ts';
 import type { Letter } from './letter.ts';
 import type { ReplayedLetters } from './replay.ts';
 
+/** What becomes of letters of a group: those of imported files do not come back. */
+export const GROUP_OUTCOMES = [...OUTCOMES, 'imported'] as const;
+export type GroupOutcome = Outcome | 'imported';
+
 /** What an outcome means for whoever reads of it. */
-export const MEANINGS: Readonly<Record<Outcome, string>> = {
+export const MEANINGS: Readonly<Record<GroupOutcome, string>> = {
   live: 'would be accepted',
   late: 'sound, but late by now: they go into history',
   refused: 'would be refused again',
@@ -11,6 +15,7 @@ export const MEANINGS: Readonly<Record<Outcome, string>> = {
   done: 'came back before',
   exhausted: 'sent again three times, and refused each time',
   gone: 'cannot come back: cut, or refused by a view or a model alone',
+  imported: 'rows of an imported file: mend the file and import it again',
 };
 
 /** Letters of one source, reason and outcome together. */
@@ -18,7 +23,7 @@ export interface LetterGroup {
   readonly source: string;
   /** Code that they were refused with. */
   readonly reason: string;
-  readonly outcome: Outcome;
+  readonly outcome: GroupOutcome;
   /** Code that they would be refused with again. */
   readonly code: string | null;
   readonly letters: number;
@@ -50,5 +55,5 @@ export function groupLetters(source: string, judged: ReadonlyArray<Judged<Letter
       const example = event?.id ?? `${partition}:${offset}`;
       return [{ source, reason: letter.code, outcome, code, letters: 1 + others.length, example }];
     })
-    .sort((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome));
+    .sort((a, b) => GROUP_OUTCOMES.indexOf(a.outcome) - GROUP_OUTCOMES.indexOf(b.outcome));
 }

@@ -66,6 +66,7 @@ const OUTCOMES: Readonly<Record<Outcome, { readonly tone: Tone; readonly says: s
   done: { tone: 'plain', says: 'came back before' },
   exhausted: { tone: 'bad', says: 'was sent again three times, and refused each time' },
   gone: { tone: 'plain', says: 'cannot come back: cut, or refused by a view or a model alone' },
+  imported: { tone: 'plain', says: 'rows of an imported file: mend the file and import it again' },
 };
 
 /** What would become of letters if they came again now, and the way back for those that would be taken. */

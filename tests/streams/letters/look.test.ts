@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureTables } from '../../../infrastructure/clickhouse/ensure-tables.ts';
+import { createMemoryArtefacts } from '../../../infrastructure/memory/artefacts.ts';
 import { createMemoryBroker } from '../../../infrastructure/memory/broker.ts';
 import { createMemoryRegistry } from '../../../infrastructure/memory/registry.ts';
 import { createMemoryStore } from '../../../infrastructure/memory/store.ts';
 import { createMemoryWarehouse, type MemoryWarehouse } from '../../../infrastructure/memory/warehouse.ts';
 import { tables } from '../../../schemas/names.ts';
 import { applyProject } from '../../../streams/apply/apply.ts';
+import { dryRun } from '../../../streams/letters/dry-run.ts';
 import { lookAtLetters } from '../../../streams/letters/look.ts';
 import { openCodecs } from '../../../streams/runtime/codecs.ts';
 import { edited, FILES, load } from '../../config/project.ts';
@@ -86,4 +88,22 @@ it('reads letters from the archive and judges them by a mended rule', async () =
   expect(await look({ event: 'b' })).toEqual([[1, 'refused', 'rule_failed']]);
   expect(await look({ since: NOW + 1 })).toEqual([]);
   expect(await look({ limit: 1 })).toEqual([[0, 'live', null]]);
+
+  const imported = async (reason: string | null) => {
+    const selection = { reason, since: null, event: null, limit: 100 };
+    const replay = { source, selection, fix: null, reason: '', who: '' };
+    const { letters } = await dryRun({ ...deps, artefacts: createMemoryArtefacts() }, [replay], false);
+    return letters.filter(({ outcome }) => outcome === 'imported');
+  };
+  expect(await imported(null)).toEqual([
+    {
+      source: 'orders',
+      reason: 'rule_failed',
+      outcome: 'imported',
+      code: null,
+      letters: 1,
+      example: 'row of a file',
+    },
+  ]);
+  expect(await imported('late_for_view')).toEqual([]);
 });
