@@ -5,7 +5,7 @@ import { againOf, causeOf } from '../../console/src/lib/causes.ts';
 import { number, plural, rate, signed, span, time } from '../../console/src/lib/format.ts';
 import { readOf, standingOf } from '../../console/src/lib/inputs.ts';
 import { pictureOf } from '../../console/src/lib/picture.ts';
-import { aroundOne, linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
+import { aroundOne, isNamed, linesOf, newest, ranked } from '../../console/src/lib/quality.ts';
 import { differing, type TrainingRecord } from '../../console/src/lib/runs.ts';
 import { silenceOf } from '../../console/src/lib/silences.ts';
 import { headline, troublesOf } from '../../console/src/lib/troubles.ts';
@@ -252,6 +252,9 @@ describe('measures', () => {
       drift('fired', { value: 0.1, threshold: 0.1, fired: true }),
     ]);
     expect(order.map(({ subject }) => subject)).toEqual(['fired', 'large', 'small', 'none']);
+    const found = (text: string) => order.filter(isNamed(text)).map(({ subject }) => subject);
+    expect(found(' LAR')).toEqual(['large']);
+    expect(found('')).toEqual(['fired', 'large', 'small', 'none']);
   });
 });
 

@@ -53,6 +53,12 @@ export function linesOf(
   return { at, lines };
 }
 
+/** Measures of subjects that hold a text, in whatever case; all of them where it is blank. */
+export const isNamed =
+  (text: string) =>
+  ({ subject }: Measure): boolean =>
+    subject.toLowerCase().includes(text.trim().toLowerCase());
+
 /** Drift of one tick, the largest effect beside its threshold first; what has no threshold comes last. */
 export const ranked = (measures: readonly Measure[]): readonly Measure[] =>
   measures

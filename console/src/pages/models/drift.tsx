@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { number, plural } from '../../lib/format.ts';
-import { ranked, sharesIn } from '../../lib/quality.ts';
+import { isNamed, ranked, sharesIn } from '../../lib/quality.ts';
 import { useResource } from '../../lib/resource.ts';
 import type { Measure } from '../../lib/types.ts';
 import { Empty, Loaded, Panel, Time } from '../../parts/basics.tsx';
@@ -26,9 +26,11 @@ const idOf = ({ subject, statistic }: Measure) => `${subject} ${statistic}`;
 
 function Ranked({ all }: { readonly all: readonly Measure[] }) {
   const [chosen, setChosen] = useState<string | null>(null);
+  const [named, setNamed] = useState('');
   if (all.length === 0) return <Empty>No window was compared yet.</Empty>;
   const fired = all.filter((one) => one.fired).length;
-  const drawn = all.find((one) => idOf(one) === chosen) ?? all.find((one) => sharesIn(one) !== null);
+  const found = all.filter(isNamed(named));
+  const drawn = found.find((one) => idOf(one) === chosen) ?? found.find((one) => sharesIn(one) !== null);
   return (
     <>
       <p className="muted">
@@ -38,6 +40,19 @@ function Ranked({ all }: { readonly all: readonly Measure[] }) {
         , of {new Set(all.map(({ subject }) => subject)).size} looked at; window to{' '}
         <Time at={all[0]?.to ?? null} />.
       </p>
+      {all.length > SHOWN && (
+        <form className="filters" onSubmit={(event) => event.preventDefault()}>
+          <label>
+            feature
+            <input type="search" value={named} onChange={(event) => setNamed(event.target.value)} />
+          </label>
+          <p className="muted">
+            {found.length > SHOWN
+              ? `The ${SHOWN} largest of ${number(found.length)} are shown.`
+              : `${plural(found.length, 'is', 'are')} shown.`}
+          </p>
+        </form>
+      )}
       <div className="two wide-first">
         <Table
           label="Drift by feature"
@@ -63,7 +78,7 @@ function Ranked({ all }: { readonly all: readonly Measure[] }) {
             { name: 'value', figure: true, show: ({ value }) => number(value) },
             { name: 'threshold', figure: true, show: ({ threshold }) => number(threshold) },
           ]}
-          rows={all.slice(0, SHOWN)}
+          rows={found.slice(0, SHOWN)}
           id={idOf}
         />
         {drawn !== undefined && <TwoSpreads one={drawn} />}
