@@ -9,7 +9,7 @@ import type { StepExecutor } from '../pipelines/runs/work.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Model, Project } from '../schemas/project.ts';
 import type { ModelFollower } from '../streams/inference/follow-models.ts';
-import { definitionBefore, withViewsOf } from '../streams/inference/takeover.ts';
+import { createServed, definitionBefore, formerOf, withViewsOf } from '../streams/inference/takeover.ts';
 import { afterTakeover, standby } from '../streams/local/compose.ts';
 import { isLocalModel } from '../streams/local/is-local.ts';
 import type { Codecs } from '../streams/runtime/codecs.ts';
@@ -77,26 +77,30 @@ export async function composeStreams(deps: StreamDeps, names: readonly StreamNam
 /** What several streams, or several tasks of one, use together; closed after all of them. */
 type Shared = ModelFollower | AlertEvaluator;
 
-/** Ingest scores the models that read local views alone, once no earlier definition is in service. */
+/** Ingest scores the models that read local views alone, each once no earlier definition of it is in service. */
 async function ingestOf(
   deps: StreamDeps,
   both: StreamDeps,
   before: Project | null,
   shared: Shared[],
 ): Promise<Stream> {
-  const { project, clock } = deps;
+  const { project, store, clock } = deps;
   const { createIngest } = await import('../streams/ingest/ingest.ts');
   const models = new Map<string, ModelFollower>();
   for (const model of project.models)
     if (isLocalModel(project, model)) models.set(model.name, await follow(deps, model, shared));
   const scoring = createIngest({ ...both, models });
-  if (before === null || models.size === 0) return scoring;
-  return afterTakeover(
-    createIngest(both),
-    scoring,
-    clock,
-    async () => (await definitionBefore(deps)) !== null,
-  );
+  const present = new Map(models);
+  const served = project.models.flatMap((model) => {
+    const following = models.get(model.name);
+    if (before === null || following === undefined || formerOf(model, before) === null) return [];
+    present.delete(model.name);
+    return [createServed({ project, model, store, clock, models: following }, before)];
+  });
+  if (served.length === 0) return scoring;
+  const inService = async () =>
+    (await Promise.all(served.map((now) => now()))).some((one) => one.project !== project);
+  return afterTakeover(createIngest({ ...both, models: present }), scoring, clock, inService);
 }
 
 async function follow(deps: StreamDeps, { name }: Model, shared: Shared[]): Promise<ModelFollower> {
@@ -117,12 +121,13 @@ async function inferenceStreams(
   ]);
   const streams: Stream[] = [];
   for (const model of deps.project.models) {
-    if (before === null && isLocalModel(deps.project, model)) {
-      streams.push(standby(`inference ${model.name}`));
+    const local = isLocalModel(deps.project, model) ? standby(`inference ${model.name}`) : undefined;
+    if (local !== undefined && (before === null || formerOf(model, before) === null)) {
+      streams.push(local);
       continue;
     }
     const own = { ...deps, model, models: await follow(deps, model, shared) };
-    streams.push(before === null ? createInference(own) : createTakeover(own, before));
+    streams.push(before === null ? createInference(own) : createTakeover(own, before, local));
   }
   return streams;
 }

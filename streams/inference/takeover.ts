@@ -21,7 +21,8 @@ import { modelReads } from './vector.ts';
  *
  *   ingest, features   feed and fold the views of both definitions
  *   inference          runs the model as it was, on the views as they were; between two batches it changes over
- *                      to the model as it is once its views have caught up and the champion fits its layout
+ *                      to the model as it is once its views have caught up and the champion fits its layout. A model
+ *                      that reads local views alone is then ingest's to answer (local/compose.ts)
  *   HTTP API           makes the same choice for whoever asks it directly
  *
  * Changing over is ending one inference stream and beginning the other, in the same group and on the same topics:
@@ -96,12 +97,19 @@ export function withViewsOf(project: Project, before: Project | null): Project {
 
 const LOOK_EVERY_MS = 200;
 
-/** Inference of a model that takes over from its own earlier definition. */
-export function createTakeover(deps: InferenceDeps, before: Project): Stream {
+/**
+ * Inference of a model that takes over from its own earlier definition.
+ * @param present what answers from then on.
+ */
+export function createTakeover(
+  deps: InferenceDeps,
+  before: Project,
+  present: Stream = createInference(deps),
+): Stream {
   const { project, model, clock, telemetry } = deps;
   const name = `inference ${model.name}`;
   const former = formerOf(model, before);
-  if (former === null) return createInference(deps);
+  if (former === null) return present;
   const look = createLook(
     new SnapshotReader(deps.store),
     { project, model },
@@ -109,7 +117,7 @@ export function createTakeover(deps: InferenceDeps, before: Project): Stream {
   );
   const streams: Readonly<Record<Serving, Stream>> = {
     former: createInference({ ...deps, project: before, model: former }),
-    present: createInference(deps),
+    present,
   };
   const choose = (now: Serving): Promise<Serving> => {
     const { champion } = deps.models.current()(Number.POSITIVE_INFINITY);
@@ -186,7 +194,7 @@ export function createServedView(
 }
 
 /** The model as it was, where it answered the same requests. */
-function formerOf(model: Model, before: Project): Model | null {
+export function formerOf(model: Model, before: Project): Model | null {
   const former = before.models.find(({ name }) => name === model.name);
   const same =
     former?.request.source === model.request.source && former.request.eventType === model.request.eventType;

@@ -217,7 +217,8 @@ export class Announcer {
     const told = state.told(viewPartition.view, progress);
     if (told === null) return 'no';
     if (floorTo(told, viewPartition.view.resolution) <= heard.floor) return 'no';
-    return now - heard.at >= MARKER_EVERY_MS ? 'now' : 'soon';
+    // A local view is read in the same pass, at the head that the watermark after it allows.
+    return viewPartition.view.local || now - heard.at >= MARKER_EVERY_MS ? 'now' : 'soon';
   }
 }
 

@@ -146,6 +146,8 @@ describe('local views on the twins', () => {
       const request = byId.get(prediction.requestId);
       expect(prediction.status).toBe('scored');
       if (request !== undefined) expect(truth.difference(prediction, request)).toBeNull();
+      const below = prediction.reads.filter(({ asOf, head }) => asOf < head);
+      expect(below, `${prediction.requestId} is answered below its full head`).toEqual([]);
     }
   });
 
