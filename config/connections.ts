@@ -106,7 +106,7 @@ function substitute(
       reporter.report(
         place,
         `The file '${what}' cannot be read.`,
-        'Give a path relative to the project directory.',
+        'Give the path of a file that this process may read: absolute, or from the directory of the project.',
       );
     return '';
   });

@@ -282,7 +282,7 @@ connections.yaml    where the servers are, as far as they are not where the defa
 \`\`\`
 
 Durations are written \`90s\`, \`5m\`, \`13h15m\`, \`7d\`; names in small letters, digits and \`_\`, starting with a letter. Passwords and keys are never written out: \`\${env:NAME}\` takes a value from the
-environment, \`\${env:NAME:-default}\` with a default (for a secret only an empty one: it may then be absent), \`\${file:PATH}\` from a file of the project; these work in \`connections.yaml\`.
+environment, \`\${env:NAME:-default}\` with a default (for a secret only an empty one: it may then be absent), \`\${file:PATH}\` the text of a file (an absolute path, or one from the directory of the project); these work in \`connections.yaml\`.
 A file that begins with \`# yaml-language-server: $schema=…/view.schema.json\` is completed and checked by editors.
 
 ${FILE_KINDS.map(fileSection).join('\n')}

@@ -587,7 +587,7 @@ const CASES: ReadonlyArray<
     },
     [
       `connections.yaml:1:36: The private key is written out in the file. Write '\${file:PATH}' or '\${env:NAME}'.`,
-      "connections.yaml:1:46: The file 'none.pem' cannot be read. Give a path relative to the project directory.",
+      "connections.yaml:1:46: The file 'none.pem' cannot be read. Give the path of a file that this process may read: absolute, or from the directory of the project.",
     ],
   ],
   [
