@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { UsageError } from '../errors.ts';
 
@@ -33,7 +33,11 @@ const FOLDERS = { view: VIEW_FOLDERS, model: ['models'] } as const;
 
 /** @param given text of the declaration; default: what the file holds. */
 export function overlayOf(project: string, file: string, given?: string): Overlay {
-  if (given === undefined && !existsSync(file)) throw new UsageError(`There is no file ${file}.`);
+  if (given === undefined && !existsSync(file)) {
+    const own = join(project, file);
+    const mend = existsSync(own) ? ` A path counts from the current directory; the project has ${own}.` : '';
+    throw new UsageError(`There is no file ${resolve(file)}.${mend}`);
+  }
   const text = given ?? readFileSync(file, 'utf8');
   const { kind, name } = declared(file, text);
   const directory = mkdtempSync(join(tmpdir(), 'millrace-try-'));

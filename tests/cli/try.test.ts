@@ -192,6 +192,20 @@ describe('the parts', () => {
     }
   });
 
+  it('a path that counts from the project, not from the current directory, is told apart', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'millrace-overlay-'));
+    mkdirSync(join(directory, 'views'));
+    writeFileSync(join(directory, 'views/of-a-card.yaml'), 'view: card\n');
+    try {
+      expect(() => overlayOf(directory, 'views/of-a-card.yaml')).toThrow(
+        `There is no file ${join(process.cwd(), 'views/of-a-card.yaml')}. A path counts from the current directory; the project has ${join(directory, 'views/of-a-card.yaml')}.`,
+      );
+      expect(() => overlayOf(directory, 'views/none.yaml')).toThrow(/none\.yaml\.$/);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   it('reads a topic once, leaves out what is no event, and puts it in order of time', async () => {
     const project = loadProject(shop, { environment: {} });
     const source = project.sources.find(({ name }) => name === 'page_views');
