@@ -10,7 +10,7 @@ import {
   splitByTime,
   type Trained,
 } from '../../models/trainer.ts';
-import { prepareTraining } from '../../models/trainers.ts';
+import { prepareTraining, trainers } from '../../models/trainers.ts';
 import { expressionsOf } from '../../schemas/layout.ts';
 import type { Model, Project } from '../../schemas/project.ts';
 import type { DataSet } from './dataset.ts';
@@ -88,6 +88,7 @@ const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
  *
  * @param parameters in the place of what the model declares, name by name.
  * @param share of the declared epochs (of trees: rounds) that the trial may take, at least one: 1 = all of them.
+ *   A trainer that takes neither parameter is trained whole.
  * @throws CannotLearn naming a parameter that is unknown or out of range, or what is wrong with the rows.
  */
 export async function fitTrial(
@@ -100,9 +101,10 @@ export async function fitTrial(
   const names = model.features.map(({ name }) => name);
   const trainer = model.trainer.name;
   const chosen: Record<string, Parameters[string]> = { ...model.trainer.parameters, ...parameters };
-  if (share < 1) {
+  const length = ['epochs', 'rounds'].find((name) => trainers[trainer].parameters.includes(name));
+  if (share < 1 && length !== undefined) {
     const { epochs } = prepareTraining(trainer, chosen, names);
-    chosen[trainer === 'trees' ? 'rounds' : 'epochs'] = Math.max(1, Math.round(epochs * share));
+    chosen[length] = Math.max(1, Math.round(epochs * share));
   }
   const prepared = prepareTraining(trainer, chosen, names);
   let backend: Engine = { name: trainer, reason: '' };

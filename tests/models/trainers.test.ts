@@ -220,6 +220,9 @@ describe.each(TRAINERS.map((name) => [name] as const))('law of trainers: %s', (n
       expect(() => prepareTraining(name, { constructor: 1 }, NAMES)).toThrow('"constructor" is not known');
       expect(() => prepareTraining(name, { patience: 0 }, NAMES)).toThrow('"patience" is 0');
       expect(() => prepareTraining(name, { validationShare: 0.9 }, NAMES)).toThrow('above 0, at most 0.5');
+    });
+
+    it.runIf(trainers[name].parameters.includes('l2'))('a penalty out of range', () => {
       expect(() => prepareTraining(name, { l2: -1 }, NAMES)).toThrow('from 0 to 1000');
     });
   });

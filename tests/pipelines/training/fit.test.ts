@@ -3,6 +3,8 @@ import { loadProject } from '../../../config/load.ts';
 import { parseArtefact } from '../../../models/artefact.ts';
 import { CannotLearn } from '../../../models/cannot-learn.ts';
 import { createScorer } from '../../../models/scorer.ts';
+import type { Parameters } from '../../../models/trainer.ts';
+import { trainers } from '../../../models/trainers.ts';
 import type { DataSet } from '../../../pipelines/training/dataset.ts';
 import { type FitOptions, type FitTrial, fitModel, fitTrial } from '../../../pipelines/training/fit.ts';
 import { fitApart } from '../../../pipelines/training/fit-apart.ts';
@@ -10,6 +12,10 @@ import { layoutHash } from '../../../schemas/layout.ts';
 import type { Model, Project } from '../../../schemas/project.ts';
 import { TRAINERS, type TrainerName } from '../../../schemas/trainer.ts';
 import { NAMES, syntheticDataset } from '../../models/fixtures.ts';
+
+/** The parameter that says how long a trainer trains, where it has one. */
+const lengthOf = (name: TrainerName) =>
+  ['epochs', 'rounds'].find((parameter) => trainers[name].parameters.includes(parameter));
 
 const QUICK: Readonly<Record<TrainerName, Model['trainer']['parameters']>> = {
   dense: { hidden: [8], epochs: 4, batchSize: 64, learningRate: 0.01 },
@@ -110,26 +116,31 @@ describe.each(TRAINERS.map((name) => [name] as const))('a fit by %s', (name) => 
     await expect(fitModel(optionsOf(name, { training: single }))).rejects.toThrow('The only label is');
   });
 
-  it('is a trial on a share of its epochs, at least one', async () => {
+  const length = lengthOf(name);
+
+  it.runIf(length)('is a trial on a share of its epochs, at least one', async () => {
     const { model, training } = optionsOf(name);
     const all = QUICK[name].epochs ?? QUICK[name].rounds ?? 0;
     const half = await fitTrial(model, training, {}, 0.5);
-    expect(half.parameters[name === 'trees' ? 'rounds' : 'epochs']).toBe(Number(all) / 2);
+    expect(half.parameters[String(length)]).toBe(Number(all) / 2);
     expect(half.trained.rounds).toBeLessThanOrEqual(Number(all) / 2);
     expect((await fitTrial(model, training, {}, 0.001)).trained.rounds).toBe(1);
     const again = await fitTrial(model, training, {}, 0.5);
     expect(again.trained).toEqual(half.trained);
   });
 
-  it('ends when a signal arrives while it works, since whatever waits gets its turn', async () => {
-    const stop = new AbortController();
-    const parameters = { [name === 'trees' ? 'rounds' : 'epochs']: 5_000, patience: 5_000 };
-    const onBackend = () => setTimeout(() => stop.abort(new Error('stopped by hand')));
-    const training = dataSet(20_000, 3);
-    await expect(
-      fitModel(optionsOf(name, { training, parameters, onBackend, signal: stop.signal })),
-    ).rejects.toThrow('stopped by hand');
-  });
+  it.runIf(length)(
+    'ends when a signal arrives while it works, since whatever waits gets its turn',
+    async () => {
+      const stop = new AbortController();
+      const parameters = { [String(length)]: 5_000, patience: 5_000 };
+      const onBackend = () => setTimeout(() => stop.abort(new Error('stopped by hand')));
+      const training = dataSet(20_000, 3);
+      await expect(
+        fitModel(optionsOf(name, { training, parameters, onBackend, signal: stop.signal })),
+      ).rejects.toThrow('stopped by hand');
+    },
+  );
 
   it('in a thread of its own gives the same bits, and tells the same on the way', async () => {
     const tell = async (more: Partial<FitOptions>) => {
@@ -148,9 +159,9 @@ describe.each(TRAINERS.map((name) => [name] as const))('a fit by %s', (name) => 
     expect(here.told.length).toBeGreaterThan(1);
   });
 
-  it('ends in its thread too when a signal arrives', async () => {
+  it.runIf(length)('ends in its thread too when a signal arrives', async () => {
     const stop = new AbortController();
-    const parameters = { [name === 'trees' ? 'rounds' : 'epochs']: 5_000, patience: 5_000 };
+    const parameters = { [String(length)]: 5_000, patience: 5_000 };
     const onEpoch = () => stop.abort(new Error('stopped by hand'));
     const more = { training: dataSet(2_000, 3), parameters, onEpoch, signal: stop.signal, trial: fitApart };
     await expect(fitModel(optionsOf(name, more))).rejects.toThrow('stopped by hand');
@@ -160,10 +171,33 @@ describe.each(TRAINERS.map((name) => [name] as const))('a fit by %s', (name) => 
     const work = fitModel(optionsOf(name, { parameters: { depth: 0 } }));
     await expect(work).rejects.toBeInstanceOf(CannotLearn);
     await expect(work).rejects.toThrow('Trainer parameter "depth" is');
-    const apart = fitModel(optionsOf(name, { parameters: { l2: -1 }, trial: fitApart }));
+    const apart = fitModel(optionsOf(name, { parameters: { patience: 0 }, trial: fitApart }));
     await expect(apart).rejects.toBeInstanceOf(CannotLearn);
-    await expect(apart).rejects.toThrow('Trainer parameter "l2" is');
+    await expect(apart).rejects.toThrow('Trainer parameter "patience" is');
   });
+});
+
+it('a trial of a trainer that has neither epochs nor rounds is its whole training', async () => {
+  const once = 'once' as TrainerName;
+  const { prepare } = trainers.logistic;
+  const given: Parameters[] = [];
+  Object.assign(trainers, {
+    once: {
+      name: once,
+      parameters: ['l2'],
+      prepare(parameters: Parameters, features: readonly string[]) {
+        given.push(parameters);
+        return prepare(parameters, features);
+      },
+    },
+  });
+  try {
+    const model = { ...base, trainer: { name: once, parameters: { l2: 0.1 } } };
+    await fitTrial(model, dataSet(500, 1), {}, 0.5);
+    expect(given).toEqual([{ l2: 0.1 }]);
+  } finally {
+    Reflect.deleteProperty(trainers, once);
+  }
 });
 
 it('a training in a thread leaves the turns of its process to others', async () => {
