@@ -1,4 +1,4 @@
-import { quietThresholds, type Threshold } from './calibrate.ts';
+import { MIN_QUIET, quietThresholds, type Threshold } from './calibrate.ts';
 import { effectOf, isBroken, pOf } from './effect.ts';
 import { benjaminiHochberg } from './significance.ts';
 import type { Comparison, DriftFeature, DriftInput, DriftReason, DriftRule, DriftVerdict } from './types.ts';
@@ -209,7 +209,7 @@ function sentence(one: Judged, comparison: Comparison, rule: DriftRule): string 
         return ` is large, but chance alone could do it with so few rows (q = ${digits(q ?? 1)})`;
       default:
         return known.usual === null
-          ? ` is at or above the least effect of ${digits(threshold)}, and no quiet windows are known`
+          ? ` is at or above the least effect of ${digits(threshold)}, which alone counts: fewer than ${MIN_QUIET} quiet windows are known`
           : ` is at or above ${digits(threshold)}, where a quiet window has ${digits(known.usual)}`;
     }
   }

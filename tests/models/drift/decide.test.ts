@@ -146,6 +146,16 @@ describe('planted drifts', () => {
         expect(verdicts.filter(({ fired }) => fired).length).toBe(1);
       });
 
+  it('says that the least effect alone counts where fewer than five quiet windows are known', () => {
+    const random = createRandom(7);
+    const { reference, windowOf } = referenceDays(random, MIN_QUIET - 2);
+    const plant: Plant = (name, value) => (name === 'delay_7d' ? value + 2 : value);
+    const [first] = decide(reference, windowOf(dayOf(random, plant), 99));
+    expect(first?.why).toMatch(
+      /is at or above the least effect of 0.1, which alone counts: fewer than 5 quiet/,
+    );
+  });
+
   it('a renamed category is found', () => {
     const verdicts = decide(
       reference,
