@@ -30,7 +30,7 @@ const plainValues = (line: string) =>
 
 /** From a clone, from a package, or in a container. */
 const CALL =
-  /^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:npx |\.\/)?millrace(?= |$)|^docker (?:compose )?run (?:--\S+(?: \S+\.env)? )*(?:millrace|shop|api)(?= )/;
+  /^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:npx |\.\/)?millrace(?= |$)|^docker (?:compose )?run (?:--\S+(?: \S+\.env)? )*(?:millrace|shop(?::\d+)?|api)(?= )/;
 
 /** The words behind `millrace` of each line that calls it. */
 export function commandLines(text: string): string[][] {
