@@ -1,4 +1,4 @@
-import { describeProject, type ProjectDescription } from '../../config/check.ts';
+import { describeProject, type ProjectDescription, type ViewDescription } from '../../config/check.ts';
 import { examples, type Register } from '../command.ts';
 import { bytes, count } from '../format.ts';
 import { openProject } from '../open-project.ts';
@@ -74,13 +74,15 @@ function print(project: ProjectDescription, output: Output): void {
   output.table(
     [
       { title: 'view' },
+      { title: 'features' },
       { title: 'window', align: 'right' },
       { title: 'hop', align: 'right' },
       { title: 'longer by at most', align: 'right' },
     ],
     project.views.flatMap((view) =>
-      view.windows.map(({ length, hop, edgePercent }) => [
+      view.windows.map(({ set, length, hop, edgePercent }) => [
         view.id.split('@')[0] ?? '',
+        featuresOf(view, set),
         length,
         hop,
         edgePercent === 0 ? 'exact' : `${edgePercent} %`,
@@ -108,4 +110,10 @@ function print(project: ProjectDescription, output: Output): void {
   );
   for (const remark of project.remarks) output.line(dim(remark));
   for (const warning of project.warnings) output.line(`${yellow('warning:')} ${warning}`);
+}
+
+/** Sketches have steps of time of their own, so a view may have two rows for one window. */
+function featuresOf({ windows }: ViewDescription, set: ViewDescription['windows'][number]['set']): string {
+  if (set === 'sketches') return 'distinct, quantile';
+  return windows.some((window) => window.set === 'sketches') ? 'others' : 'all';
 }
