@@ -32,7 +32,7 @@ export const trainerSchema = z
       .min(1)
       .max(10_000)
       .optional()
-      .describe('dense, logistic: most passes over the rows. Default: 6, 100.'),
+      .describe('dense, logistic: most passes over the rows. Default: 6 (dense), 100 (logistic).'),
     rounds: z.int().min(1).max(10_000).optional().describe('trees: most trees. Default: 300.'),
     leaves: z.int().min(2).max(1_024).optional().describe('trees: most leaves of a tree. Default: 31.'),
     depth: z
@@ -73,14 +73,14 @@ export const trainerSchema = z
       .max(1_000)
       .optional()
       .describe(
-        'Weight of the squared weights (of trees: of the answers of the leaves) in the loss. Default: 0, 0.0001, 5.',
+        'Weight of the squared weights (of trees: of the answers of the leaves) in the loss. Default: 0 (dense), 0.0001 (logistic), 5 (trees).',
       ),
     patience: z
       .int()
       .min(1)
       .optional()
       .describe(
-        'Passes (trees: rounds) without a better validation loss after which training stops. Default: 2, 10, 30.',
+        'Passes (trees: rounds) without a better validation loss after which training stops. Default: 2 (dense), 10 (logistic), 30 (trees).',
       ),
     seed: z.int().optional().describe('Seed of whatever is drawn by chance. Default: 1.'),
     validation_share: z
