@@ -1,5 +1,19 @@
-import { isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, type YAMLMap } from 'yaml';
+import {
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLError,
+  type YAMLMap,
+} from 'yaml';
 import type { Problem } from './problems.ts';
+
+const MAX_ALIASES = 10_000;
 
 export type Path = ReadonlyArray<string | number>;
 
@@ -46,6 +60,67 @@ function offsetInScalar(source: string, node: unknown, offset: number): number {
   return Math.min(at, end);
 }
 
+/** What the parser says of a text, for a person. */
+function told({ code, message }: YAMLError): Pick<Problem, 'message' | 'mend'> {
+  if (code === 'MULTIPLE_DOCS')
+    return {
+      message: 'The file holds a second document.',
+      mend: "Put it into a file of its own, or remove '---'.",
+    };
+  if (message.startsWith('Maximum call stack'))
+    return {
+      message: 'This is nested too deep.',
+      mend: 'Write it with fewer lists and blocks inside each other.',
+    };
+  return {
+    message: `This is not YAML: ${message.replace(/\s+/g, ' ').replace(/\.$/, '')}.`,
+    mend: code === 'DUPLICATE_KEY' ? 'Remove one of the two.' : 'Correct the line.',
+  };
+}
+
+interface Fault extends Pick<Problem, 'message' | 'mend'> {
+  readonly node: Node;
+}
+
+/** What is YAML, and yet no declaration: aliases that repeat nothing, or themselves, and a key that would get lost on the way. */
+function faultsOf(parsed: Document): Fault[] {
+  const faults: Fault[] = [];
+  visit(parsed, {
+    Alias(_, node, above) {
+      const target = node.resolve(parsed);
+      if (target === undefined)
+        faults.push({
+          node,
+          message: `The alias '*${node.source}' repeats nothing.`,
+          mend: `Write '&${node.source}' before the value that it should repeat.`,
+        });
+      else if (above.includes(target))
+        faults.push({
+          node,
+          message: `The alias '*${node.source}' stands inside the value that it repeats.`,
+          mend: 'Write the value out.',
+        });
+    },
+    Pair(_, { key }) {
+      if (isScalar(key) && key.value === '__proto__')
+        faults.push({ node: key, message: "'__proto__' is not a name.", mend: 'Choose another one.' });
+    },
+  });
+  return faults;
+}
+
+/** Undefined, and a fault more, where values that repeat values that repeat values would fill the memory. */
+function readValue(parsed: Document, faults: Fault[]): unknown {
+  try {
+    return parsed.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    const message = `Its aliases repeat more than ${MAX_ALIASES} values.`;
+    faults.push({ node: parsed.contents as Node, message, mend: 'Write fewer of them inside each other.' });
+    return undefined;
+  }
+}
+
 export function parseConfig(file: string, source: string): { document: ConfigDocument; problems: Problem[] } {
   const lines = new LineCounter();
   const parsed = parseDocument(source, { lineCounter: lines, prettyErrors: false, strict: true });
@@ -53,9 +128,11 @@ export function parseConfig(file: string, source: string): { document: ConfigDoc
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
+  const faults = parsed.errors.length > 0 ? [] : faultsOf(parsed);
+  const value = parsed.errors.length + faults.length > 0 ? undefined : readValue(parsed, faults);
   const document: ConfigDocument = {
     file,
-    value: parsed.errors.length > 0 ? undefined : parsed.toJS(),
+    value,
     problemAt(path, message, mend, where = {}) {
       let node: unknown = parsed.contents;
       let offset = isNode(node) && node.range ? node.range[0] : 0;
@@ -76,13 +153,11 @@ export function parseConfig(file: string, source: string): { document: ConfigDoc
     },
   };
   // After a line that is no YAML the rest is guessed at: only the first such error tells the truth.
-  const broken = parsed.errors.findIndex((error) => error.code !== 'DUPLICATE_KEY');
-  const errors = broken < 0 ? parsed.errors : parsed.errors.slice(0, broken + 1);
-  const problems = errors.map((error) => ({
-    file,
-    ...at(error.pos[0]),
-    message: `This is not YAML: ${error.message.replace(/\s+/g, ' ').replace(/\.$/, '')}.`,
-    mend: error.code === 'DUPLICATE_KEY' ? 'Remove one of the two.' : 'Correct the line.',
-  }));
+  const first = parsed.errors.findIndex((error) => error.code !== 'DUPLICATE_KEY');
+  const errors = first < 0 ? parsed.errors : parsed.errors.slice(0, first + 1);
+  const problems = [
+    ...errors.map((error) => ({ file, ...at(error.pos[0]), ...told(error) })),
+    ...faults.map(({ node, message, mend }) => ({ file, ...at(node.range?.[0] ?? 0), message, mend })),
+  ];
   return { document, problems };
 }
