@@ -15,7 +15,7 @@ import { type ModelDeclaration, modelSchema } from './model-declaration.ts';
 import { editDistance, mendOfUnknown } from './nearest.ts';
 import { compilePipelines, pipelinesSchema } from './pipelines.ts';
 import { planView } from './plan.ts';
-import { ConfigError } from './problems.ts';
+import { ConfigError, type Problem } from './problems.ts';
 import { checkRawTopics } from './raw-topics.ts';
 import { createReporter, inside, placeOf, type Reporter } from './reporter.ts';
 import { checkMemory, compileSource } from './source.ts';
@@ -38,14 +38,37 @@ export interface LoadOptions {
 const FOLDERS = ['sources', 'views', 'features', 'models'] as const;
 const ROOT_FILES = ['project.yaml', 'alerts.yaml', 'pipelines.yaml', 'connections.yaml'] as const;
 
-function listYaml(directory: string): string[] {
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Why the system does not give a file, for a person; null where it is not there. */
+function whyNot(error: unknown): string | null {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  const reasons: Readonly<Record<string, string>> = {
+    EISDIR: 'it is a directory',
+    ENOTDIR: 'it is no directory',
+    EACCES: 'you have no right to',
+    EPERM: 'you have no right to',
+    ELOOP: 'it is a link to itself',
+    ERR_ENCODING_INVALID_ENCODED_DATA: 'its text is not UTF-8',
+  };
+  return code === 'ENOENT' ? null : (reasons[code] ?? code);
+}
+
+function listYaml(directory: string, file: string, reporter: Reporter): string[] {
   try {
-    return readdirSync(directory)
-      .filter((name) => /\.ya?ml$/.test(name))
+    return readdirSync(join(directory, file))
+      .filter((name) => /\.ya?ml$/i.test(name))
       .sort();
-  } catch {
+  } catch (error) {
+    const why = whyNot(error);
+    if (why !== null) reporter.add(unreadable(file, why));
     return [];
   }
+}
+
+function unreadable(file: string, why: string): Problem {
+  const message = `'${file}' cannot be read: ${why}.`;
+  return { file, line: 1, column: 1, message, mend: 'Mend it, or take it out of the project.' };
 }
 
 function readText(path: string): string | null {
@@ -95,7 +118,7 @@ function freeze<T>(value: T): T {
  * Lock files of package managers, compose files and the like are their owners' affair.
  */
 function isMeantForUs(name: string, text: string): boolean {
-  const stem = (file: string) => file.replace(/\.ya?ml$/, '');
+  const stem = (file: string) => file.replace(/\.ya?ml$/i, '').toLowerCase();
   return (
     ROOT_FILES.some((file) => editDistance(stem(file), stem(name)) <= 2) ||
     /^(?:source|view|model):/m.test(text)
@@ -105,14 +128,24 @@ function isMeantForUs(name: string, text: string): boolean {
 /** Reads the files of a directory; a file that was meant to be part of a project and is not is a problem. */
 function readDocuments(directory: string, reporter: Reporter): Map<string, ConfigDocument> {
   const documents = new Map<string, ConfigDocument>();
+  /** A file that was listed. */
   const read = (file: string) => {
-    const text = readText(join(directory, file));
-    if (text === null) return;
+    let text: string;
+    try {
+      text = utf8.decode(readFileSync(join(directory, file)));
+    } catch (error) {
+      // Editors leave links to nowhere beside what they have open: `.#card.yaml`.
+      if (!/(^|\/)\./.test(file)) {
+        reporter.add(unreadable(file, whyNot(error) ?? 'it is a link to nothing'));
+        documents.set(file, { ...parseConfig(file, '').document, value: undefined });
+      }
+      return;
+    }
     const { document, problems } = parseConfig(file, text);
     for (const problem of problems) reporter.add(problem);
     documents.set(file, document);
   };
-  for (const name of listYaml(directory)) {
+  for (const name of listYaml(directory, '', reporter)) {
     if ((ROOT_FILES as readonly string[]).includes(name)) read(name);
     else if (isMeantForUs(name, readText(join(directory, name)) ?? ''))
       reporter.add({
@@ -124,7 +157,7 @@ function readDocuments(directory: string, reporter: Reporter): Map<string, Confi
       });
   }
   for (const folder of FOLDERS)
-    for (const name of listYaml(join(directory, folder))) {
+    for (const name of listYaml(directory, folder, reporter)) {
       if (name.endsWith('.yaml')) read(`${folder}/${name}`);
       else
         reporter.add({
@@ -210,6 +243,8 @@ export function loadProject(directory: string, options: LoadOptions): Project {
 
   const projectDocument = documents.get('project.yaml');
   if (projectDocument === undefined) {
+    if (reporter.problems.some(({ file }) => file === 'project.yaml'))
+      throw new ConfigError(sorted(reporter));
     throw new ConfigError([
       {
         file: 'project.yaml',

@@ -1,4 +1,8 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ConfigError, loadProject } from '../../config/load.ts';
 import { edited, FILES, problems } from './project.ts';
 
 const P = 'project.yaml';
@@ -45,5 +49,76 @@ describe('YAML that is no declaration', () => {
     expect(said({ 'alerts.yaml': `rules: ${'['.repeat(50_000)}` }).join()).toContain(
       'This is nested too deep.',
     );
+  });
+});
+
+describe('a file that cannot be read', () => {
+  const saidOf = (make: (at: (file: string) => string) => void) => {
+    const root = mkdtempSync(join(tmpdir(), 'millrace-odd-'));
+    const at = (file: string) => {
+      mkdirSync(dirname(join(root, file)), { recursive: true });
+      return join(root, file);
+    };
+    try {
+      for (const [file, text] of Object.entries(FILES)) writeFileSync(at(file), text);
+      make(at);
+      loadProject(root, { environment: {} });
+      return [];
+    } catch (error) {
+      if (error instanceof ConfigError) return error.problems.map(({ message }) => message);
+      throw error;
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
+  };
+
+  it.each<readonly [string, (at: (file: string) => string) => void, string]>([
+    [
+      'a directory',
+      (at) => mkdirSync(at('views/more.yaml')),
+      "'views/more.yaml' cannot be read: it is a directory.",
+    ],
+    [
+      'alerts in a directory',
+      (at) => mkdirSync(at('alerts.yaml')),
+      "'alerts.yaml' cannot be read: it is a directory.",
+    ],
+    [
+      'a link to nothing',
+      (at) => symlinkSync('/nowhere/c.yaml', at('connections.yaml')),
+      "'connections.yaml' cannot be read: it is a link to nothing.",
+    ],
+    [
+      'a link to itself',
+      (at) => symlinkSync('more.yaml', at('views/more.yaml')),
+      "'views/more.yaml' cannot be read: it is a link to itself.",
+    ],
+    [
+      'a file for a folder',
+      (at) => writeFileSync(at('features'), ''),
+      "'features' cannot be read: it is no directory.",
+    ],
+    [
+      'UTF-16',
+      (at) => writeFileSync(at('views/more.yaml'), Buffer.from('\ufeffview: more', 'utf16le')),
+      "'views/more.yaml' cannot be read: its text is not UTF-8.",
+    ],
+    [
+      'Latin-1',
+      (at) => writeFileSync(at('views/more.yaml'), Buffer.from('view: m\u00fc', 'latin1')),
+      "'views/more.yaml' cannot be read: its text is not UTF-8.",
+    ],
+    ['another case', (at) => writeFileSync(at('views/more.YAML'), ''), "'more.YAML' does not end in .yaml."],
+    [
+      'another case at the root',
+      (at) => writeFileSync(at('ALERTS.YML'), ''),
+      "A project has no file 'ALERTS.YML'.",
+    ],
+  ])('is a problem, and not as if it were not there: %s', (_, make, sentence) => {
+    expect(saidOf(make)).toEqual([sentence]);
+  });
+
+  it('the lock of an editor is not one', () => {
+    expect(saidOf((at) => symlinkSync('me@host.1', at('views/.#customer.yaml')))).toEqual([]);
   });
 });
