@@ -48,7 +48,7 @@ export function mappingOf(declared: Mapping, fields: readonly string[]): EventMa
     id: declared.id,
     type: typeof declared.type === 'string' ? { path: declared.type } : declared.type,
     time: declared.time,
-    fields: Object.fromEntries(fields.map((name) => [name, declared.fields[name] ?? name])),
+    fields: Object.fromEntries(fields.map((name) => [name, pathOf(declared, name)])),
   };
 }
 
@@ -66,6 +66,10 @@ function formatOf(declaration: SourceDeclaration): SourceFormat {
 
 type Mapping = Extract<SourceDeclaration['format'], { json: unknown }>['json'];
 
+/** A field may be called `constructor`, which every object has by birth. */
+const pathOf = ({ fields }: Pick<Mapping, 'fields'>, name: string): string =>
+  (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? name;
+
 /** Reports paths that no record can have: names that Avro forbids, and a value that another path takes for a block. */
 function checkPaths(
   mapped: Mapping,
@@ -78,7 +82,7 @@ function checkPaths(
     { path: mapped.id, at: inside(place, 'id') },
     ...(typeof mapped.type === 'string' ? [{ path: mapped.type, at: inside(place, 'type') }] : []),
     { path: mapped.time.path, at: inside(place, 'time', 'path') },
-    ...fields.map((name) => ({ path: mapped.fields[name] ?? name, at: inside(place, 'fields', name) })),
+    ...fields.map((name) => ({ path: pathOf(mapped, name), at: inside(place, 'fields', name) })),
   ];
   if (mapped.time.path === '$timestamp' && mapped.time.unit !== 'ms')
     reporter.report(inside(place, 'time', 'unit'), "'$timestamp' is in milliseconds.", "Write 'unit: ms'.");

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, loadProject } from '../../config/load.ts';
-import { edited, FILES, problems } from './project.ts';
+import { edited, FILES, load, problems } from './project.ts';
 
 const P = 'project.yaml';
 const V = 'views/customer.yaml';
@@ -120,5 +120,19 @@ describe('a file that cannot be read', () => {
 
   it('the lock of an editor is not one', () => {
     expect(saidOf((at) => symlinkSync('me@host.1', at('views/.#customer.yaml')))).toEqual([]);
+  });
+});
+
+describe('a field named constructor', () => {
+  it('has its own name as its path', () => {
+    const project = load({
+      ...FILES,
+      ...edited(
+        P,
+        '    fields:\n',
+        '    format: { json: { id: id, type: type, time: { path: at, unit: iso } } }\n    fields:\n      constructor: string\n',
+      ),
+    });
+    expect(project.sources[0]?.format).toMatchObject({ mapping: { fields: { constructor: 'constructor' } } });
   });
 });
