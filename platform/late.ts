@@ -34,7 +34,7 @@ export function lateKafka(open: () => Promise<Kafka>): Kafka {
   return {
     producer: async () => (await get()).producer(),
     consumer: async (options) => (await get()).consumer(options),
-    reader: async (positions) => (await get()).reader(positions),
+    reader: async (positions, options) => (await get()).reader(positions, options),
     admin: async () => (await get()).admin(),
     close,
   };

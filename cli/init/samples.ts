@@ -9,6 +9,7 @@ import { createValueReader, parseSchema } from '../../schemas/avro.ts';
 import { DecodeFailure, readWire, wireId } from '../../schemas/codec.ts';
 import type { Connections } from '../../schemas/project.ts';
 import { registeredSchema } from '../../schemas/registered-schema.ts';
+import { ofAnybody } from '../../streams/runtime/topic.ts';
 import { UsageError } from '../errors.ts';
 import { exampleOf } from './schema-example.ts';
 
@@ -102,7 +103,7 @@ export async function newest(kafka: Kafka, topic: string, bounds: Bounds): Promi
   if (wanted.length === 0) return [];
   const open = new Set(wanted.map(({ partition }) => partition));
   const values: Uint8Array[] = [];
-  const reader = await kafka.reader(wanted);
+  const reader = await ofAnybody(kafka).reader(wanted);
   const until = performance.now() + READ_WITHIN_MS;
   try {
     while (open.size > 0 && performance.now() < until) {

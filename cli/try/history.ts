@@ -15,7 +15,7 @@ import { rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { readClock } from '../../streams/runtime/clock-record.ts';
 import { envelopeOf } from '../../streams/runtime/codecs.ts';
-import { readTopic } from '../../streams/runtime/topic.ts';
+import { ofAnybody, readTopic } from '../../streams/runtime/topic.ts';
 import { UsageError } from '../errors.ts';
 import { sourceOf } from '../histories.ts';
 import { Refusals, type RefusedRows } from './refused.ts';
@@ -98,7 +98,12 @@ export async function readEventsOf(
   { prefix, source, topic }: { readonly prefix: string; readonly source: Source; readonly topic: string },
 ): Promise<TriedHistory> {
   const records: KafkaRecord[] = [];
-  await readTopic(kafka, topic, await boundsOf(kafka, topic), (record) => void records.push(record));
+  await readTopic(
+    ofAnybody(kafka),
+    topic,
+    await boundsOf(kafka, topic),
+    (record) => void records.push(record),
+  );
   const decoder = createEventDecoder(source, prefix);
   const values = records.map(({ value }) => value);
   for (const [id, schema] of await registry.schemasById(decoder.unknownIds(values)))
@@ -113,6 +118,10 @@ export async function readEventsOf(
     if (readClock(record) !== null) continue;
     const { partition, offset } = record;
     const where = `partition ${partition} offset ${offset}`;
+    if (record.unreadable !== undefined) {
+      refusals.add('unreadable_batch', { where, id: null, detail: record.unreadable.detail });
+      continue;
+    }
     const event = decoder.decode(record.value, envelopeOf(record));
     if (event instanceof DecodeFailure) {
       refusals.add(event.code, { where, id: null, detail: event.detail });

@@ -29,7 +29,7 @@ export function createKafka(connections: Pick<Connections, 'kafka'>, options: Cl
   return {
     producer: () => keep(() => createProducer(kafka, options)),
     consumer: (consumerOptions) => keep(() => createConsumer(kafka, options, consumerOptions)),
-    reader: (positions) => keep(() => createReader(kafka, options, positions)),
+    reader: (positions, reading) => keep(() => createReader(kafka, options, positions, reading)),
     admin: () => keep(() => createAdmin(kafka, options)),
     async close() {
       closed = true;

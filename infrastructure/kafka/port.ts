@@ -183,7 +183,10 @@ export interface Reader {
 export interface Kafka {
   producer(): Promise<Producer>;
   consumer(options: ConsumerOptions): Promise<Consumer>;
-  reader(positions: ReadonlyArray<TopicPartition & { readonly position: Position }>): Promise<Reader>;
+  reader(
+    positions: ReadonlyArray<TopicPartition & { readonly position: Position }>,
+    options?: Pick<ConsumerOptions, 'unreadable'>,
+  ): Promise<Reader>;
   admin(): Promise<Admin>;
   close(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { Connections } from '../../schemas/project.ts';
 import { type ClientOptions, connect, createCluster } from './cluster.ts';
 import { KafkaError } from './errors.ts';
 import { Fetcher } from './fetcher.ts';
-import type { Position, Reader, TopicPartition } from './port.ts';
+import type { ConsumerOptions, Position, Reader, TopicPartition } from './port.ts';
 
 const BUFFERED_BYTES = 4_194_304;
 const MAX_POLL_RECORDS = 10_000;
@@ -12,10 +12,11 @@ export async function createReader(
   kafka: Connections['kafka'],
   client: ClientOptions,
   positions: ReadonlyArray<TopicPartition & { readonly position: Position }>,
+  reading: Pick<ConsumerOptions, 'unreadable'> = {},
 ): Promise<Reader> {
   const cluster = createCluster(kafka, client);
   await connect(cluster, kafka, [...new Set(positions.map(({ topic }) => topic))]);
-  const fetcher = new Fetcher(cluster, BUFFERED_BYTES);
+  const fetcher = new Fetcher(cluster, BUFFERED_BYTES, reading);
   let closed = false;
   const close = async () => {
     if (closed) return;

@@ -150,9 +150,9 @@ export function createMemoryBroker(clock: Clock, options: MemoryBrokerOptions = 
         members.add(member);
         return member;
       },
-      async reader(positions) {
+      async reader(positions, options) {
         check();
-        return createReader(logs, positions, () => stepAlive('poll'));
+        return createReader(logs, positions, () => stepAlive('poll'), options);
       },
       async admin() {
         check();
@@ -215,6 +215,7 @@ function createReader(
   logs: Logs,
   positions: Parameters<Kafka['reader']>[0],
   step: () => Promise<void>,
+  { unreadable = 'fail' }: Parameters<Kafka['reader']>[1] = {},
 ): Reader {
   const held = positions.map(({ topic, partition, position }) => {
     const log = logs.partition(topic, partition);
@@ -239,6 +240,10 @@ function createReader(
             );
           }
           const { records, next } = at.log.read(at.position, at.log.readableEnd);
+          const broken =
+            unreadable === 'fail' ? records.find((one) => one.unreadable !== undefined) : undefined;
+          if (broken !== undefined)
+            throw new KafkaError('request_failed', broken.unreadable?.detail ?? '', { retriable: false });
           at.position = Math.max(at.position, next);
           if (records.length > 0)
             batches.push({ topic, partition, records, highWatermark: at.log.readableEnd });

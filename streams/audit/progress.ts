@@ -3,7 +3,7 @@ import type { Progress } from '../../processors/lateness.ts';
 import { rawTopic } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { progressKey, wholeProgress } from '../ingest/progress.ts';
-import { type Bounds, boundsOf, readTopic } from '../runtime/topic.ts';
+import { type Bounds, boundsOf, ofAnybody, readTopic } from '../runtime/topic.ts';
 import type { Books } from './books.ts';
 
 /** Ingest's progress by raw partition, null where the store has none; null without a store. */
@@ -37,7 +37,7 @@ export async function countedLog(books: Books, source: Source): Promise<CountedL
     progress,
     read: (see) =>
       readTopic(
-        kafka,
+        ofAnybody(kafka),
         topic,
         own,
         (record) => see({ ...record, offset: record.offset + shiftOf(record.partition) }),

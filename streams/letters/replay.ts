@@ -8,7 +8,7 @@ import { ReplayRunning } from '../replay/errors.ts';
 import { ReplayLock } from '../replay/lock.ts';
 import { againText, readAgain } from '../runtime/again-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import { boundsOf, readTopic } from '../runtime/topic.ts';
+import { boundsOf, ofAnybody, readTopic } from '../runtime/topic.ts';
 import { writeHistory } from './history.ts';
 import { inTime, type Judged } from './judge.ts';
 import { type Entry, Ledger, placeOf } from './ledger.ts';
@@ -131,7 +131,7 @@ async function settle(
   }
   const sent: Entry[] = [];
   await readTopic(
-    kafka,
+    ofAnybody(kafka),
     topic,
     bounds,
     (record) => {

@@ -8,6 +8,7 @@ import { Checkpoint } from '../runtime/checkpoint.ts';
 import { textOf } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
 import { readTails } from '../runtime/tail.ts';
+import { ofAnybody } from '../runtime/topic.ts';
 import type { ReplayItem } from './items.ts';
 
 /** Records of the end of a partition among which the last one of a replay is looked for. */
@@ -84,7 +85,9 @@ export class RawTopics {
   async readBack(): Promise<void> {
     const { replay, sources } = this.#options;
     for (const topic of sources.map((source) => this.topicOf(source)))
-      for (const [partition, tail] of (await readTails(this.#deps.kafka, topic, READ_BACK)).entries())
+      for (const [partition, tail] of (
+        await readTails(ofAnybody(this.#deps.kafka), topic, READ_BACK)
+      ).entries())
         for (const record of tail) {
           if (textOf(record, headers.replay) !== replay) continue;
           this.#begun = true;

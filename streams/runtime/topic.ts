@@ -16,6 +16,12 @@ export function onlyOf(bounds: Bounds, partition: number): Bounds {
   return bounds.map((one, i) => (i === partition ? one : { start: 0, end: 0 }));
 }
 
+/** For topics that anybody may write to: each record of a batch that cannot be read is handed out as `unreadable`, as ingest takes it. */
+export const ofAnybody = (kafka: Kafka): Kafka => ({
+  ...kafka,
+  reader: (positions) => kafka.reader(positions, { unreadable: 'hand_out' }),
+});
+
 /** Every record from `from` (the start, where absent) to the end as `bounds` tells it; `tick` is told how many were read. */
 export async function readTopic(
   kafka: Kafka,
@@ -58,7 +64,7 @@ export async function recordAt(
 ): Promise<KafkaRecord | null> {
   const bounds = (await boundsOf(kafka, topic))[partition];
   if (bounds === undefined || offset < bounds.start || offset >= bounds.end) return null;
-  const reader = await kafka.reader([{ topic, partition, position: offset }]);
+  const reader = await ofAnybody(kafka).reader([{ topic, partition, position: offset }]);
   try {
     for (;;) {
       const [first] = (await reader.poll(POLL_MS)).flatMap(({ records }) => records);

@@ -10,8 +10,8 @@ import { audit } from '../../../streams/audit/audit.ts';
 import { encodeProgress, progressKey } from '../../../streams/ingest/progress.ts';
 import { Archived, type Sent, wall } from '../archive/archived.ts';
 
-/** One raw record and what became of it: accepted (and asked the model), refused, a clock. */
-type Raw = 'accepted' | 'refused' | 'late' | 'clock';
+/** One raw record and what became of it: accepted (and asked the model), refused, a clock. Those of no readable batch come last. */
+type Raw = 'accepted' | 'refused' | 'late' | 'clock' | 'unreadable';
 
 describe('audit', () => {
   let warehouse: MemoryWarehouse;
@@ -31,13 +31,19 @@ describe('audit', () => {
     const producer = await kafka.producer();
     const topic = topics.raw(prefix, 'trips');
     await producer.send(
-      records.map((kind) =>
-        kind === 'clock'
-          ? { topic, partition: 0, key: null, value: null, headers: { [headers.clock]: '1' } }
-          : { topic, partition: 0, key: null, value: new Uint8Array([1]) },
-      ),
+      records
+        .filter((kind) => kind !== 'unreadable')
+        .map((kind) =>
+          kind === 'clock'
+            ? { topic, partition: 0, key: null, value: null, headers: { [headers.clock]: '1' } }
+            : { topic, partition: 0, key: null, value: new Uint8Array([1]) },
+        ),
     );
     await producer.close();
+    const unreadable = { detail: 'it cannot be unpacked', bytes: 77_000, sha256: 'abc' };
+    for (const kind of records)
+      if (kind === 'unreadable')
+        broker.appendRaw({ topic, partition: 0, key: null, value: null, unreadable });
     const sent: Sent[] = records.flatMap((kind, offset): Sent[] => {
       const place = { partition: 0, offset };
       if (kind === 'accepted')
@@ -98,6 +104,16 @@ describe('audit', () => {
       findings: [],
       sources: [{ raw: 5, clocks: 3, accepted: 3, refused: 2, acceptedRows: 3, refusedRows: 2, late: 1 }],
       models: [{ requests: 3, predictions: 3, repeats: 0, refused: 0, rows: 3 }],
+    });
+  });
+
+  it('counts the records of a batch that nobody can read, which ingest refused', async () => {
+    const { archive, check } = await world([...records, 'unreadable', 'unreadable']);
+    await archive();
+    expect(await check()).toMatchObject({
+      status: 'holds',
+      findings: [],
+      sources: [{ raw: 7, clocks: 3, accepted: 3, refused: 4 }],
     });
   });
 
