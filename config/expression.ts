@@ -103,6 +103,8 @@ function prepare(value: unknown, names: Map<string, number>): void {
 
 const SHORTER = 'Write a shorter one, or give its parts names of their own.';
 
+const shown = (text: string) => (text.length > 200 ? `${text.slice(0, 200)}...` : text);
+
 const unmangle = (text: string) => text.replaceAll(/\bf_(\w+)/g, '$1');
 
 function newEnvironment(scope: ScopeTypes): Environment {
@@ -153,65 +155,76 @@ export function createExpressionCompiler(
 
   return {
     compile(text, expected) {
-      const names = new Map<string, number>();
-      const fail = (offset: number, message: string, mend: string): ExpressionResult => ({
-        ok: false,
-        problem: { offset, message, mend },
-      });
-      let parsed: ReturnType<Environment['parse']>;
       try {
-        parsed = environment.parse(text);
+        return compile(text, expected);
       } catch (error) {
-        const { range, summary } = error as { range?: { start: number }; summary?: string };
-        if (summary === undefined) throw error;
-        const what = summary
-          .replace('Unexpected token: EOF', 'it ends too early')
-          .replace(/^Unexpected/, 'unexpected');
-        return fail(
-          range?.start ?? 0,
-          `The expression \`${text}\` cannot be read: ${what}.`,
-          'Correct it here.',
-        );
-      }
-      prepare(parsed.ast, names);
-      const root = parsed.ast as unknown as ExpressionNode;
-      const checked = parsed.check();
-      if (!checked.valid) return { ok: false, problem: explain(checked.error, scope, functionNames, text) };
-      const type = OUR_TYPE[checked.type ?? ''];
-      if (type !== expected) {
-        const mend =
-          expected === 'bool'
-            ? 'Compare it with something.'
-            : expected === 'number' && type === 'bool'
-              ? 'Use number(…) to count it as 1 or 0.'
-              : `Write an expression that gives ${wordOf(CEL_TYPE[expected])}.`;
-        return fail(
-          0,
-          `\`${text}\` is ${wordOf(checked.type ?? '')}, but ${wordOf(CEL_TYPE[expected])} is needed here.`,
-          mend,
-        );
-      }
-      const cost = costOf(root);
-      if (cost > MAX_COST)
-        return fail(0, `The expression takes ${cost} operations; ${MAX_COST} are allowed.`, SHORTER);
-      try {
-        const closure = compileNode(root, { resolve, resolveMember });
-        return {
-          ok: true,
-          expression: {
-            type: expected,
-            names: [...names.keys()],
-            uses: names,
-            cost,
-            evaluate: finish(closure, expected),
-          },
-        };
-      } catch (error) {
-        if (error instanceof UnsupportedExpression) return fail(error.offset, error.message, error.mend);
-        throw error;
+        // The stack is full.
+        if (!(error instanceof RangeError)) throw error;
+        const message = 'The expression is too long, or nested too deep.';
+        return { ok: false, problem: { offset: 0, message, mend: SHORTER } };
       }
     },
   };
+
+  function compile(text: string, expected: ExpressionType): ExpressionResult {
+    const names = new Map<string, number>();
+    const fail = (offset: number, message: string, mend: string): ExpressionResult => ({
+      ok: false,
+      problem: { offset, message, mend },
+    });
+    let parsed: ReturnType<Environment['parse']>;
+    try {
+      parsed = environment.parse(text);
+    } catch (error) {
+      const { range, summary } = error as { range?: { start: number }; summary?: string };
+      if (summary === undefined) throw error;
+      const what = summary
+        .replace('Unexpected token: EOF', 'it ends too early')
+        .replace(/^Unexpected/, 'unexpected');
+      return fail(
+        range?.start ?? 0,
+        `The expression \`${shown(text)}\` cannot be read: ${what}.`,
+        'Correct it here.',
+      );
+    }
+    prepare(parsed.ast, names);
+    const root = parsed.ast as unknown as ExpressionNode;
+    const checked = parsed.check();
+    if (!checked.valid) return { ok: false, problem: explain(checked.error, scope, functionNames, text) };
+    const type = OUR_TYPE[checked.type ?? ''];
+    if (type !== expected) {
+      const mend =
+        expected === 'bool'
+          ? 'Compare it with something.'
+          : expected === 'number' && type === 'bool'
+            ? 'Use number(…) to count it as 1 or 0.'
+            : `Write an expression that gives ${wordOf(CEL_TYPE[expected])}.`;
+      return fail(
+        0,
+        `\`${shown(text)}\` is ${wordOf(checked.type ?? '')}, but ${wordOf(CEL_TYPE[expected])} is needed here.`,
+        mend,
+      );
+    }
+    const cost = costOf(root);
+    if (cost > MAX_COST)
+      return fail(0, `The expression takes ${cost} operations; ${MAX_COST} are allowed.`, SHORTER);
+    try {
+      const closure = compileNode(root, { resolve, resolveMember });
+      return {
+        ok: true,
+        expression: {
+          type: expected,
+          names: [...names.keys()],
+          uses: names,
+          cost,
+          evaluate: finish(closure, expected),
+        },
+      };
+    } catch (error) {
+      if (error instanceof UnsupportedExpression) return fail(error.offset, error.message, error.mend);
+      throw error;
+    }
+  }
 }
 
 const accessors = new Map<string, Closure>();
@@ -264,7 +277,7 @@ function explain(
   if (said.startsWith('Cannot index type'))
     return {
       offset,
-      message: `\`${text}\` takes a field for a group of features.`,
+      message: `\`${shown(text)}\` takes a field for a group of features.`,
       mend: "A feature is written <read>.<feature>; declare the read under 'reads:'.",
     };
   if (code === 'no_such_key' && Array.isArray(node?.args)) {
@@ -317,5 +330,5 @@ function explain(
       message: '`&&` and `||` need a condition on both sides.',
       mend: 'Compare the value with something.',
     };
-  return { offset, message: `The expression \`${text}\` is wrong: ${said}.`, mend: 'Correct it.' };
+  return { offset, message: `The expression \`${shown(text)}\` is wrong: ${said}.`, mend: 'Correct it.' };
 }

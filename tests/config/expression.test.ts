@@ -27,6 +27,20 @@ function problem(text: string, expected: ExpressionType) {
 }
 
 describe('expressions', () => {
+  it('one that fills the stack is too long, and its sentence is not', () => {
+    const texts = [
+      `${'delay + '.repeat(12_000)}delay`,
+      `${'!'.repeat(50_001)}paid`,
+      `${'-'.repeat(50_001)}delay`,
+    ];
+    for (const text of texts)
+      expect(problem(text, text.endsWith('paid') ? 'bool' : 'number')).toMatchObject({
+        message: 'The expression is too long, or nested too deep.',
+      });
+    const deep = `${'('.repeat(20_000)}delay${')'.repeat(20_000)}`;
+    expect(problem(deep, 'number')?.message.length).toBeLessThan(400);
+  });
+
   it.each([
     ['delay > 15', 'bool', { delay: 16 }, true],
     ['delay > 15', 'bool', { delay: 15 }, false],
