@@ -18,6 +18,9 @@ const FIELDS = [
   ['weekday', 0, 7],
 ] as const;
 
+/** Days of each month, in a leap year. */
+const LONGEST = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
 /** @throws RangeError that names the field, for a person. */
 export function parseCron(text: string): Cron {
   const parts = text.trim().split(/\s+/);
@@ -28,7 +31,10 @@ export function parseCron(text: string): Cron {
   ) as [Set<number>, Set<number>, Set<number>, Set<number>, Set<number>];
   if (weekdays.delete(7)) weekdays.add(0);
   const free = (index: number) => (parts[index] ?? '').startsWith('*');
-  return { minutes, hours, days, months, weekdays, either: !free(2) && !free(4) };
+  const either = !free(2) && !free(4);
+  if (!either && Math.min(...days) > Math.max(...[...months].map((month) => LONGEST[month - 1] ?? 0)))
+    throw new RangeError(`'${text}' never comes: no such month has a day ${Math.min(...days)}.`);
+  return { minutes, hours, days, months, weekdays, either };
 }
 
 function fieldOf(name: string, text: string, least: number, most: number): Set<number> {

@@ -85,6 +85,11 @@ search: {parameters: {learning_rate: {real: [0.001, 0.1], log: true}}}
       "pipelines.yaml:4:20: '25' is no hour: it goes from 0 to 23. Write '0 3 * * 1': minute hour day month weekday.",
     ],
     [
+      'a day that no month has',
+      { 'pipelines.yaml': PIPELINES.replace('every: 7d', "cron: '0 3 30 2 *'") },
+      "pipelines.yaml:4:20: '0 3 30 2 *' never comes: no such month has a day 30. Write '0 3 * * 1': minute hour day month weekday.",
+    ],
+    [
       'a condition of an unknown name',
       { 'alerts.yaml': ALERTS.replace('low >', 'lower >') },
       "alerts.yaml:2:67: The expression names 'lower', which is not known here. Did you mean 'low'?",
