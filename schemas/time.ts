@@ -5,6 +5,9 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
+/** A timer that is longer fires at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** The tile ladder: each rung divides the next. */
 export const RUNGS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, HOUR, 6 * HOUR, DAY] as const;
 

@@ -1,6 +1,7 @@
 import { request as plain } from 'node:http';
 import { request as secure } from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { LONGEST_TIMER } from '../../schemas/time.ts';
 import type { Address, AddressGuard } from './guard.ts';
 
 export interface PostOptions {
@@ -29,7 +30,10 @@ const EXCERPT_CHARACTERS = 300;
  * are answers like any other. Throws RefusedAddress, an AbortError or TimeoutError, or the error of the connection.
  */
 export async function post(options: PostOptions): Promise<Answer> {
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
+  const signal = AbortSignal.any([
+    options.signal,
+    AbortSignal.timeout(Math.min(options.timeoutMs, LONGEST_TIMER)),
+  ]);
   const { url, addresses } = await within(options.guard(options.url), signal);
   signal.throwIfAborted();
   const bytes = Buffer.from(options.body);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Job, JobData } from '../../infrastructure/queue/port.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { asError, MillraceError } from '../../schemas/refusal.ts';
+import { LONGEST_TIMER } from '../../schemas/time.ts';
 import { begin, fail, release, remark, type StepOutcome, settle } from './changes.ts';
 import type { RunLog } from './log.ts';
 import { type PipelineRun, ready, type StepRecord, stepOf } from './run.ts';
@@ -74,7 +75,7 @@ async function carryOut(
   const onEnding = () => giveUp('ending');
   ending.addEventListener('abort', onEnding, { once: true });
   if (ending.aborted) onEnding();
-  const limit = setTimeout(() => giveUp('time_limit'), step.step.timeout);
+  const limit = setTimeout(() => giveUp('time_limit'), Math.min(step.step.timeout, LONGEST_TIMER));
   let note = '';
   let told = '';
   const look = setInterval(() => {

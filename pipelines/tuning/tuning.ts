@@ -7,6 +7,7 @@ import { tables } from '../../schemas/names.ts';
 import type { Model } from '../../schemas/project.ts';
 import { MillraceError } from '../../schemas/refusal.ts';
 import type { SearchSpace } from '../../schemas/search.ts';
+import { LONGEST_TIMER } from '../../schemas/time.ts';
 import type { DataSet } from '../training/dataset.ts';
 import {
   epochMetrics,
@@ -90,7 +91,7 @@ export async function tune(options: TuneOptions): Promise<Tuned> {
   const deadline = startedAt + space.budget;
   const ending = new AbortController();
   const outOfTime = () => ending.abort(new TrialCutOff("The search's time was over"));
-  const stop = setTimeout(outOfTime, Math.min(space.budget, 2 ** 31 - 1));
+  const stop = setTimeout(outOfTime, Math.min(space.budget, LONGEST_TIMER));
   const onAbort = () => ending.abort(new TrialCutOff('The search was stopped'));
   options.signal?.addEventListener('abort', onAbort, { once: true });
   let pool: TrialPool | undefined;

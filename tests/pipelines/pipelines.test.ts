@@ -321,7 +321,8 @@ describe('pipelines', () => {
         signal.addEventListener('abort', () => reject(new Error('aborted')));
       });
     const short = { ...weekly, steps: [step('dataset', [], { timeout: 200, retries: 2 })] };
-    const long = { ...weekly, steps: [step('dataset', [], { retries: 2 })] };
+    // No timer is that long.
+    const long = { ...weekly, steps: [step('dataset', [], { timeout: 30 * DAY, retries: 2 })] };
     const queue = createMemoryQueue();
     const ending = new AbortController();
     const deps = { project, warehouse, queue, execute, clock, telemetry: SILENT, lookMs: 50, ...others };

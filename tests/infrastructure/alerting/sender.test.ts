@@ -4,6 +4,7 @@ import { post } from '../../../infrastructure/alerting/post.ts';
 import { createSender, type SenderOptions } from '../../../infrastructure/alerting/sender.ts';
 import { sign, verifyDelivery } from '../../../infrastructure/alerting/signature.ts';
 import { deliveriesOf } from '../../../models/alerting/deliveries.ts';
+import { DAY } from '../../../schemas/time.ts';
 import { structuredFaults } from '../../schemas/cloud-event-rules.ts';
 import { alert } from './alert.ts';
 import { Receiver } from './receiver.ts';
@@ -181,7 +182,7 @@ describe('a name that answers otherwise the second time', () => {
       resolve: async () => [{ address: answers[asked++] ?? '', family: 4 }],
     });
     const url = `http://rebind.example.com:${receiver.port}/`;
-    const sent = await post({ guard, url, body: '{}', headers: {}, timeoutMs: 1_000, signal: never });
+    const sent = await post({ guard, url, body: '{}', headers: {}, timeoutMs: 30 * DAY, signal: never });
     expect(sent.status).toBe(200);
     expect(asked).toBe(1);
     expect(receiver.requests[0]?.headers.host).toBe(`rebind.example.com:${receiver.port}`);
