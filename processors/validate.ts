@@ -39,6 +39,11 @@ export function createShapeValidator(source: Source): Validator {
         'unknown_type',
         `Event type '${event.type}' is not declared in source '${source.name}' (it has ${names}).`,
       );
+    if (!FITS.string(event.id))
+      return reject(
+        'wrong_type',
+        `The event's id is ${shown(event.id)}, which holds half of a surrogate pair.`,
+      );
     for (const name of type.required)
       if (event[name] === null || event[name] === undefined)
         return reject('missing_field', `Field '${name}' is missing; '${event.type}' requires it.`);
