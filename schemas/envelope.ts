@@ -5,9 +5,9 @@ import type { EventMapping } from './project.ts';
  * binary mode have them. Where there is no envelope (files, records that a replay wrote) the value holds blocks of the same names.
  */
 export interface Envelope {
-  /** A header as text, or null. */
-  readonly header: (name: string) => string | null;
-  readonly key: string | null;
+  /** A header as text, or null; its bytes where they are no text in UTF-8. */
+  readonly header: (name: string) => string | Uint8Array | null;
+  readonly key: string | Uint8Array | null;
   /** When the broker stamped the record, epoch ms. */
   readonly timestamp: number;
 }
@@ -27,7 +27,7 @@ export const isOfEnvelope = (steps: readonly string[]): boolean => ENVELOPE_NAME
 export function envelopeValue(
   envelope: Envelope,
   [root, name = '']: readonly string[],
-): string | number | null {
+): string | number | Uint8Array | null {
   if (root === HEADERS) return envelope.header(name);
   return root === KEY ? envelope.key : envelope.timestamp;
 }

@@ -43,6 +43,9 @@ type Path = readonly string[];
 function describe(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  if (value instanceof Uint8Array) return 'bytes instead of text in UTF-8';
+  if (value instanceof ExactNumber && !Number.isFinite(value.value))
+    return `the number ${clip(value.text)}, which is beyond the largest double`;
   if (value instanceof ExactNumber)
     return `the number ${clip(value.text)}, which is beyond the whole numbers that are kept exactly (±${Number.MAX_SAFE_INTEGER})`;
   if (typeof value === 'object') return 'an object';

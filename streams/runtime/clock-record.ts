@@ -26,7 +26,7 @@ export function readClock(record: Pick<KafkaRecord, 'headers' | 'value'>): Clock
   if (time === null || record.value !== null) return null;
   const kind = textOf(record, headers.clockKind);
   return {
-    time: Number(time),
+    time: /^-?\d+$/.test(time) ? Number(time) : Number.NaN,
     replay: textOf(record, headers.replay),
     kind: kind === 'first' || kind === 'end' ? kind : 'tick',
   };

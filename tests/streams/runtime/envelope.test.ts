@@ -40,6 +40,26 @@ describe('a record whose event stands beside its value', () => {
     });
   });
 
+  it('is refused where its bytes are no text, for two of them would be one', async () => {
+    const project = load({ ...FILES, ...format('{path: $timestamp, unit: ms}') });
+    const codec = (await openCodecs(project, createMemoryRegistry())).raw('orders');
+    const sound = record({ ce_id: 'e1', ce_type: 'order.placed' });
+    expect(codec.decode({ ...sound, key: Buffer.from([255, 1]) }).rejected).toMatchObject({
+      code: 'bad_envelope',
+      detail: 'the field order_id is bytes instead of text in UTF-8, not a string',
+    });
+    const headers = { ...sound.headers, ce_id: Buffer.from([0xe9]) };
+    expect(codec.decode({ ...sound, headers }).rejected).toMatchObject({ code: 'bad_envelope' });
+  });
+
+  it('a clock without digits is none', async () => {
+    const codec = (await openCodecs(load(FILES), createMemoryRegistry())).raw('orders');
+    const clockOf = (text: string) => codec.decode({ ...record({ [headers.clock]: text }), value: null });
+    for (const text of ['', ' ', '0x10', '1e3', '1.5'])
+      expect(clockOf(text).rejected?.code).toBe('bad_clock');
+    expect(clockOf('1780000000000').clock?.time).toBe(1_780_000_000_000);
+  });
+
   it('keeps its own time in a replay, which has another stamp', async () => {
     const project = load({ ...FILES, ...format('{path: $timestamp, unit: ms}') });
     const codecs = await openCodecs(project, createMemoryRegistry());
