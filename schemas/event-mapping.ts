@@ -35,6 +35,9 @@ export class ExactNumber {
   }
 }
 
+/** Added to -0 it makes 0: whole numbers are stored without the sign, and a condition must see at once what it would read back. */
+const NO_SIGN = 0;
+
 /** Date and time with a zone; a time without one could be anybody's. */
 const ISO = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
 
@@ -97,7 +100,7 @@ function timeOf(value: unknown, unit: CountedUnit | 'iso', name: string): number
     throw new Mismatch(`${name} is ${describe(value)}, not a time in ${unit}`);
   const time = toMs(count, unit);
   if (!isTime(time)) throw new Mismatch(`${name} is ${count}, ${notATime(count, unit)}`);
-  return time;
+  return time + NO_SIGN;
 }
 
 /** An event's own time; one that a sender of seconds gave as milliseconds is told. */
@@ -121,7 +124,7 @@ function fieldOf(value: unknown, type: FieldType, unit: CountedUnit, name: strin
           ? Number.isSafeInteger(value)
           : Number.isFinite(value);
   if (!fits) throw new Mismatch(`${name} is ${describe(value)}, not ${type === 'int' ? 'an' : 'a'} ${type}`);
-  return value as Scalar;
+  return type === 'int' ? (value as number) + NO_SIGN : (value as Scalar);
 }
 
 /** What a text of an envelope says where a number or a condition is wanted; the text itself where it says none. */

@@ -110,6 +110,18 @@ describe('every safe number comes back as it was written', () => {
     );
   });
 
+  it('a whole number has no sign where it is 0, since none is stored', () => {
+    const decoded = decodeJson(`{"id": "e", "at": ${TIME}, "count": -0, "amount": -0, "due": -0.4}`);
+    expect(decoded).toMatchObject({ count: 0, amount: -0, due: 0 });
+  });
+
+  it('a number that no double holds is told as one', () => {
+    const decoded = decodeJson(`{"id": "e", "at": ${TIME}, "amount": 1e400}`);
+    expect(detailOf(decoded)).toBe(
+      'the field amount is the number 1e400, which is beyond the largest double, not a double',
+    );
+  });
+
   it('in blocks and predictions', () => {
     const blocks = createCodec<Block>(blockSchema, 1);
     const predictions = createCodec<Prediction>(predictionSchema, 2);
