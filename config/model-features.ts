@@ -1,3 +1,4 @@
+import { ownColumns } from '../schemas/names.ts';
 import type { EventScope, ModelFeature, Source, ViewRead } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import type { Closure } from './closures.ts';
@@ -141,6 +142,13 @@ export function featuresOf(
   const addOnDemand = (name: string, text: string, at: Place, bare: boolean) => {
     if (taken(name)) reporter.report(at, `The vector has two features '${name}'.`, 'Remove one.');
     else {
+      if ((ownColumns.predictions as readonly string[]).includes(name))
+        reporter.report(
+          at,
+          `The table of predictions has a column '${name}' of its own.`,
+          bare ? `Give the feature another name: {its_${name}: ${name}}.` : 'Give the feature another name.',
+          { key: true },
+        );
       order.push({ name, stored: null });
       if (!bare && typeIn(request, name) !== undefined)
         reporter.report(at, `'${name}' is a field of the request.`, 'Give the feature another name.', {

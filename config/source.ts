@@ -1,5 +1,6 @@
 import { isOfEnvelope, stepsOf } from '../schemas/envelope.ts';
 import type { EventRecord } from '../schemas/event.ts';
+import { ownColumns } from '../schemas/names.ts';
 import type { EventMapping, Field, Rule, Source, SourceFormat } from '../schemas/project.ts';
 import type { Place } from './document.ts';
 import { formatDuration, parseDuration } from './durations.ts';
@@ -168,6 +169,14 @@ export function compileSource(
         inside(place, 'fields', name),
         `Every event has '${name}' already.`,
         'Remove the field, or give it another name.',
+        { key: true },
+      );
+  for (const name of ownColumns.events)
+    if (known.includes(name))
+      reporter.report(
+        inside(place, 'fields', name),
+        `The table of events has a column '${name}' of its own.`,
+        'Give the field another name.',
         { key: true },
       );
   const checkField = (name: string, at: Place, among: readonly string[] = known, key = false) => {

@@ -102,6 +102,46 @@ export const tables = {
   pipelineNotes: (prefix: string) => table(prefix, 'pipeline_notes'),
 } as const;
 
+/** Columns that tables of ClickHouse have beside those that a project names: no field of an event, no feature of a vector is called so. */
+export const ownColumns = {
+  events: [
+    'import_id',
+    'source_topic',
+    'source_partition',
+    'source_offset',
+    'append_time',
+    'archived_partition',
+    'archived_offset',
+    'first_append_time',
+  ],
+  predictions: [
+    'id',
+    'request_id',
+    'request_time',
+    'status',
+    'reason',
+    'model',
+    'model_version',
+    'artefact',
+    'score',
+    'decision',
+    'layout',
+    'vector',
+    'reads',
+    'source_topic',
+    'source_partition',
+    'source_offset',
+    'raw_append_time',
+    'append_time',
+    'wait_ms',
+    'read_ms',
+    'score_ms',
+    'archived_partition',
+    'archived_offset',
+    'absent',
+  ],
+} as const;
+
 /** `import_id` of events that came as dead letters and were too late for live. */
 export const LETTERS_IMPORT = 'dead-letters';
 

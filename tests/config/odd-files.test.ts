@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, loadProject } from '../../config/load.ts';
+import { EVENT_COLUMNS, PREDICTION_COLUMNS } from '../../infrastructure/clickhouse/tables.ts';
 import { edited, FILES, load, problems } from './project.ts';
 
 const P = 'project.yaml';
 const V = 'views/customer.yaml';
+const M = 'models/returns.yaml';
 
 const said = (files: Readonly<Record<string, string>>) =>
   problems(files).map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`);
@@ -134,5 +136,19 @@ describe('a field named constructor', () => {
       ),
     });
     expect(project.sources[0]?.format).toMatchObject({ mapping: { fields: { constructor: 'constructor' } } });
+  });
+});
+
+describe('a name that a table has already', () => {
+  it.each(EVENT_COLUMNS.map(({ name }) => name))('is no name of a field: %s', (name) => {
+    expect(said(edited(P, 'zone: string', `zone: string\n      ${name}: string`)).join()).toMatch(
+      /has a column '.*' of its own|Every event has '.*' already/,
+    );
+  });
+
+  it.each(PREDICTION_COLUMNS.map(({ name }) => name))('is no name of a feature: %s', (name) => {
+    expect(said(edited(M, 'per_item:', `${name}:`))).toContain(
+      `${M}:8:5 The table of predictions has a column '${name}' of its own.`,
+    );
   });
 });
