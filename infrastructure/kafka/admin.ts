@@ -12,7 +12,13 @@ import {
 import { KafkaError } from './errors.ts';
 import type { Admin, TopicSpec } from './port.ts';
 import { describeTopics } from './topic-facts.ts';
-import { describeRecordLimits, describeTimestamps, setAppendTime, TIMESTAMP_TYPE } from './topic-settings.ts';
+import {
+  describeCompaction,
+  describeRecordLimits,
+  describeTimestamps,
+  setAppendTime,
+  TIMESTAMP_TYPE,
+} from './topic-settings.ts';
 
 function settingsOf(spec: TopicSpec): Array<{ name: string; value: string }> {
   return [
@@ -123,6 +129,12 @@ export async function createAdmin(kafka: Connections['kafka'], options: ClientOp
       if (names.length === 0) return [];
       return ask(`the settings of ${names.join(', ')} could not be read`, (broker) =>
         describeTimestamps(broker, names),
+      );
+    },
+    async compacted(names) {
+      if (names.length === 0) return [];
+      return ask(`the settings of ${names.join(', ')} could not be read`, (broker) =>
+        describeCompaction(broker, names),
       );
     },
     async recordLimits(names) {

@@ -147,6 +147,8 @@ export interface Admin {
   createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>;
   /** By topic, in order of `names`; null where the broker does not let us read a topic's settings. Throws KafkaError. */
   timestampTypes(names: readonly string[]): Promise<ReadonlyArray<TimestampType | null>>;
+  /** Whether Kafka removes old records of a key (`cleanup.policy`), likewise. */
+  compacted(names: readonly string[]): Promise<ReadonlyArray<boolean | null>>;
   /**
    * Bytes that a batch of each topic may have (`max.message.bytes`), in order of `names`; null where the broker does not let us read a
    * topic's settings. Throws KafkaError.

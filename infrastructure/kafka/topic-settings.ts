@@ -15,6 +15,7 @@ const TOPIC = 2;
 const SET = 0;
 export const TIMESTAMP_TYPE = 'message.timestamp.type';
 const RECORD_LIMIT = 'max.message.bytes';
+const CLEANUP = 'cleanup.policy';
 
 /** What the broker answered about one topic. */
 interface Answer {
@@ -67,6 +68,15 @@ export async function describeRecordLimits(
 ): Promise<ReadonlyArray<number | null>> {
   const values = await describe(broker, topics, RECORD_LIMIT);
   return values.map((value) => (value === null || !/^\d+$/.test(value) ? null : Number(value)));
+}
+
+/** Whether old records of a key are removed, by topic, in order of `topics`; null where the broker does not let us read the settings. */
+export async function describeCompaction(
+  broker: BrokerNode,
+  topics: readonly string[],
+): Promise<ReadonlyArray<boolean | null>> {
+  const values = await describe(broker, topics, CLEANUP);
+  return values.map((value) => value?.includes('compact') ?? null);
 }
 
 /** Sets LogAppendTime on one topic; its other settings stay. */

@@ -112,6 +112,8 @@ export class PartitionLog {
 /** What of a topic's settings the twin knows. */
 export interface TopicSettings {
   timestampType: TimestampType;
+  /** Told, but nothing is removed. */
+  readonly compacted: boolean;
   /** What this broker's access rules let its clients do with the settings. */
   access: 'change' | 'read' | 'none';
   /** Bytes that a batch may have. */
@@ -156,6 +158,7 @@ export class Logs {
     );
     this.#settings.set(spec.name, {
       timestampType: 'LogAppendTime',
+      compacted: spec.compacted,
       access: 'change',
       maxMessageBytes: MAX_MESSAGE_BYTES,
       id: `topic-${++this.#made}`,

@@ -270,6 +270,11 @@ function createAdmin(logs: Logs, groups: Map<string, Group>): Admin {
         const { timestampType, access } = logs.settings(name);
         return access === 'none' ? null : timestampType;
       }),
+    compacted: async (names) =>
+      names.map((name) => {
+        const { access, compacted } = logs.settings(name);
+        return access === 'none' ? null : compacted;
+      }),
     recordLimits: async (names) =>
       names.map((name) => {
         const { access, maxMessageBytes } = logs.settings(name);

@@ -72,10 +72,12 @@ async function planTopics(project: Project, admin: Admin): Promise<readonly Chan
   const specs = ownSpecs(grown(project, existing));
   const rawTopics = new Set(project.sources.flatMap((source) => topicsOfSource(project, source)));
   const timestamps = await planTimestamps(project, standing(specs, existing), admin);
+  const compacted = await compactedOf(specs, existing, admin);
   const changes = specs.map(({ name, partitions }): Change => {
     const found = existing.get(name);
     if (found === undefined)
       return { kind: 'topic', name, action: 'create', detail: partitionsText(partitions) };
+    if (compacted.has(name)) return { kind: 'topic', name, action: 'conflict', detail: COMPACTED };
     if (found === partitions)
       return (
         timestamps.get(name) ?? { kind: 'topic', name, action: 'keep', detail: partitionsText(partitions) }
@@ -96,6 +98,22 @@ async function planTopics(project: Project, admin: Admin): Promise<readonly Chan
   });
   for (const one of foreign) changes.push(await planForeign(project, one, existing.get(one[0]), admin));
   return changes;
+}
+
+const COMPACTED =
+  'It is compacted (cleanup.policy): Kafka removes an event as soon as another of its key has come, read or not. Set cleanup.policy=delete, or start under another prefix.';
+
+/** Those of the topics that Kafka compacts, and that were not made so by us. */
+async function compactedOf(
+  specs: readonly TopicSpec[],
+  existing: ReadonlyMap<string, number>,
+  admin: Admin,
+): Promise<ReadonlySet<string>> {
+  const whole = specs
+    .filter(({ name, compacted }) => !compacted && existing.has(name))
+    .map(({ name }) => name);
+  const found = await admin.compacted(whole);
+  return new Set(whole.filter((_, i) => found[i] === true));
 }
 
 const standing = (specs: readonly TopicSpec[], existing: ReadonlyMap<string, number>) =>

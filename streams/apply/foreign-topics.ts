@@ -21,7 +21,7 @@ export async function planForeign(
   project: Project,
   [name, source]: readonly [topic: string, source: Source],
   found: number | undefined,
-  admin: Pick<Admin, 'timestampTypes'>,
+  admin: Pick<Admin, 'timestampTypes' | 'compacted'>,
 ): Promise<Change> {
   const change = (action: Change['action'], detail: string): Change => ({
     kind: 'topic',
@@ -38,6 +38,12 @@ export async function planForeign(
     return change(
       'conflict',
       `It has ${found} partitions and the source '${source.name}' declares ${source.partitions}. It is not changed; say \`partitions: ${found}\`.`,
+    );
+  const [compacted] = await admin.compacted([name]);
+  if (compacted === true)
+    return change(
+      'foreign',
+      'It is compacted (cleanup.policy), and is left as it is: Kafka removes an event as soon as another of its key has come. What Millrace had not read by then is lost, and a replay of the topic sees the last event of each key.',
     );
   const [type] = await admin.timestampTypes([name]);
   if (type === 'CreateTime') return change('foreign', `${ARRIVAL}${stampCommand(project, name)}`);

@@ -126,6 +126,18 @@ describe('apply', () => {
   });
 });
 
+describe('a topic that somebody made before, compacted', () => {
+  it('is refused where events would be lost, and nothing is made', async () => {
+    const raw = topics.raw(project.prefix, 'flights');
+    const partitions = project.sources[0]?.partitions ?? 0;
+    await (await kafka.admin()).createTopics([{ name: raw, partitions, retentionMs: -1, compacted: true }]);
+    await expect(applyProject({ project, kafka, declared: [] })).rejects.toThrow(
+      `Nothing was changed: topic ${raw}: It is compacted (cleanup.policy)`,
+    );
+    expect(await (await kafka.admin()).topics()).toHaveLength(1);
+  });
+});
+
 describe('a topic that somebody made before, with CreateTime', () => {
   const raw = topics.raw(project.prefix, 'flights');
   const planned = async () =>

@@ -78,6 +78,14 @@ describe('apply, of a source that reads a topic of a team', () => {
     expect([made[TOPIC], made['shop.orders.validated'], made['shop.predictions.returns']]).toEqual([2, 2, 2]);
   });
 
+  it('tells that it is compacted, and leaves it', async () => {
+    const admin = await broker.kafka().admin();
+    await admin.createTopics([{ name: TOPIC, partitions: 2, retentionMs: 1000, compacted: true }]);
+    const [change] = await changeOf(orders(TOPIC));
+    expect(change).toMatchObject({ action: 'foreign' });
+    expect(change?.detail).toContain('Kafka removes an event as soon as another of its key has come');
+  });
+
   it('tells of producers’ times, and leaves them', async () => {
     broker.createTimeTopic(TOPIC, 2);
     const project = orders(TOPIC);
