@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { compileFix } from '../../config/fix.ts';
 import { ConfigError } from '../../config/problems.ts';
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { CAME_AT, quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
 import { dryRun } from '../../streams/letters/dry-run.ts';
@@ -66,7 +66,7 @@ export function deadLetterRoutes(deps: ApiDeps): Route[] {
           project.sources.map(({ name }) =>
             warehouse.query<object>(
               `SELECT {source:String} AS source, stage, code, count() AS records,
-                 toUnixTimestamp64Milli(min(append_time)) AS first, toUnixTimestamp64Milli(max(append_time)) AS last
+                 toUnixTimestamp64Milli(min(${CAME_AT})) AS first, toUnixTimestamp64Milli(max(${CAME_AT})) AS last
                FROM ${table(name)} FINAL GROUP BY stage, code ORDER BY records DESC, code`,
               { source: name },
             ),
@@ -94,7 +94,7 @@ export function deadLetterRoutes(deps: ApiDeps): Route[] {
         const source = sourceOf(project, params.source);
         const letters = await warehouse.query<object>(
           `SELECT {source:String} AS source, stage, code, detail, writer, source_topic AS topic, source_partition AS partition,
-             source_offset AS offset, toUnixTimestamp64Milli(append_time) AS appendTime, event_id AS eventId,
+             source_offset AS offset, toUnixTimestamp64Milli(${CAME_AT}) AS appendTime, event_id AS eventId,
              toUnixTimestamp64Milli(event_time) AS eventTime, base64Encode(value) AS value
            FROM (SELECT * FROM ${table(source.name)} FINAL
              WHERE {code:String} = '' OR code = {code:String}

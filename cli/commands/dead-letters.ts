@@ -1,4 +1,4 @@
-import { quoteName } from '../../infrastructure/clickhouse/tables.ts';
+import { CAME_AT, quoteName } from '../../infrastructure/clickhouse/tables.ts';
 import { tables } from '../../schemas/names.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { count, instant } from '../format.ts';
@@ -81,7 +81,7 @@ async function list(context: CommandContext, source: string | undefined): Promis
              countIf(writer = 'ingest' AND (source_partition, source_offset) IN (
                SELECT source_partition, source_offset FROM ${quoteName(tables.letterReplays(project.prefix))} FINAL
                WHERE source = {source:String} AND state != 'begun')) AS cameBack,
-             toUnixTimestamp64Milli(min(append_time)) AS first, toUnixTimestamp64Milli(max(append_time)) AS last
+             toUnixTimestamp64Milli(min(${CAME_AT})) AS first, toUnixTimestamp64Milli(max(${CAME_AT})) AS last
            FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL
            GROUP BY stage, code ORDER BY records DESC, code`,
           { source: name },
@@ -128,7 +128,7 @@ async function show(
       letters.push(
         ...(await platform.warehouse.query<Letter>(
           `SELECT stage, code, detail, writer, source_topic, source_partition, source_offset,
-             toUnixTimestamp64Milli(append_time) AS append_time, event_id,
+             toUnixTimestamp64Milli(${CAME_AT}) AS append_time, event_id,
              toUnixTimestamp64Milli(event_time) AS event_time, base64Encode(value) AS value,
              value_bytes, value_sha256, arrayMap(h -> (h.1, base64Encode(h.2)), headers) AS headers
            FROM ${quoteName(tables.deadLetters(project.prefix, name))} FINAL

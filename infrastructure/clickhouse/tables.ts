@@ -85,6 +85,9 @@ export const PREDICTION_COLUMNS: readonly ColumnSpec[] = [
   ),
 ];
 
+/** When the record of a dead letter came. Of one that a view refused, which is not told that, when it was refused. */
+export const CAME_AT = 'if(toUnixTimestamp64Milli(append_time) = 0, refused_time, append_time)';
+
 export const DEAD_LETTER_COLUMNS: readonly ColumnSpec[] = [
   column('stage', WORD, 'stage that refused'),
   column('code', WORD, 'reason, from a closed list'),
