@@ -214,6 +214,17 @@ function historiesOf(
   }));
 }
 
+/** Kafka deletes what is kept for no time before anybody has read it. */
+function checkRetention({ declaration, place }: Loaded<ProjectDeclaration>, reporter: Reporter): void {
+  for (const key of ['raw', 'validated', 'predictions', 'dead_letters'] as const)
+    if (declaration !== null && parseDuration(declaration.retention[key]) === 0)
+      reporter.report(
+        inside(place, 'retention', key),
+        'What is kept for no time is deleted before it is read.',
+        "Write '7d', say.",
+      );
+}
+
 function retentionOf(declared: ProjectDeclaration['retention']): Retention {
   const ms = (text: string) => parseDuration(text) ?? 0;
   return {
@@ -326,6 +337,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
       return source === undefined ? [] : [{ source, place }];
     }),
     {
+      place: placeOf(projectDocument),
       prefix: options.prefix ?? project.declaration?.prefix ?? project.declaration?.name ?? '',
       views: [...views.values()],
       models,
@@ -333,6 +345,7 @@ export function loadProject(directory: string, options: LoadOptions): Project {
     reporter,
   );
 
+  checkRetention(project, reporter);
   const history = historiesOf(project, root, sourceNames, reporter);
 
   const connectionsDocument =

@@ -1,4 +1,4 @@
-import { rawTopic, topics } from '../schemas/names.ts';
+import { isForeign, rawTopic, topics } from '../schemas/names.ts';
 import type { Model, Source } from '../schemas/project.ts';
 import type { View } from '../schemas/view.ts';
 import type { Place } from './document.ts';
@@ -9,6 +9,9 @@ export interface PlacedSource {
   readonly source: Source;
   readonly place: Place;
 }
+
+/** Of a topic, characters. */
+const LONGEST_NAME = 249;
 
 /** Every topic that Millrace itself writes for a project, and makes for it. */
 function writtenTopics(
@@ -36,6 +39,7 @@ function writtenTopics(
 export function checkRawTopics(
   placed: readonly PlacedSource[],
   project: {
+    readonly place: Place;
     readonly prefix: string;
     readonly views: readonly View[];
     readonly models: readonly Model[];
@@ -45,6 +49,16 @@ export function checkRawTopics(
   const { prefix, views, models } = project;
   const sources = placed.map(({ source }) => source);
   const written = writtenTopics(prefix, sources, views, models);
+  const made = sources
+    .filter((source) => !isForeign(prefix, source))
+    .map(({ name }) => topics.raw(prefix, name));
+  const [longest = ''] = [...written, ...made].sort((a, b) => b.length - a.length);
+  if (longest.length > LONGEST_NAME)
+    reporter.report(
+      project.place,
+      `The topic '${longest.slice(0, 40)}...' would have a name of ${longest.length} characters; Kafka takes ${LONGEST_NAME}.`,
+      'Shorten the prefix, or the name of the source, view or model.',
+    );
   for (const [i, { source, place }] of placed.entries()) {
     if (source.topic === undefined) continue;
     const at = inside(place, 'topic');

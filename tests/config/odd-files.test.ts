@@ -152,3 +152,18 @@ describe('a name that a table has already', () => {
     );
   });
 });
+
+describe('what Kafka would not take, or not keep', () => {
+  it('names that make the name of a topic too long', () => {
+    expect(said(edited(P, 'name: shop', `name: ${'s'.repeat(240)}`)).join()).toMatch(
+      /would have a name of \d+ characters; Kafka takes 249\.$/,
+    );
+    expect(said(edited(P, 'name: shop', `name: ${'s'.repeat(200)}`))).toEqual([]);
+  });
+
+  it('a topic that is kept for no time', () => {
+    expect(said({ [P]: `${FILES[P]}retention: {raw: 0s, view_extra: 0s}\n` })).toEqual([
+      `${P}:20:18 What is kept for no time is deleted before it is read.`,
+    ]);
+  });
+});
