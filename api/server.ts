@@ -12,6 +12,7 @@ import { createStreams, type Streams } from './middleware/streams.ts';
 import { PROBLEM_TYPE, Problem, problemOf, TITLES } from './problem.ts';
 import { mayCall } from './roles.ts';
 import type { Caller, Route } from './route.ts';
+import { notUtf8 } from './utf8.ts';
 
 export interface ServerOptions {
   readonly routes: readonly Route[];
@@ -128,7 +129,7 @@ function takeBodies(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const bytes = body as Buffer;
     if (bytes.length === 0) return done(null, undefined);
-    if (!isUtf8(bytes)) return done(new Problem(400, 'bad_request', 'The body is not UTF-8.'));
+    if (!isUtf8(bytes)) return done(notUtf8());
     parse(request, bytes.toString('utf8'), done);
   });
   for (const type of [
@@ -174,8 +175,15 @@ function guard(app: FastifyInstance, options: ServerOptions, limits: ServerLimit
       );
     // Here, so that no byte of a body is read that nobody wants, and whatever the method is called.
     if (route === undefined && !isPublic) throw missing(request, allowed);
-    if (route?.body !== undefined)
-      bodies.hold(request.headers, route.bodyLimit ?? DEFAULT_BODY_BYTES, reply.raw);
+    if (route?.body === undefined) return;
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding.trim().toLowerCase() !== 'identity')
+      throw new Problem(
+        415,
+        'bad_encoding',
+        `The body is packed (content-encoding: ${encoding}), which is not taken here: send it as it is.`,
+      );
+    bodies.hold(request.headers, route.bodyLimit ?? DEFAULT_BODY_BYTES, reply.raw);
   });
   app.addHook('onResponse', async (request, reply) => {
     const { attended } = request;

@@ -12,6 +12,7 @@ import { Problem } from '../problem.ts';
 import { SEND } from '../roles.ts';
 import { Reply, type Route, route } from '../route.ts';
 import { nameSchema, scalarSchema } from '../schemas.ts';
+import { mustBeUtf8 } from '../utf8.ts';
 
 const NDJSON = 'application/x-ndjson';
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -179,6 +180,7 @@ const missingKey = (source: Source): EventFault => ({
 });
 
 function readLines(bytes: Buffer, read: (input: unknown) => Read): Array<{ row: number; read: Read }> {
+  mustBeUtf8(bytes);
   const lines: Array<{ row: number; read: Read }> = [];
   let row = 0;
   for (let at = 0; at < bytes.length; ) {

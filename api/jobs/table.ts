@@ -1,6 +1,7 @@
 import type { FieldType, Scalar } from '../../schemas/event.ts';
 import { Problem } from '../problem.ts';
 import { parseTime } from '../schemas.ts';
+import { mustBeUtf8 } from '../utf8.ts';
 import { type ColumnKind, type OutputColumn, parquetOf, readParquet } from './parquet.ts';
 
 /** A table that somebody sends: CSV with a header, a JSON object a line, or Parquet. */
@@ -29,10 +30,16 @@ export async function readTable(type: string, bytes: Buffer): Promise<Table> {
     type === PARQUET
       ? { type, ...(await readParquet(bytes, MAX_ROWS, tooMany)) }
       : type === 'text/csv'
-        ? readCsv(bytes.toString('utf8'))
-        : readLines(bytes.toString('utf8'));
+        ? readCsv(textOf(bytes))
+        : readLines(textOf(bytes));
   if (table.rows.length === 0) throw new Problem(422, 'no_rows', 'The table has no rows.');
   return table;
+}
+
+/** Without the mark of its byte order, which spreadsheets write. */
+function textOf(bytes: Buffer): string {
+  mustBeUtf8(bytes);
+  return bytes.toString('utf8').replace(/^\uFEFF/, '');
 }
 
 const tooMany = () =>
@@ -61,7 +68,7 @@ function readLines(text: string): Table {
 }
 
 function readCsv(text: string): Table {
-  const lines = csvLines(text.startsWith('\uFEFF') ? text.slice(1) : text);
+  const lines = csvLines(text);
   const header = lines.next().value;
   if (header === undefined)
     throw new Problem(422, 'no_rows', 'The table is empty: write a header, then rows.');

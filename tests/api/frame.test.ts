@@ -196,6 +196,14 @@ describe('the frame of the HTTP API', () => {
     expect(answer.statusCode).toBe(400);
   });
 
+  it('says that a packed body is not taken, whatever its type', async () => {
+    const { app } = server();
+    const packed = await app.inject(post({ word: 'x' }, { 'content-encoding': 'gzip' }));
+    expect(packed.json()).toMatchObject({ status: 415, code: 'bad_encoding' });
+    expect(packed.json().detail).toContain('content-encoding: gzip');
+    expect((await app.inject(post({ word: 'x' }, { 'content-encoding': 'Identity' }))).statusCode).toBe(200);
+  });
+
   it('takes no body from a stranger, whatever its size', async () => {
     const { app } = server();
     const answer = await app.inject({ ...post({ word: 'x'.repeat(300) }), headers: {} });

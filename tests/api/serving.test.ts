@@ -27,7 +27,7 @@ describe('events, features and predictions over HTTP', () => {
       method: 'POST',
       url,
       headers: { ...json, 'content-type': type },
-      payload: typeof body === 'string' ? body : JSON.stringify(body),
+      payload: typeof body === 'string' || body instanceof Buffer ? body : JSON.stringify(body),
     });
   const get = (url: string) => world.app.inject({ url, headers: json });
 
@@ -141,6 +141,9 @@ describe('events, features and predictions over HTTP', () => {
         'no_row_fits',
         [expect.objectContaining({ where: 'row 1' }), expect.objectContaining({ where: 'row 2' })],
       ]);
+      const latin = Buffer.from(good.replace('station', 'Lünen'), 'latin1');
+      const refused = await post('/v1/events/trips', latin, 'application/x-ndjson');
+      expect([refused.statusCode, refused.json().detail]).toEqual([400, expect.stringContaining('UTF-8')]);
     });
 
     it('says so where Kafka may not have it, and goes on with another producer', async () => {
