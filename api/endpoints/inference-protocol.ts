@@ -226,7 +226,11 @@ function wantedOutputs(outputs: z.output<typeof requestSchema>['outputs']): Read
 function rowsOf(inputs: z.output<typeof requestSchema>['inputs']): Array<Record<string, unknown>> {
   const count = inputs[0]?.data.length ?? 0;
   if (count === 0) throw failure(422, 'no_rows', 'The tensors are empty.');
+  const names = new Set<string>();
   for (const { name, shape, data } of inputs) {
+    if (names.has(name))
+      throw failure(422, 'repeated_input', `Tensor '${name}' is there twice: leave one out.`);
+    names.add(name);
     const elements = shape.reduce((product, one) => product * one, 1);
     if (elements !== data.length || data.length !== count || shape[0] !== count)
       throw failure(

@@ -427,6 +427,16 @@ describe('events, features and predictions over HTTP', () => {
     });
   });
 
+  it('tensors of the inference protocol that share a name are refused: one would be lost', async () => {
+    const tensor = (name: string, value: string) => ({ name, datatype: 'BYTES', shape: [1], data: [value] });
+    const inputs = [tensor('car', 'c'), tensor('zone', 'north'), tensor('to', 'station')];
+    const twice = await post('/v2/models/cost/infer', { inputs: [...inputs, tensor('zone', 'south')] });
+    expect([twice.statusCode, twice.json().error]).toEqual([
+      422,
+      "Tensor 'zone' is there twice: leave one out.",
+    ]);
+  });
+
   // Last: it makes everything before it late.
   it('draws an id, takes now for the time, and null for what is left out', async () => {
     const answer = (
