@@ -46,13 +46,15 @@ const silenceSchema = z.object({
   reason: z.string(),
 });
 
+const NO_DURATION = 'is no duration of up to a year: write 30m, 2h or 1d';
+
 const durationSchema = z
   .string()
-  .regex(/^(?:\d{1,9}(?:ms|s|m|h|d))+$/)
+  .regex(/^(?:\d{1,9}(?:ms|s|m|h|d))+$/, NO_DURATION)
   .transform((text, context) => {
     const ms = parseDuration(text);
     if (ms !== null && ms > 0 && ms <= LONGEST_SILENCE_MS) return ms;
-    context.addIssue({ code: 'custom', message: 'is no duration of up to a year: write 30m, 2h or 1d' });
+    context.addIssue({ code: 'custom', message: NO_DURATION });
     return z.NEVER;
   })
   .describe('By the wall clock: 30m, 2h, 1d.');
