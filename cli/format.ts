@@ -20,6 +20,10 @@ export function bytes(value: number): string {
   return `${amount.toFixed(amount < 10 ? 2 : amount < 100 ? 1 : 0)} ${units[unit]}`;
 }
 
+/** A text as one word of a command line that somebody copies. */
+export const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
 /** 0.8 ms, 12 ms, 4.2 s, 2 min 31 s, 1 h 2 min, 7 d */
 export function duration(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`;

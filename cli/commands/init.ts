@@ -5,7 +5,7 @@ import { loadProject } from '../../config/load.ts';
 import { localVariables } from '../../infrastructure/local/addresses.ts';
 import { type CommandContext, examples, type Register } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { counted } from '../format.ts';
+import { counted, shellWord } from '../format.ts';
 import { openQuestions, type Questions } from '../init/ask.ts';
 import { type Files, projectFiles } from '../init/files.ts';
 import { observe } from '../init/observe.ts';
@@ -208,7 +208,7 @@ function tell(
   const there = relative('.', directory);
   output.line();
   output.line(
-    `Next: ${there === '' ? '' : `cd ${there.includes(' ') ? `'${there}'` : there} && `}${hasMillrace(directory) ? '' : 'npm install && '}npx millrace dev, and read README.md`,
+    `Next: ${there === '' ? '' : `cd ${shellWord(there)} && `}${hasMillrace(directory) ? '' : 'npm install && '}npx millrace dev, and read README.md`,
   );
 }
 

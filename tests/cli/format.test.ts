@@ -7,9 +7,20 @@ import {
   instant,
   parseInstant,
   percent,
+  shellWord,
   shortened,
   table,
 } from '../../cli/format.ts';
+
+it('a word of a command line is quoted where a shell would read it otherwise', () => {
+  expect(['../shop', 'my shop', "Anna's", '$HOME', 'grün'].map(shellWord)).toEqual([
+    '../shop',
+    "'my shop'",
+    "'Anna'\\''s'",
+    "'$HOME'",
+    "'grün'",
+  ]);
+});
 
 describe('numbers as a person reads them', () => {
   it('counts, bytes, shares', () => {
