@@ -35,7 +35,8 @@ process.on('uncaughtException', (error) => {
 // `millrace … | head` closes our output early: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.stderr.write(`error: Standard output cannot be written: ${error.message}.\n`);
+  process.exit(EXIT.failed);
 });
 
 process.exitCode = await main(process.argv.slice(2));

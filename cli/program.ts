@@ -49,7 +49,16 @@ export async function main(parameters: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // Commander has printed its help or its complaint already.
-    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error.exitCode === 0) return EXIT.ok;
+    const message =
+      error.code === 'commander.help'
+        ? 'Name a command: --help lists what there is.'
+        : error.message.replace(/^error: /, '');
+    if (parameters.includes('--json'))
+      createOutput(readEnvironment(), true).json({
+        error: { code: error.code.replace('commander.', ''), message },
+      });
+    return EXIT.usage;
   } finally {
     stopListening();
   }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -79,6 +79,29 @@ it('help is exit code 0, a wrong command is 2 and comes with the nearest name', 
   expect(wrong.code).toBe(2);
   expect(wrong.err).toContain('Did you mean status?');
   expect((await millrace('down', '--wype')).code).toBe(2);
+});
+
+it('a program that asks wrongly hears so as JSON too', async () => {
+  for (const [parameters, code, message] of [
+    [['models', 'show', '--json'], 'missingArgument', "missing required argument 'version'"],
+    [['--json', 'models', 'ls', '--nope'], 'unknownOption', "unknown option '--nope'"],
+    [['features', '--json'], 'help', 'Name a command: --help lists what there is.'],
+  ] as const) {
+    const wrong = await millrace(...parameters);
+    expect([wrong.code, JSON.parse(wrong.out)]).toEqual([2, { error: { code, message } }]);
+  }
+});
+
+it.skipIf(!existsSync('/dev/full'))('an output that is full is told in one sentence', async () => {
+  const { code, err } = await new Promise<Pick<Ended, 'code' | 'err'>>((done) =>
+    execFile('sh', ['-c', `'${join(root, 'millrace')}' status >/dev/full`], (error, _, told) =>
+      done({ code: Number(error?.code ?? 0), err: told }),
+    ),
+  );
+  expect([code, err]).toEqual([
+    1,
+    'error: Standard output cannot be written: ENOSPC: no space left on device, write.\n',
+  ]);
 });
 
 it('status of a stack that is not there is a true answer with exit code 1, as JSON too', async () => {
