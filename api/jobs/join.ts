@@ -5,6 +5,7 @@ import { assembler } from '../../processors/assemble.ts';
 import { keyOfParts } from '../../processors/entity-key.ts';
 import type { EventRecord, Scalar } from '../../schemas/event.ts';
 import type { Model, Source } from '../../schemas/project.ts';
+import { fieldsAtOwnPlaces } from '../../schemas/same-place.ts';
 import type { View } from '../../schemas/view.ts';
 import { type PastRow, readPointInTime, rowOfRequest } from '../../streams/history/point-in-time.ts';
 import { modelReads } from '../../streams/inference/vector.ts';
@@ -133,6 +134,7 @@ export function readRequests({ table, model, source }: ScoringRequest, now: numb
   const types = new Map(source.fields.map(({ name, type }) => [name, type]));
   const known = new Set(['id', 'type', 'time', ...types.keys()]);
   const read = createEventReader(source);
+  mustHold(table, model, source);
   mustFit(table.rows.length, model.features.length);
   return table.rows.map((row, i) => {
     const given = Object.fromEntries(
@@ -157,6 +159,28 @@ export function readRequests({ table, model, source }: ScoringRequest, now: numb
       );
     return one.event;
   });
+}
+
+/** A table whose columns cannot be those of requests would be scored all the same, without what is missing. */
+function mustHold({ columns }: Table, { name, request }: Model, source: Source): void {
+  const taken = SCORE_COLUMNS.find((one) => columns.includes(one.name));
+  if (taken !== undefined)
+    throw new Problem(
+      422,
+      'taken_column',
+      `The table has a column '${taken.name}' already, which scoring adds: leave it out, or name it otherwise.`,
+    );
+  const elsewhere = fieldsAtOwnPlaces(source).flatMap(([own, field]) =>
+    columns.includes(own) ? [field] : [],
+  );
+  const required = source.events.find((one) => one.name === request.eventType)?.required ?? [];
+  const missing = required.find((field) => !columns.includes(field) && !elsewhere.includes(field));
+  if (missing !== undefined)
+    throw new Problem(
+      422,
+      'missing_column',
+      `The table has no column '${missing}', which the requests of ${name} must have; it has ${columns.join(', ')}.`,
+    );
 }
 
 /** Columns that scoring adds. */

@@ -152,11 +152,22 @@ export function cellKey(value: unknown): string | null {
   return String(value);
 }
 
+/** `True` is what pandas writes, `TRUE` what spreadsheets do. */
+const BOOLS = new Map([
+  ['true', true],
+  ['false', false],
+]);
+
 /** What a cell of CSV means for a field; JSON says its types itself. */
 export function cellOf(value: unknown, type: FieldType): unknown {
   if (typeof value !== 'string') return value;
-  if (type === 'int' || type === 'double') return /^\s*$/.test(value) ? null : Number(value);
-  if (type === 'bool') return value === 'true' ? true : value === 'false' ? false : value;
+  if (type === 'int' || type === 'double') {
+    if (/^\s*$/.test(value)) return null;
+    const number = Number(value);
+    // The text itself is what a refusal should show.
+    return Number.isNaN(number) ? value : number;
+  }
+  if (type === 'bool') return BOOLS.get(value.toLowerCase()) ?? value;
   return type === 'timestamp' && /^-?\d{1,16}$/.test(value) ? Number(value) : value;
 }
 

@@ -544,7 +544,8 @@ describe('what the archive tells over HTTP', () => {
       [`SELECT repeat('x', 1000000) FROM numbers(200)`, 'bad_sql', 'more than 100 MB'],
       [`SELECT ${columns} FROM ${table} WHERE 1 = 0`, 'no_rows', 'no rows'],
       [`SELECT id, id FROM ${table}`, 'bad_header', "'id'"],
-      [`SELECT id, time, car, 5 AS zone FROM ${table}`, 'wrong_type', 'Row 1'],
+      [`SELECT id, time, car, \`to\`, 5 AS zone FROM ${table}`, 'wrong_type', 'Row 1'],
+      [`SELECT id, time, car, zone FROM ${table}`, 'missing_column', "'to'"],
     ] as const) {
       const { job } = await ended(
         await post('/v1/models/cost/score/query', { sql, version: registered.version }),

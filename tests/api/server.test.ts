@@ -262,7 +262,7 @@ describe('the HTTP API on real servers', () => {
       }
     };
     expect(refusalOf('--query', query, '--out', out)).toContain('is there already');
-    expect(refusalOf('--query', 'SELECT 1 AS zone', '--out', `${out}.2`)).toContain('Row 1');
+    expect(refusalOf('--query', "SELECT 1 AS zone, 'c' AS car", '--out', `${out}.2`)).toContain('Row 1');
     expect(existsSync(`${out}.2`)).toBe(false);
   });
 
