@@ -95,6 +95,7 @@ export function createJobs(now: () => number, onFailure: (error: Error) => void)
     if (isOver(job) || closed) return;
     change(job, { state: 'running', startedAt: now() });
     const output = createWriteStream(job.file, { mode: 0o600 });
+    const writeTo = writerTo(output);
     let bytes = 0;
     try {
       await job.made.run({
@@ -109,7 +110,7 @@ export function createJobs(now: () => number, onFailure: (error: Error) => void)
               'too_large',
               `The result has more than ${MAX_RESULT_BYTES} bytes: ask in parts.`,
             );
-          if (!output.write(part)) await drained(output);
+          await writeTo(part);
         },
       });
       job.stop.signal.throwIfAborted();
@@ -184,6 +185,15 @@ export function createJobs(now: () => number, onFailure: (error: Error) => void)
   };
 }
 
+/** What fails (a full disk, a directory that was cleaned away) is told to whoever writes or ends; unheard, it would end the process. */
+export function writerTo(output: Writable): (part: string | Uint8Array) => Promise<void> {
+  output.on('error', () => {});
+  return async (part) => {
+    if (output.errored !== null) throw output.errored;
+    if (!output.write(part)) await drained(output);
+  };
+}
+
 const drained = (output: Writable) =>
   new Promise<void>((go, fail) => {
     output.once('drain', go);
@@ -197,5 +207,10 @@ function errorOf(error: unknown): NonNullable<JobStatus['error']> {
     return { code: error.code, detail: 'A server that it needs does not answer.' };
   if (error instanceof Error && error.name === 'AbortError')
     return { code: 'cancelled', detail: 'Somebody cancelled it.' };
+  if (error instanceof Error && 'syscall' in error && 'code' in error)
+    return {
+      code: 'not_written',
+      detail: `The result cannot be written (${error.code}): the server's temporary directory is full or gone. Make room there; where it is gone, start the server again.`,
+    };
   return { code: 'internal', detail: 'This is a bug of Millrace.' };
 }

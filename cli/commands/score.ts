@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { Option } from 'commander';
-import type { Work } from '../../api/jobs/jobs.ts';
+import { type Work, writerTo } from '../../api/jobs/jobs.ts';
 import { runScoring } from '../../api/jobs/join.ts';
 import { QUERY_FORMS, type QueryForm, queryTable } from '../../api/jobs/query.ts';
 import { readTable, type Table, type TableType } from '../../api/jobs/table.ts';
@@ -131,9 +131,7 @@ async function toFile(path: string, run: (write: Work['write']) => Promise<void>
     throw new UsageError(`${path} cannot be written: name another file.`, { cause });
   });
   try {
-    await run(async (part) => {
-      if (!output.write(part)) await once(output, 'drain');
-    });
+    await run(writerTo(output));
     output.end();
     await finished(output);
   } catch (error) {
