@@ -93,6 +93,15 @@ function substitute(
     );
     return '';
   }
+  // What is left once each reference is its default.
+  if (value.replace(REFERENCE, (_, __, ___, fallback = '') => fallback).includes('${')) {
+    reporter.report(
+      place,
+      `The '${name}' holds a '\${' that begins no reference.`,
+      `Write '\${env:NAME}', '\${env:NAME:-default}' or '\${file:PATH}'.`,
+    );
+    return '';
+  }
   const replaced = value.replace(REFERENCE, (_, kind: string, what: string, fallback: string | undefined) => {
     const found = kind === 'env' ? environment[what] || fallback : (readFile(what) ?? fallback);
     if (found !== undefined) return found;

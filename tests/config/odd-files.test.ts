@@ -167,3 +167,14 @@ describe('what Kafka would not take, or not keep', () => {
     ]);
   });
 });
+
+describe('a reference that is none', () => {
+  it.each([`\${KAFKA}`, `\${ENV:KAFKA}`, `\${env:KAFKA`, `\${env:A:-\${env:B:-b:2}}`])(
+    'is a problem: %s',
+    (text) => {
+      expect(said({ 'connections.yaml': `kafka:\n  brokers: "${text}"\n` })).toEqual([
+        `connections.yaml:2:13 The 'brokers' holds a '\${' that begins no reference.`,
+      ]);
+    },
+  );
+});
