@@ -77,9 +77,9 @@ const plain = ({ id, name, role, createdAt, expiresAt, revokedAt }: StoredKey) =
 
 function create(context: CommandContext, name: string, { keys, role, lasts }: Options): void {
   const { output } = context;
-  if (!/^[\w.@ -]{1,100}$/.test(name))
+  if (!/^(?! )[\w.@ -]{1,100}(?<! )$/.test(name))
     throw new UsageError(
-      `'${name}' is no name of a key: use letters, digits, spaces and _ . @ -, at most 100.`,
+      `'${name}' is no name of a key: use letters, digits, _ . @ - and spaces between them, at most 100.`,
     );
   const file = openKeyFile(keyFileOf(context, keys));
   const expiresAt = lasts === undefined ? null : Date.now() + lasts;

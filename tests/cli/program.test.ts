@@ -81,6 +81,14 @@ it('help is exit code 0, a wrong command is 2 and comes with the nearest name', 
   expect((await millrace('down', '--wype')).code).toBe(2);
 });
 
+it('a key has a name that can be seen: what it changes is kept under it', async () => {
+  for (const name of [' ', ' shop', 'shop ', '']) {
+    const { code, err } = await millrace('keys', 'create', name, '--role', 'viewer');
+    expect([code, err]).toEqual([2, expect.stringContaining(`'${name}' is no name of a key`)]);
+  }
+  expect((await millrace('keys', 'create', 'the shop', '--role', 'viewer')).code).toBe(0);
+});
+
 it('a program that asks wrongly hears so as JSON too', async () => {
   for (const [parameters, code, message] of [
     [['models', 'show', '--json'], 'missingArgument', "missing required argument 'version'"],
