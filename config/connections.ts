@@ -16,6 +16,10 @@ const REFERENCE = /\$\{(env|file):([^}]*?)(?::-([^}]*))?\}/g;
 /** A secret may be absent (`:-`), but no default of it stands in a file. */
 const ONE_ENV = /^\$\{env:[A-Za-z_][A-Za-z0-9_]*(?::-)?\}$/;
 
+const PASSWORD = /:\/\/[^/@\s]*:[^/@\s]+@/;
+/** With a slash, which such an address may not have, or as a parameter. */
+const PASSWORD_IN_URL = /:\/\/[^/@\s]*:[^@\s]+@|[?&][^=&]*(?:token|key|secret|passw)[^=&]*=[^&]/i;
+
 const SECRETS: readonly unknown[] = ['password', 'secret', 'token'];
 const isSecret = (path: Path) => SECRETS.includes(path.at(-1));
 const isPrivateKey = (path: Path) => path.at(-2) === 'tls' && path.at(-1) === 'key';
@@ -77,7 +81,8 @@ function substitute(
     return '';
   }
   if (typeof value !== 'string') return value;
-  if (/:\/\/[^/@\s]*:[^/@\s]+@/.test(value.replace(REFERENCE, ''))) {
+  const written = value.replace(REFERENCE, '');
+  if (PASSWORD.test(written) || (name === 'url' && PASSWORD_IN_URL.test(written))) {
     reporter.report(
       place,
       `The '${name}' holds a password that is written out.`,
@@ -119,6 +124,14 @@ function substitute(
       );
     return '';
   });
+  if (path[1] === 'brokers' && replaced.includes('@')) {
+    reporter.report(
+      place,
+      "A broker of Kafka is 'host:port', without a user or a password.",
+      "Write them under 'sasl': mechanism, username, password.",
+    );
+    return '';
+  }
   // Before anything is said of it: what is wrong with it may be told with the text itself.
   knowSecrets(secretsAt(path, replaced));
   if (replaced !== value && name === 'tls' && (replaced === 'true' || replaced === 'false'))

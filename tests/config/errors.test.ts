@@ -394,6 +394,18 @@ const CASES: ReadonlyArray<
     ],
   ],
   [
+    'secrets written out where an address has no place for them',
+    {
+      'connections.yaml':
+        'kafka: {brokers: ["user:hunter2@h:1"]}\nredis: {url: "redis://:pa/hunter2@h:1"}\nclickhouse: {url: "http://h:1/?user=u&password=hunter2"}\n',
+    },
+    [
+      `connections.yaml:1:20: A broker of Kafka is 'host:port', without a user or a password. Write them under 'sasl': mechanism, username, password.`,
+      `connections.yaml:2:15: The 'url' holds a password that is written out. Put the whole URL into the environment and write '\${env:NAME}'.`,
+      `connections.yaml:3:20: The 'url' holds a password that is written out. Put the whole URL into the environment and write '\${env:NAME}'.`,
+    ],
+  ],
+  [
     'settings of Redis that are none, or hold a secret',
     {
       'connections.yaml':
