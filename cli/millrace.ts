@@ -32,9 +32,14 @@ process.on('uncaughtException', (error) => {
   process.exit(EXIT.failed);
 });
 
-// `millrace … | head` closes our output early: that is no failure.
+// `millrace … | head` closes our output early. It is told to end as by Ctrl-C, once: nothing is left half done, and it says how it ended.
+let closed = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE') {
+    if (!closed) process.emit('SIGINT');
+    closed = true;
+    return;
+  }
   process.stderr.write(`error: Standard output cannot be written: ${error.message}.\n`);
   process.exit(EXIT.failed);
 });

@@ -112,6 +112,14 @@ it.skipIf(!existsSync('/dev/full'))('an output that is full is told in one sente
   ]);
 });
 
+it('an output that somebody closed early changes no exit code', async () => {
+  const command = `'${join(root, 'millrace')}' --json frobnicate`;
+  const told = await new Promise((done) => {
+    execFile('sh', ['-c', `{ ${command}; echo "ended $?" >&2; } | true`], (_, __, err) => done(err));
+  });
+  expect(told).toContain('ended 2');
+});
+
 it('status of a stack that is not there is a true answer with exit code 1, as JSON too', async () => {
   const { code, out, err } = await millrace('status', '--json');
   expect(code).toBe(1);
