@@ -51,7 +51,7 @@ export function checkRawTopics(
   const written = writtenTopics(prefix, sources, views, models);
   const made = sources
     .filter((source) => !isForeign(prefix, source))
-    .map(({ name }) => topics.raw(prefix, name));
+    .map((source) => rawTopic(prefix, source));
   const [longest = ''] = [...written, ...made].sort((a, b) => b.length - a.length);
   if (longest.length > LONGEST_NAME)
     reporter.report(

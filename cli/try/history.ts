@@ -14,7 +14,7 @@ import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import { rawTopic } from '../../schemas/names.ts';
 import type { Project, Source } from '../../schemas/project.ts';
 import { readClock } from '../../streams/runtime/clock-record.ts';
-import { envelopeOf } from '../../streams/runtime/codecs.ts';
+import { envelopeOf } from '../../streams/runtime/envelope.ts';
 import { ofAnybody, readTopic } from '../../streams/runtime/topic.ts';
 import { UsageError } from '../errors.ts';
 import { sourceOf } from '../histories.ts';

@@ -1,10 +1,10 @@
 import { type Effect, type EffectDeps, effectOf } from './effect.ts';
 import { groupLetters, type LetterGroup } from './groups.ts';
+import { importedLetters } from './imported.ts';
 import type { Judged } from './judge.ts';
 import type { Letter } from './letter.ts';
 import { type LookDeps, lookAtLetters } from './look.ts';
 import type { LetterReplay } from './replay.ts';
-import { importedLetters } from './select.ts';
 
 export interface DryRun {
   readonly letters: readonly LetterGroup[];

@@ -5,7 +5,7 @@ import type { EventRecord, Scalar } from '../../schemas/event.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import { headers } from '../../schemas/names.ts';
 import type { Source } from '../../schemas/project.ts';
-import { envelopeOf } from '../runtime/codecs.ts';
+import { envelopeOf } from '../runtime/envelope.ts';
 import type { Fix, Letter } from './letter.ts';
 
 /** What replays of letters are called in the headers of records that a fix wrote: their values hold all that there is of the event. */

@@ -6,7 +6,6 @@ import type { Project, Source } from '../../schemas/project.ts';
 import { readAgain } from '../runtime/again-record.ts';
 import { textOf } from '../runtime/clock-record.ts';
 import type { Codecs } from '../runtime/codecs.ts';
-import type { LetterGroup } from './groups.ts';
 import type { Fix, Letter } from './letter.ts';
 
 /** Which dead letters of a source. */
@@ -39,7 +38,17 @@ interface Row {
   readonly came_back: number;
 }
 
-/** Letters of a source, those that have not come back before the others, then those refused first. Rows of imports are left out: see `importedLetters`. */
+/** The condition of a selection, for letters of ingest and of imports. */
+export const SELECTED = `({reason:String} = '' OR code = {reason:String}) AND ({event:String} = '' OR event_id = {event:String})
+       AND refused_time >= fromUnixTimestamp64Milli({since:Int64})`;
+
+export const parametersOf = ({ reason, since, event }: LetterSelection) => ({
+  reason: reason ?? '',
+  event: event ?? '',
+  since: since ?? 0,
+});
+
+/** Letters of a source, those that have not come back before the others, then those refused first. Rows of imports are left out: see imported.ts. */
 export async function selectLetters(
   { project, warehouse, codecs }: SelectDeps,
   source: Source,
@@ -86,30 +95,6 @@ export async function selectLetters(
     return fix === null ? letter : fix.apply(letter);
   });
 }
-
-/** Letters of a source that are rows of imported files, by reason: the file is there, and is imported again. */
-export async function importedLetters(
-  { project, warehouse }: Pick<SelectDeps, 'project' | 'warehouse'>,
-  source: Source,
-  selection: LetterSelection,
-): Promise<LetterGroup[]> {
-  const rows = await warehouse.query<{ reason: string; letters: number; example: string }>(
-    `SELECT code AS reason, count() AS letters, ifNull(min(event_id), '') AS example
-     FROM ${quoteName(tables.deadLetters(project.prefix, source.name))} FINAL
-     WHERE source_topic = '' AND ${SELECTED} GROUP BY code ORDER BY code`,
-    parametersOf(selection),
-  );
-  return rows.map((row) => ({ source: source.name, outcome: 'imported', code: null, ...row }));
-}
-
-const SELECTED = `({reason:String} = '' OR code = {reason:String}) AND ({event:String} = '' OR event_id = {event:String})
-       AND refused_time >= fromUnixTimestamp64Milli({since:Int64})`;
-
-const parametersOf = ({ reason, since, event }: LetterSelection) => ({
-  reason: reason ?? '',
-  event: event ?? '',
-  since: since ?? 0,
-});
 
 function recordOf(topic: string, row: Row): KafkaRecord {
   const bytes = (text: string | null) => (text === null ? null : Buffer.from(text, 'base64'));

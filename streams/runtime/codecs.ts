@@ -1,10 +1,8 @@
-import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { Schema } from 'avsc';
 import type { KafkaRecord } from '../../infrastructure/kafka/port.ts';
 import type { DecodedRecord } from '../../processors/segment.ts';
 import { createCodec, DecodeFailure, type Codec as WireCodec } from '../../schemas/codec.ts';
-import type { Envelope } from '../../schemas/envelope.ts';
 import type { EventRecord, ValidatedEvent } from '../../schemas/event.ts';
 import { createEventDecoder } from '../../schemas/event-decoder.ts';
 import {
@@ -23,8 +21,8 @@ import { type ModelVersion, modelVersionSchema } from '../../schemas/records/mod
 import { type Prediction, predictionSchema } from '../../schemas/records/prediction.ts';
 import { MillraceError, type Rejected } from '../../schemas/refusal.ts';
 import type { SchemaText } from '../../schemas/registered-schema.ts';
-import { readAgain } from './again-record.ts';
 import { readClock, textOf } from './clock-record.ts';
+import { envelopeOf } from './envelope.ts';
 
 /** Bytes of one kind of record on its topic, Confluent wire format. Both directions are synchronous. */
 export interface Codec<T> {
@@ -277,20 +275,6 @@ function rawDecoder(source: Source, prefix: string, registry: SchemaIds): RawDec
         return { raw: record, offset, appendTime, arrivedAt, event: null, clock: null, rejected: decoded };
       return { raw: record, offset, appendTime, arrivedAt, event: decoded, clock: null, rejected: null };
     },
-  };
-}
-
-/** Two keys of other bytes would be one where U+FFFD stands for what is no UTF-8. */
-const strictText = (bytes: Uint8Array | null | undefined): string | Uint8Array | null =>
-  bytes == null ? null : isUtf8(bytes) ? Buffer.from(bytes).toString() : bytes;
-
-/** What a record says beside its value. A replay writes records of its own, whose values hold it. */
-export function envelopeOf(record: KafkaRecord): Envelope | undefined {
-  if (textOf(record, headers.replay) !== null) return undefined;
-  return {
-    header: (name) => strictText(record.headers?.[name]),
-    key: strictText(record.key),
-    timestamp: readAgain(record)?.appendTime ?? record.appendTime,
   };
 }
 
