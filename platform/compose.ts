@@ -90,16 +90,16 @@ async function ingestOf(
   for (const model of project.models)
     if (isLocalModel(project, model)) models.set(model.name, await follow(deps, model, shared));
   const scoring = createIngest({ ...both, models });
-  const present = new Map(models);
-  const served = project.models.flatMap((model) => {
+  const served = new Map<string, ReturnType<typeof createServed>>();
+  for (const model of project.models) {
     const following = models.get(model.name);
-    if (before === null || following === undefined || formerOf(model, before) === null) return [];
-    present.delete(model.name);
-    return [createServed({ project, model, store, clock, models: following }, before)];
-  });
-  if (served.length === 0) return scoring;
+    if (before !== null && following !== undefined && formerOf(model, before) !== null)
+      served.set(model.name, createServed({ project, model, store, clock, models: following }, before));
+  }
+  if (served.size === 0) return scoring;
+  const present = new Map([...models].filter(([name]) => !served.has(name)));
   const inService = async () =>
-    (await Promise.all(served.map((now) => now()))).some((one) => one.project !== project);
+    (await Promise.all([...served.values()].map((now) => now()))).some((one) => one.project !== project);
   return afterTakeover(createIngest({ ...both, models: present }), scoring, clock, inService);
 }
 

@@ -155,14 +155,21 @@ export function createServed(
   if (before === null || modelBefore === null) return async () => present;
   const former: Served = { project: before, model: modelBefore };
   const look = createLook(new SnapshotReader(store), present, former);
-  let lookAt = Number.NEGATIVE_INFINITY;
-  let served: Promise<Served> = Promise.resolve(former);
-  return () => {
-    if (clock.now() < lookAt) return served;
-    lookAt = clock.now() + LOOK_EVERY_MS;
+  return nowAndThen(clock, async () => {
     const { champion } = models.current()(Number.POSITIVE_INFINITY);
-    served = look(champion?.layoutHash ?? null).then((serving) => (serving === 'former' ? former : present));
-    return served;
+    return (await look(champion?.layoutHash ?? null)) === 'former' ? former : present;
+  });
+}
+
+/** What a look found, which is not taken again for some time. */
+function nowAndThen<T>(clock: Pick<InferenceDeps['clock'], 'now'>, look: () => Promise<T>): () => Promise<T> {
+  let lookAt = Number.NEGATIVE_INFINITY;
+  let found: Promise<T> | undefined;
+  return () => {
+    if (found !== undefined && clock.now() < lookAt) return found;
+    lookAt = clock.now() + LOOK_EVERY_MS;
+    found = look();
+    return found;
   };
 }
 
@@ -181,16 +188,10 @@ export function createServedView(
   if (former === undefined || former.id === view.id) return async () => view;
   const snapshots = new SnapshotReader(store);
   const partitions = viewPartitions(project.prefix, view);
-  let lookAt = Number.NEGATIVE_INFINITY;
-  let served: Promise<View> = Promise.resolve(former);
-  return () => {
-    if (clock.now() < lookAt) return served;
-    lookAt = clock.now() + LOOK_EVERY_MS;
-    served = snapshots
-      .read(partitions.map((of) => ({ of, entities: [] })))
-      .then((found) => (found.every((snapshot) => isWhole(view, snapshot)) ? view : former));
-    return served;
-  };
+  return nowAndThen(clock, async () => {
+    const found = await snapshots.read(partitions.map((of) => ({ of, entities: [] })));
+    return found.every((snapshot) => isWhole(view, snapshot)) ? view : former;
+  });
 }
 
 /** The model as it was, where it answered the same requests. */
